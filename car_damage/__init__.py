@@ -1,0 +1,1 @@
+"""Tell damaged cars from undamaged ones, and how far the answer can be trusted."""

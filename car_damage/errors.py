@@ -1,0 +1,21 @@
+"""The user's mistakes: one sentence and exit code 2. Bugs keep their traceback and exit code 1."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something only the user can put right; the text names the thing and the way out."""
+
+
+def exit_code(main: Callable[[], None]) -> int:
+    """Run a script's `main` and return its exit code: 0, 2 for a `UserError`, 130 for Ctrl-C."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,1 @@
+"""Step 2: from arrays to a measured, exported model."""
