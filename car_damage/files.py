@@ -5,13 +5,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from car_damage.errors import UserError
 
 PARTIAL = ".partial"  # what a killed run may leave; the next run over the same target clears it
-REPLACED = ".replaced"
+REPLACED = ".replaced"  # the old folder, for the instant of the swap
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def sha256_of(path: Path) -> str:
@@ -21,13 +22,19 @@ def sha256_of(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8) in one step: a reader sees the old file or the new one."""
+    """Replace `path` by `text` (UTF-8) in one step: a reader sees the old file or the new one.
+
+    A full disk becomes a `UserError`, and `path` stays as it was.
+    """
     partial = path.with_name(path.name + PARTIAL)
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with _space_for(path):
+            partial.write_text(text, encoding="utf-8", newline="\n")
+            flush_to_disk(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _flush_names(path.parent)
 
 
 @contextmanager
@@ -37,16 +44,15 @@ def staged_folder(target: Path) -> Iterator[Path]:
     When the block raises, the folder is removed and `target` stays as it was. A full disk becomes
     a `UserError`.
     """
+    target = target.resolve()  # a link to a folder on another disk stays a link to it
     partial = target.with_name(target.name + PARTIAL)
+    _put_back(target)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        swap_in(partial, target)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise UserError(f"the disk is full: {target} was not written; free some space") from error
+        with _space_for(target):
+            partial.mkdir(parents=True)
+            yield partial
+            swap_in(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -55,20 +61,54 @@ def swap_in(folder: Path, target: Path) -> None:
     """Rename `folder` to `target`; what stood there is removed only once the new one is in place.
 
     No system renames onto a folder that is not empty, so for an instant `target` is absent: never
-    half old and half new.
+    half old and half new. A run killed in that instant leaves the old folder beside it, and
+    `staged_folder` puts it back.
     """
-    for file in folder.rglob("*"):
-        if file.is_file():
-            flush_to_disk(file)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            flush_to_disk(path)
     replaced = target.with_name(target.name + REPLACED)
     shutil.rmtree(replaced, ignore_errors=True)
     if target.exists():
         os.rename(target, replaced)
-    os.rename(folder, target)
+    try:
+        os.rename(folder, target)
+    except OSError:
+        _put_back(target)
+        raise
+    _flush_names(target.parent)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
 def flush_to_disk(path: Path) -> None:
     """Have the system write the file out now, so that a rename never outlives its content."""
-    with path.open("r+b") as file:
+    with path.open("r+b") as file:  # Windows flushes only what is open for writing
         os.fsync(file.fileno())
+
+
+def _flush_names(folder: Path) -> None:
+    """Have the system write out what the folder's files are called, so that renames last."""
+    if os.name == "nt":
+        return  # Windows opens no folders, and its file system keeps a journal of renames
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems know no such thing
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put_back(target: Path) -> None:
+    replaced = target.with_name(target.name + REPLACED)
+    if replaced.exists() and not target.exists():
+        os.rename(replaced, target)
+
+
+@contextmanager
+def _space_for(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_IS_FULL:
+            raise
+        raise UserError(f"the disk is full: {target} was not written; free some space") from error

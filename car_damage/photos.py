@@ -5,27 +5,49 @@ of the model, so that nobody can forget it and arrays stay a quarter of the size
 """
 
 import io
+import logging
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 SIZE = 224  # pixels: the side of the square that the backbones were pre-trained on
 MIN_SIDE = 64  # pixels: below it no damage can be told
 MAX_PIXELS = 50_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")  # MPO: what some phones call a JPEG
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG: some phones' MPO files, too
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 MID_GREY = 128
 
-# Pillow's own limit on pixels only warns at a size we still take; ours is checked from the header.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# What Pillow itself takes for signs of a broken file while it opens one; fuzzing shows that such
+# errors escape while it decodes, too.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, struct.error)
+# By EXIF orientation: what turns the picture upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow warns of odd EXIF and of sizes that we still take; what counts is refused with a reason.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
 Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large"]
 Fit = Literal["squeeze", "letterbox", "crop"]
+
+# How files begin whose header, where it cannot be read, is a photo's all the same.
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
 class UnusablePhoto(Exception):  # noqa: N818 - the house's word
@@ -47,7 +69,7 @@ class Box:
 
 
 def decode(data: bytes, at_least: int = SIZE) -> Photo:
-    """Decode a photo upright, in RGB, as `uint8` (height, width, 3).
+    """Decode a photo upright, in RGB, as read-only `uint8` (height, width, 3).
 
     A JPEG comes at the smallest of the scales 1/8, 1/4, 1/2 and 1 that leaves both sides at least
     `at_least` pixels: the decoder skips what a smaller picture does not need. Alpha is laid over
@@ -57,20 +79,24 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
     """
     image = _open(data)
     _check_size(*image.size)
-    image.draft(None, (at_least, at_least))  # sizes only: a draft mode would drop CMYK's inversion
-    try:
+    turn = _turn(image)
+    with _broken_is("truncated"):
+        image.draft(None, (at_least, at_least))  # size only: a mode would drop CMYK's inversion
         image.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UnusablePhoto("truncated", "the photo is cut short or damaged") from error
-    return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        rgb = _to_rgb(image)
+    return np.asarray(rgb if turn is None else rgb.transpose(turn))
 
 
 def header_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the upright photo in pixels, from its header alone."""
+    """Width and height of the upright photo in pixels, from its header alone.
+
+    Raises `UnusablePhoto` when the header cannot be read or claims a size that `decode` refuses.
+    """
     image = _open(data)
+    _check_size(*image.size)
     width, height = image.size
-    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
-    return (height, width) if turned else (width, height)
+    on_its_side = _turn(image) in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
+    return (height, width) if on_its_side else (width, height)
 
 
 def fit(photo: Photo, size: int = SIZE, how: Fit = "squeeze") -> Photo:
@@ -79,17 +105,16 @@ def fit(photo: Photo, size: int = SIZE, how: Fit = "squeeze") -> Photo:
     `squeeze` ignores the proportions, `letterbox` keeps them and fills with mid-grey, `crop` keeps
     them and cuts the longer side's ends off.
     """
-    height, width = photo.shape[:2]
     if how == "squeeze":
         return _resize(photo, size, size)
-    inner = _inner_box(width, height, size, how)
-    scaled = _resize(photo, round(inner.right - inner.left), round(inner.bottom - inner.top))
     if how == "crop":
-        top, left = round(-inner.top), round(-inner.left)
-        return np.ascontiguousarray(scaled[top : top + size, left : left + size])
+        return _resize(_middle(photo), size, size)
+    height, width = photo.shape[:2]
+    inner = _inner_box(width, height, size, how)
+    top, left = int(inner.top), int(inner.left)
+    bottom, right = int(inner.bottom), int(inner.right)
     square = np.full((size, size, 3), MID_GREY, np.uint8)
-    top, left = round(inner.top), round(inner.left)
-    square[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
+    square[top:bottom, left:right] = _resize(photo, right - left, bottom - top)
     return square
 
 
@@ -109,12 +134,39 @@ def unfit(box: Box, width: int, height: int, size: int, how: Fit) -> Box:
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise UnusablePhoto("empty", "the file is empty")
-    try:
+    begins_like_one = data.startswith(SIGNATURES) or data[8:12] == b"WEBP"
+    with _broken_is("truncated" if begins_like_one else "not_a_photo"):
         return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+@contextmanager
+def _broken_is(reason: Literal["not_a_photo", "truncated"]) -> Iterator[None]:
+    """Turn what Pillow raises on a broken file into `UnusablePhoto`; anything else is a bug."""
+    try:
+        yield
     except Image.DecompressionBombError as error:
         raise _too_large() from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UnusablePhoto("not_a_photo", "the file is not a photo in a format we read") from error
+    except BROKEN as error:
+        message = {
+            "not_a_photo": "the file is not a JPEG, PNG, WebP, GIF, BMP or TIFF photo",
+            "truncated": "the photo is cut short or damaged",
+        }[reason]
+        raise UnusablePhoto(reason, message) from error
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns the picture upright, from what stands before its pixels; None where nothing does.
+
+    EXIF that cannot be read turns nothing and refuses no photo. Pillow's `exif_transpose` fails on
+    it, since it writes the rest of the EXIF anew.
+    """
+    if image.format == "TIFF":
+        return None  # Pillow turns a TIFF while it decodes, and gives its upright size before
+    try:
+        # The base class's method: a PNG's own decodes every pixel to look for EXIF behind them.
+        return TURNS.get(Image.Image.getexif(image).get(ExifTags.Base.Orientation))
+    except BROKEN:
+        return None
 
 
 def _check_size(width: int, height: int) -> None:
@@ -134,29 +186,44 @@ def _too_large() -> UnusablePhoto:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         image = _to_8_bits(image)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (MID_GREY, MID_GREY, MID_GREY, 255))
-        image = Image.alpha_composite(ground, layer)
-    return image.convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    ground = Image.new("RGB", image.size, (MID_GREY, MID_GREY, MID_GREY))
+    ground.paste(layer, mask=layer)
+    return ground
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
     # Pillow clips 16-bit grey at 255 where it should divide by 257, so that all but black is white.
-    return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
+    return Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))
 
 
 def _resize(photo: Photo, width: int, height: int) -> Photo:
-    shrinks = width * height < photo.shape[0] * photo.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # area: no moiré where pixels are lost
-    return cv2.resize(photo, (width, height), interpolation=how)
+    # Sides are shrunk before the other is enlarged: OpenCV averages areas, which keeps moiré out,
+    # only where no side grows.
+    shrunk = (min(width, photo.shape[1]), min(height, photo.shape[0]))
+    photo = cv2.resize(photo, shrunk, interpolation=cv2.INTER_AREA)
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _middle(photo: Photo) -> Photo:
+    """The largest square in the photo's middle."""
+    height, width = photo.shape[:2]
+    side = min(width, height)
+    top, left = (height - side) // 2, (width - side) // 2
+    return photo[top : top + side, left : left + side]
 
 
 def _inner_box(width: int, height: int, size: int, how: Fit) -> Box:
     """Where the whole photo lies in the square's pixels; with `crop` it reaches past the square."""
     if how == "squeeze":
         return Box(0, 0, size, size)
-    scale = size / (max(width, height) if how == "letterbox" else min(width, height))
+    if how == "crop":
+        scale = size / min(width, height)
+        left, top = (width - min(width, height)) // 2, (height - min(width, height)) // 2
+        return Box(-left * scale, -top * scale, (width - left) * scale, (height - top) * scale)
+    scale = size / max(width, height)
     inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (size - inner_width) // 2, (size - inner_height) // 2
     return Box(left, top, left + inner_width, top + inner_height)

@@ -1,0 +1,146 @@
+"""The data set on disk: what `data/processed/` holds, written by step 1 and read by step 2."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from car_damage.dataset.find import LABELS
+from car_damage.dataset.split import SPLITS
+from car_damage.errors import UserError
+from car_damage.files import sha256_of
+from car_damage.photos import Photo
+
+ABOUT = "dataset.json"
+AGAIN = "run python data_preprocessing.py again"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of `photos.csv`: what the square in row `row` of `X_<split>.npy` was made of."""
+
+    split: str
+    row: int
+    label: str
+    kind: str  # `photo`, or `close_up` cut out of the photo that the other columns name
+    path: str
+    group: str
+    width: int  # pixels, in the upright photo
+    height: int
+    sha256: str
+    phash: str
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A line of `rejected.csv`."""
+
+    path: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: `X` uint8 (n, size, size, 3) RGB, mapped from disk; `y` uint8 (n,); `rows` (n)."""
+
+    X: np.ndarray
+    y: np.ndarray
+    rows: list[Row]
+
+    def of_kind(self, kind: str) -> np.ndarray:
+        """Which rows are of this kind: bool (n,)."""
+        return np.array([row.kind == kind for row in self.rows], dtype=bool)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A whole, checked data set; `about` is `dataset.json`."""
+
+    train: Split
+    val: Split
+    test: Split
+    about: dict[str, Any]
+
+
+def write_split(folder: Path, split: str, squares: Iterable[Photo], rows: Sequence[Row]) -> None:
+    """Write `X_<split>.npy` and `y_<split>.npy`, a square at a time.
+
+    A plain sequential write rather than a memory map: pages of a map count as the process's own
+    memory for as long as they stay, so the peak would grow with the photos.
+    """
+    labels = np.array([LABELS.index(row.label) for row in rows], dtype=np.uint8)
+    np.save(folder / f"y_{split}.npy", labels)
+    with (folder / f"X_{split}.npy").open("wb") as file:
+        for number, square in enumerate(squares):
+            if number == 0:
+                header = {"descr": "|u1", "fortran_order": False}
+                shape = (len(rows), *square.shape)
+                np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+            file.write(square.tobytes())
+
+
+def write_table(path: Path, rows: Sequence[Row] | Sequence[RejectedRow], kind: type) -> None:
+    """Write a CSV file with a column for each field of `kind`."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(kind)])
+        table.writeheader()
+        table.writerows(asdict(row) for row in rows)
+
+
+def write_about(folder: Path, about: dict[str, Any]) -> None:
+    """Write `dataset.json`: `about`, and the fingerprint of all that the folder holds so far."""
+    whole = {**about, "fingerprint": _fingerprint(folder)}
+    (folder / ABOUT).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Dataset:
+    """Open a data set; the squares stay on disk until they are read.
+
+    Raises `UserError` when it is missing, or is not what step 1 wrote.
+    """
+    about = read_about(folder)
+    if about["fingerprint"] != _fingerprint(folder):
+        raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
+    rows = _read_rows(folder / "photos.csv")
+    return Dataset(*(_read_split(folder, split, rows) for split in SPLITS), about)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """`dataset.json` of a data set. Raises `UserError` when there is none."""
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        hint = "run python data_preprocessing.py first"
+        raise UserError(f"there is no data set in {folder}: {hint}") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{folder / ABOUT} cannot be read: {AGAIN}") from error
+    return about
+
+
+def _fingerprint(folder: Path) -> str:
+    """SHA-256 over the names and SHA-256s of the arrays and tables."""
+    files = sorted([*folder.glob("*.npy"), *folder.glob("*.csv")])
+    lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _read_rows(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Row(**{**line, **{name: int(line[name]) for name in ("row", "width", "height")}})
+            for line in csv.DictReader(file)
+        ]
+
+
+def _read_split(folder: Path, split: str, rows: Sequence[Row]) -> Split:
+    return Split(
+        X=np.load(folder / f"X_{split}.npy", mmap_mode="r"),
+        y=np.load(folder / f"y_{split}.npy"),
+        rows=[row for row in rows if row.split == split],
+    )

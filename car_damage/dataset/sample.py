@@ -1,0 +1,87 @@
+"""Drawn sample cars, for a run without network and photos.
+
+Both classes are drawn by the same rules: place, light, car, size and JPEG quality tell nothing.
+"""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from car_damage.dataset.drawn.damage import add_damage
+from car_damage.dataset.drawn.scene import OVERSAMPLING, draw_scene
+from car_damage.dataset.find import LABELS
+from car_damage.files import staged_folder
+from car_damage.parallel import map_in_order
+from car_damage.photos import Photo
+
+QUALITIES = (62, 95)  # of the JPEGs
+VISIBLE = 12  # grey levels by which a pixel has to change to count as damaged
+
+
+def write_sample_photos(folder: Path, per_class: int, seed: int = 0) -> None:
+    """Write `per_class` JPEGs each into `folder`/damaged and `folder`/not-damaged.
+
+    `folder` is replaced, and whole or absent. A photo depends on the seed, its class and its
+    number, not on how many are asked for; no two show the same scene. Runs on all cores.
+    """
+    wanted = [(label, number) for label in LABELS for number in range(per_class)]
+    with staged_folder(folder) as staged:
+        for label in LABELS:
+            (staged / label).mkdir()
+        jpegs = map_in_order(lambda photo: _draw_jpeg(seed, *photo), wanted)
+        for (label, number), jpeg in zip(wanted, jpegs, strict=True):
+            (staged / label / f"drawn_{number:04}.jpg").write_bytes(jpeg)
+
+
+def _draw_jpeg(seed: int, label: str, number: int) -> bytes:
+    rng = np.random.default_rng([seed, LABELS.index(label), number])
+    photo = draw_car(rng, damaged=label == "damaged")
+    buffer = io.BytesIO()
+    quality = int(rng.integers(*QUALITIES))
+    Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def draw_car(rng: np.random.Generator, damaged: bool) -> Photo:
+    """Draw a car, uint8 RGB (height, width, 3), about 480 pixels wide.
+
+    Two generators from the same seed give the same scene with the damage and without it.
+    """
+    return _draw(rng, damaged)[0]
+
+
+def draw_damaged_car(rng: np.random.Generator) -> tuple[Photo, np.ndarray]:
+    """Draw a damaged car as `draw_car` does, and where the damage is: bool (height, width)."""
+    return _draw(rng, damaged=True)
+
+
+def _draw(rng: np.random.Generator, damaged: bool) -> tuple[Photo, np.ndarray]:
+    scene_rng, damage_rng, lens_rng = rng.spawn(3)  # so that damage leaves the rest as it was
+    drawn = draw_scene(scene_rng)
+    before = _shrunk(drawn.canvas.pixels)
+    if damaged:
+        add_damage(drawn, damage_rng)
+    after = _shrunk(drawn.canvas.pixels)
+    where = cv2.cvtColor(cv2.absdiff(before, after), cv2.COLOR_RGB2GRAY) > VISIBLE
+    if lens_rng.random() < 0.5:  # cars face both ways
+        after, where = np.ascontiguousarray(after[:, ::-1]), np.ascontiguousarray(where[:, ::-1])
+    return _photographed(after, lens_rng), where
+
+
+def _shrunk(pixels: np.ndarray) -> np.ndarray:
+    size = (pixels.shape[1] // OVERSAMPLING, pixels.shape[0] // OVERSAMPLING)
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _photographed(pixels: Photo, rng: np.random.Generator) -> Photo:
+    """What a camera makes of it: colour cast, exposure, contrast, a little blur and noise."""
+    gain = rng.uniform(0.75, 1.12) * rng.normal(1, 0.035, 3)
+    contrast, grey = rng.uniform(0.8, 1.15), 118.0
+    levels = (np.arange(256)[:, None] * gain - grey) * contrast + grey
+    curves = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+    seen = cv2.GaussianBlur(cv2.LUT(pixels, curves[None]), (0, 0), rng.uniform(0.3, 0.9))
+    noise = rng.standard_normal((*seen.shape[:2], 1), dtype=np.float32) * rng.uniform(0.5, 5)
+    return np.clip(seen + np.round(noise), 0, 255).astype(np.uint8)

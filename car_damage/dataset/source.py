@@ -1,0 +1,54 @@
+"""Where the photos come from: the user's folders, the Kaggle set, or drawn sample cars."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from car_damage.dataset import kaggle
+from car_damage.dataset.find import has_photos
+from car_damage.dataset.sample import write_sample_photos
+
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+SAMPLE_RAW = Path("data/sample/raw")
+SAMPLE_PROCESSED = Path("data/sample/processed")  # apart from real ones: never replaces them
+SAMPLE_PHOTOS = 400  # of each class
+SAMPLE_NOTICE = (
+    "\n*** SAMPLE RUN: no photos in data/raw and no way to Kaggle, so these are DRAWN cars. "
+    "The model will know nothing of real ones. ***\n"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Folders of photos, and where their data set goes."""
+
+    raw_dirs: list[Path]
+    processed: Path
+    sample: bool = False
+
+
+def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample: bool) -> Source:
+    """The first of: the folders named, `data/raw`, the Kaggle set, the drawn sample cars.
+
+    Raises `UserError` when the Kaggle set is insisted on and cannot be had.
+    """
+    if raw_dirs:
+        return Source(raw_dirs, PROCESSED)
+    if insist_on_sample:
+        return _sample()
+    if insist_on_kaggle:
+        return Source([kaggle.fetch()], PROCESSED)
+    if has_photos(RAW):
+        return Source([RAW], PROCESSED)
+    if kaggle.is_reachable():
+        print("no photos in data/raw: taking the Kaggle set anujms/car-damage-detection")
+        return Source([kaggle.fetch()], PROCESSED)
+    print(SAMPLE_NOTICE, file=sys.stderr)
+    return _sample()
+
+
+def _sample() -> Source:
+    print(f"drawing {2 * SAMPLE_PHOTOS} sample cars into {SAMPLE_RAW}")
+    write_sample_photos(SAMPLE_RAW, SAMPLE_PHOTOS)
+    return Source([SAMPLE_RAW], SAMPLE_PROCESSED, sample=True)

@@ -1,0 +1,120 @@
+"""Step 1: photos in two folders become arrays that a model can be trained on.
+
+    python data_preprocessing.py                    # photos in data/raw/damaged and not-damaged
+    python data_preprocessing.py --raw-dir ~/cars   # photos elsewhere; may be given several times
+    python data_preprocessing.py --sample           # drawn cars: needs no photos and no network
+
+Makes data/processed/: X_train.npy, y_train.npy and so on, photos.csv, rejected.csv, dataset.json.
+Normalising is split in two: photos are made upright, RGB and of one size here; the scaling that a
+backbone wants is the first layer of the model.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from car_damage.dataset.find import find_photos
+from car_damage.dataset.prepare import Settings, prepare
+from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED, choose_source
+from car_damage.dataset.split import SPLITS
+from car_damage.errors import exit_code
+from car_damage.options import whole_number
+from car_damage.photos import SIZE
+
+SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in a minute
+FITS = ("squeeze", "letterbox", "crop")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of step 1."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--raw-dir",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with damaged/ and not-damaged/ below it; may be repeated (default: data/raw)",
+    )
+    where.add_argument("--kaggle", action="store_true", help="insist on the Kaggle set")
+    where.add_argument("--sample", action="store_true", help="insist on drawn sample cars")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"where the data set goes (default: {PROCESSED}, or {SAMPLE_PROCESSED})",
+    )
+    parser.add_argument(
+        "--size",
+        type=whole_number(32, 1024),
+        metavar="PIXELS",
+        help=f"side of the model's square (default: {SIZE}; drawn cars: {SAMPLE_SIZE})",
+    )
+    parser.add_argument(
+        "--fit",
+        choices=FITS,
+        default="squeeze",
+        help="how a photo becomes a square (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--close-ups",
+        type=whole_number(0, 20),
+        default=1,
+        metavar="N",
+        help="crops cut out of each undamaged photo (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--split",
+        type=whole_number(1, 98),
+        nargs=3,
+        default=(70, 15, 15),
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="shares in per cent (default: 70 15 15)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole_number(0, 2**32 - 1),
+        default=0,
+        help="of splits and crops (default: %(default)s)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, check, then work."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if sum(args.split) != 100:
+        parser.error(f"--split {' '.join(map(str, args.split))} must sum to 100")
+    source = choose_source(args.raw_dir, args.kaggle, args.sample)
+    settings = Settings(
+        size=args.size or (SAMPLE_SIZE if source.sample else SIZE),
+        fit=args.fit,
+        close_ups=args.close_ups,
+        shares={split: share / 100 for split, share in zip(SPLITS, args.split, strict=True)},
+        seed=args.seed,
+        sample=source.sample,
+    )
+    folder = args.out or source.processed
+    about = prepare(find_photos(source.raw_dirs), folder, settings)
+    print_summary(folder, about)
+
+
+def print_summary(folder: Path, about: dict) -> None:
+    """A table of what went where, and what was left out."""
+    print(f"\n{folder}: squares of {about['size']} px ({about['fit']})")
+    print(f"{'':8}{'damaged':>10}{'not damaged':>14}{'close-ups':>12}")
+    for split, counts in about["counts"].items():
+        row = counts["damaged"], counts["not_damaged"], counts["close_ups"]
+        print(f"{split:8}{row[0]:10,}{row[1]:14,}{row[2]:12,}")
+    copies = about["copies"]
+    print(f"copies: {copies['photos_in_them']} photos in {copies['groups_of_copies']} groups")
+    for reason, count in about["rejected"].items():
+        print(f"left out: {count} {reason} (see {folder / 'rejected.csv'})")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
