@@ -1,0 +1,147 @@
+"""Random changes to training photos that leave the answer as it is.
+
+A mirrored, turned, darker or blurred car is as damaged as before. Two of the changes work against
+what collected photos teach by accident: photos of damage are mostly small and strongly compressed,
+photos of whole cars large and sharp. Shrinking and recompressing make both alike.
+"""
+
+import math
+
+import cv2
+import numpy as np
+
+from car_damage.photos import Photo
+
+AREA = (0.6, 1.0)  # of the square that a crop keeps: less would often cut the damage off
+ASPECT = (4 / 5, 5 / 4)  # of a crop; squeezed photos are out of proportion by as much already
+ANGLE = 10.0  # degrees either way: cameras are held no further from level
+
+GAMMA = (0.7, 1.4)  # shadows lifted or deepened, as with backlight
+CONTRAST = (0.75, 1.25)
+BRIGHTNESS = (0.75, 1.25)  # less than one aperture stop, or white paint and reflections run out
+SATURATION = (0.6, 1.3)  # down to a dull day; paint is never the sign of damage
+HUE = 8.0  # degrees either way: a white balance that is off, and rust still looks like rust
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
+
+SHRINK_CHANCE = 0.5  # half of the photos keep their sharpness, as half do in service
+SHRUNK = (0.35, 1.0)  # of the side: at 224 px down to 78, a thumbnail
+RECOMPRESS_CHANCE = 0.5
+JPEG_QUALITY = (30, 95)  # messengers and thumbnails to cameras
+
+ERASE_CHANCE = 0.25
+ERASED_AREA = (0.02, 0.1)  # of the square; Zhong et al. go to 0.4, which would hide whole dents
+ERASED_ASPECT = (0.3, 1 / 0.3)  # as in the paper
+
+
+def rng_for(seed: int, epoch: int, row: int) -> np.random.Generator:
+    """The randomness of one photo in one epoch, whichever thread asks for it and when."""
+    return np.random.default_rng([seed, epoch, row])
+
+
+def augment(square: Photo, rng: np.random.Generator) -> Photo:
+    """Change a square, `uint8` (size, size, 3), as another photo of the same car might differ.
+
+    Gives a new array of the same shape and dtype; all randomness comes from `rng`.
+    """
+    square = _move(square, rng)
+    square = _relight(square, rng)
+    square = _degrade(square, rng)
+    if rng.random() < ERASE_CHANCE:
+        _erase(square, rng)
+    return square
+
+
+def _move(square: Photo, rng: np.random.Generator) -> Photo:
+    """Crop, turn and, half of the time, mirror: one warp, since each would blur a little more."""
+    size = square.shape[0]
+    width, height = _random_crop(rng)
+    mirror = -1 if rng.random() < 0.5 else 1
+    shift = rng.uniform(-0.5, 0.5, size=2) * (1 - width, 1 - height) * size
+    matrix = _affine(size, (mirror * width, height), rng.uniform(-ANGLE, ANGLE), shift)
+    # Reflected edges: black corners would tell the network that a photo was turned.
+    return cv2.warpAffine(
+        square,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+
+
+def _random_crop(rng: np.random.Generator) -> tuple[float, float]:
+    """Width and height of a crop, as shares of the square's side."""
+    area = rng.uniform(*AREA)
+    stretch = math.sqrt(_log_uniform(rng, ASPECT))
+    side = math.sqrt(area)
+    return min(1.0, side * stretch), min(1.0, side / stretch)
+
+
+def _affine(size: int, scale: tuple[float, float], degrees: float, shift: np.ndarray) -> np.ndarray:
+    """Float64 (2, 3): from pixels of the new square to pixels of the old, about the middle."""
+    turn = math.radians(degrees)
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    linear = rotation @ np.diag(scale)
+    middle = np.full(2, (size - 1) / 2)  # OpenCV counts from the first pixel's middle
+    return np.column_stack([linear, middle + shift - linear @ middle])
+
+
+def _relight(square: Photo, rng: np.random.Generator) -> Photo:
+    """Another light and another camera: a tone curve, then a change of colours."""
+    mean = float(np.mean(cv2.mean(square)[:3])) / 255
+    curved = cv2.LUT(square, _tone_curve(rng, mean))
+    return cv2.transform(curved, _colour_matrix(rng))
+
+
+def _tone_curve(rng: np.random.Generator, mean: float) -> np.ndarray:
+    """Gamma, contrast and brightness as one table, `uint8` (256,)."""
+    gamma = _log_uniform(rng, GAMMA)
+    tones = np.linspace(0, 1, 256) ** gamma
+    pivot = mean**gamma  # contrast about the photo's own mean keeps dark photos out of black
+    tones = pivot + (tones - pivot) * rng.uniform(*CONTRAST)
+    return (tones * rng.uniform(*BRIGHTNESS) * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _colour_matrix(rng: np.random.Generator) -> np.ndarray:
+    """Saturation and hue as one matrix, float64 (3, 3), that leaves greys as they are."""
+    saturation = rng.uniform(*SATURATION)
+    saturate = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
+    hue = math.radians(rng.uniform(-HUE, HUE))
+    rotate, _ = cv2.Rodrigues(np.full(3, hue / math.sqrt(3)))  # about the axis of greys
+    return saturate @ rotate
+
+
+def _degrade(square: Photo, rng: np.random.Generator) -> Photo:
+    """Shrink, recompress and enlarge again, in the order in which thumbnails come about."""
+    size = square.shape[0]
+    if rng.random() < SHRINK_CHANCE:
+        side = round(size * rng.uniform(*SHRUNK))
+        square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+    if rng.random() < RECOMPRESS_CHANCE:
+        square = _recompress(square, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _recompress(square: Photo, quality: int) -> Photo:
+    bgr = cv2.cvtColor(square, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def _erase(square: Photo, rng: np.random.Generator) -> None:
+    """Fill a random rectangle with noise, in place, so that no single spot decides.
+
+    Random Erasing (Zhong et al. 2020) with random values, the best of its fillings.
+    """
+    size = square.shape[0]
+    area = rng.uniform(*ERASED_AREA) * size**2
+    stretch = math.sqrt(_log_uniform(rng, ERASED_ASPECT))
+    height, width = round(math.sqrt(area) * stretch), round(math.sqrt(area) / stretch)
+    top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+    square[top : top + height, left : left + width] = rng.integers(
+        0, 256, (height, width, 3), np.uint8
+    )
+
+
+def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
+    """A factor for which twice and half are equally likely."""
+    return math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1])))

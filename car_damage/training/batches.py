@@ -1,0 +1,69 @@
+"""Batches of squares for Keras: shuffled and augmented for training, as they are for measuring."""
+
+import keras
+import numpy as np
+
+from car_damage.dataset.arrays import Split
+from car_damage.parallel import cores
+from car_damage.training.augmentation import augment, rng_for
+
+
+class AugmentedBatches(keras.utils.PyDataset):
+    """Training batches `(uint8 (b, size, size, 3), float32 (b, 1), float32 (b,))`.
+
+    What a batch holds is a function of seed, epoch and position, whichever thread computes it, so
+    that a run that was killed goes on with the batches it would have had.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int):
+        super().__init__(workers=cores(), use_multiprocessing=False, max_queue_size=8)
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.weights = class_weights(split.y)
+        self.skip_to(0)
+
+    def __len__(self) -> int:
+        return -(-len(self.split.y) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        squares = [
+            augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, int(row)))
+            for row in rows
+        ]
+        labels = self.split.y[rows].astype(np.float32)
+        return np.stack(squares), labels[:, None], self.weights[rows]
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras: the next epoch has its own order and its own views."""
+        self.skip_to(self.epoch + 1)
+
+    def skip_to(self, epoch: int) -> None:
+        """Go on with this epoch, counted from 0."""
+        self.epoch = epoch
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split.y))
+
+
+class PlainBatches(keras.utils.PyDataset):
+    """Batches in the arrays' order, read from disk as they are needed."""
+
+    def __init__(self, split: Split, batch_size: int):
+        super().__init__()
+        self.split = split
+        self.batch_size = batch_size
+        self.weights = class_weights(split.y)
+
+    def __len__(self) -> int:
+        return -(-len(self.split.y) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        labels = self.split.y[rows].astype(np.float32)
+        return np.asarray(self.split.X[rows]), labels[:, None], self.weights[rows]
+
+
+def class_weights(y: np.ndarray) -> np.ndarray:
+    """A weight for each photo, float32 (n,), with which both classes weigh alike; mean 1."""
+    counts = np.bincount(y, minlength=2)
+    return (len(y) / (2 * counts))[y].astype(np.float32)

@@ -1,0 +1,105 @@
+"""A training run on disk, so that a killed one goes on from its last epoch."""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from car_damage.errors import UserError
+from car_damage.files import write_text
+
+BEST = "best.weights.h5"
+HISTORY = "history.csv"
+
+
+class Run:
+    """The folder of a run in progress; an epoch that its `history.csv` lacks did not happen."""
+
+    def __init__(self, models: Path, settings: dict[str, Any]):
+        text = json.dumps(settings, sort_keys=True, indent=2)
+        self.folder = models / f"training-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        self._settings = text
+
+    def start(self) -> None:
+        """Begin anew; what a killed run with the same settings left is dropped."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        write_text(self.folder / "settings.json", self._settings)
+
+    def check_can_resume(self) -> None:
+        """Raise `UserError` when no run with these settings was interrupted after an epoch."""
+        if not self.history():
+            raise UserError(
+                f"no interrupted run with these settings and data in {self.folder.parent}: "
+                "repeat its options, or leave --resume out"
+            )
+
+    def history(self) -> list[dict[str, float]]:
+        """A row for each finished epoch."""
+        path = self.folder / HISTORY
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                {key: float(value) for key, value in row.items()} for row in csv.DictReader(file)
+            ]
+
+    def save(self, model: keras.Model, row: dict[str, float]) -> None:
+        """Record a finished epoch: the weights first, then the history that names them."""
+        history = self.history()
+        model.save_weights(self._state(len(history) + 1))
+        if not history or row["val_loss"] < min(past["val_loss"] for past in history):
+            model.save_weights(self.folder / BEST)
+        write_text(self.folder / HISTORY, _as_csv([*history, row]))
+        self._state(len(history)).unlink(missing_ok=True)
+
+    def restore(self, model: keras.Model) -> int:
+        """Put weights and optimiser where the last finished epoch left them; return its number."""
+        epochs = len(self.history())
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(self._state(epochs))
+        return epochs
+
+    def is_over(self, patience: int) -> bool:
+        """Whether the last `patience` epochs all failed to better the validation loss."""
+        losses = [row["val_loss"] for row in self.history()]
+        return bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
+
+    def load_best(self, model: keras.Model) -> None:
+        """Give the model the weights of the epoch with the lowest validation loss."""
+        model.load_weights(self.folder / BEST)
+
+    def finish(self) -> None:
+        """Drop the folder: the version has all that matters of it."""
+        shutil.rmtree(self.folder)
+
+    def _state(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch}.weights.h5"
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves each epoch to its run, and stops after `patience` epochs without a better one."""
+
+    def __init__(self, run: Run, patience: int):
+        super().__init__()
+        self.run = run
+        self.patience = patience
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by Keras with the epoch's figures."""
+        self.run.save(self.model, {"epoch": epoch + 1, **(logs or {})})
+        if self.run.is_over(self.patience):
+            self.model.stop_training = True
+
+
+def _as_csv(rows: list[dict[str, float]]) -> str:
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()

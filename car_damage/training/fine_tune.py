@@ -1,0 +1,60 @@
+"""Phase 2, the fine-tuning of LP-FT: the top stages learn, at a rate that keeps what they know."""
+
+from typing import Any
+
+import keras
+
+from car_damage.dataset.arrays import Dataset
+from car_damage.training.batches import AugmentedBatches, PlainBatches
+from car_damage.training.checkpoints import Checkpoints, Run
+
+WEIGHT_DECAY = 0.01
+WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
+LABEL_SMOOTHING = (
+    0.05  # some labels are doubtful, and a doubtful photo should not get a loud answer
+)
+GRADIENT_NORM = 1.0
+PATIENCE = 4  # epochs; the cosine's end gains most, so an early plateau is given time
+
+
+def fine_tune(
+    model: keras.Model, dataset: Dataset, settings: dict[str, Any], run: Run, resume: bool
+) -> None:
+    """Train the trainable layers of `model` in place and leave it with its best epoch's weights."""
+    epochs, batch_size, seed = settings["epochs"], settings["batch_size"], settings["seed"]
+    train = AugmentedBatches(dataset.train, batch_size, seed)
+    _compile(model, settings["learning_rate"], steps=len(train) * epochs)
+    if resume:
+        train.skip_to(run.restore(model))
+    if not run.is_over(PATIENCE):
+        model.fit(
+            train,
+            validation_data=PlainBatches(dataset.val, batch_size),
+            epochs=epochs,
+            initial_epoch=train.epoch,
+            shuffle=False,  # the batches bring their own order
+            callbacks=[
+                Checkpoints(run, PATIENCE),
+                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+            ],
+        )
+    run.load_best(model)
+
+
+def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:
+    warm_up = max(1, round(WARM_UP * steps))
+    rate = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, steps - warm_up),
+        warmup_target=learning_rate,
+        warmup_steps=warm_up,
+    )
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=WEIGHT_DECAY, global_clipnorm=GRADIENT_NORM
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer,
+        loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
+        metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
+    )

@@ -1,0 +1,128 @@
+"""From a trained model to a version in `models/`: exported, calibrated, measured, recorded."""
+
+import json
+import platform
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from car_damage import model_store
+from car_damage.dataset.arrays import Dataset, Split
+from car_damage.training.calibration import probabilities
+from car_damage.training.checkpoints import HISTORY, Run
+from car_damage.training.measure import Exported, export_checked, measure
+from car_damage.training.plots import write_plots
+
+LABELS = ["not_damaged", "damaged"]
+LIBRARIES = (
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+)
+TITLES = {
+    "accuracy": "accuracy",
+    "missed": "damaged cars missed",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+}
+
+
+def release(
+    model: keras.Model,
+    dataset: Dataset,
+    models: Path,
+    facts: dict[str, Any],
+    precision: str,
+    run: Run,
+) -> tuple[dict[str, Any], Exported]:
+    """Add a version to `models`; return its `model.json` and how it answers the test photos.
+
+    `facts` are the entries that are known before anything is measured: backbone, weights,
+    settings.
+    """
+    now = datetime.now(UTC)
+    name = model_store.new_version_name(now)
+    seed = facts["settings"]["seed"]
+    with model_store.add(models, name) as folder:
+        model.save(folder / "model.keras")
+        graph = folder / "model.tflite"
+        exported = export_checked(model, dataset, precision, graph, seed)
+        print("measuring on the test photos")
+        record = {
+            "version": name,
+            "created": now.isoformat(timespec="seconds"),
+            **facts,
+            "size": dataset.about["size"],
+            "fit": dataset.about["fit"],
+            "labels": LABELS,
+            "temperature": exported.calibration.temperature,
+            "threshold": exported.calibration.threshold,
+            "precision": exported.precision,
+            "sample": dataset.about["sample"],
+            "data": dataset.about,
+            "figures": measure(exported, dataset.test, seed),
+            "libraries": {"python": platform.python_version()}
+            | {library: library_version(library) for library in LIBRARIES if _has(library)},
+        }
+        (folder / "model.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _keep_progress(run, folder)
+        _write_plots(folder / "plots", exported, dataset.test, run)
+    return record, exported
+
+
+def table(record: dict[str, Any]) -> str:
+    """The figures of the test photos as lines for the screen, each with its 95 % interval."""
+    figures = record["figures"]
+    lines = [f"\n{record['version']}: {figures['photos']['count']} test photos"]
+    for name, title in TITLES.items():
+        lines.append(_line(title, figures["photos"][name]))
+    if figures["close_ups"]:
+        lines.append(_line("close-ups cleared", figures["close_ups"]["accuracy"]))
+    lines += [
+        _line(f"right in {name} ({folder['count']})", folder["accuracy"])
+        for name, folder in figures["data_folders"].items()
+    ]
+    return "\n".join(lines)
+
+
+def _line(title: str, figure: dict[str, float]) -> str:
+    if figure["value"] is None:
+        return f"  {title:32}     -"
+    return f"  {title:32} {figure['value']:.3f}  ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def _has(library: str) -> bool:
+    """TensorFlow goes by another name in its CPU build."""
+    try:
+        library_version(library)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def _keep_progress(run: Run, folder: Path) -> None:
+    if (run.folder / HISTORY).exists():
+        shutil.copy(run.folder / HISTORY, folder / HISTORY)
+        shutil.copytree(run.folder / "tensorboard", folder / "tensorboard")
+
+
+def _write_plots(folder: Path, exported: Exported, test: Split, run: Run) -> None:
+    chosen = test.of_kind("photo")
+    calibration = exported.calibration
+    calibrated = probabilities(exported.test_logits[chosen], calibration.temperature)
+    folder.mkdir()
+    write_plots(folder, test.y[chosen], calibrated, calibration.threshold, run.history())

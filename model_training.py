@@ -1,0 +1,152 @@
+"""Step 2: arrays become a measured, exported model.
+
+    python model_training.py                                  # ResNet-50 from ImageNet weights
+    python model_training.py --backbone mobilenetv2 --epochs 4
+    python model_training.py --weights models/<version>/model.keras   # go on from an earlier one
+    python model_training.py --resume                         # with the options of a killed run
+
+Reads the data set that step 1 made last. Makes models/<version>/ and points models/current at it
+unless the version in use is better on the same test photos.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from car_damage.dataset.arrays import ABOUT, load
+from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED
+from car_damage.errors import UserError, exit_code
+from car_damage.options import positive_number, whole_number
+
+if TYPE_CHECKING:
+    from car_damage.training.backbones import Backbone
+
+BACKBONES = (
+    "resnet50",
+    "resnet50-c4",
+    "mobilenetv2",
+    "efficientnetv2-b0",
+    "mobilenetv3-large",
+    "convnext-tiny",
+    "tiny",
+)
+MODELS = Path("models")
+SAMPLE_MODELS = Path("models/sample")  # apart from real ones: never replaces the current real model
+EPOCHS = 8
+LEARNING_RATE = 3e-4  # AdamW's peak: a tenth of what training from random values takes
+BATCH_SIZE = 32
+# Of a small network from random values on drawn cars, when no pre-trained one can be had:
+TINY_EPOCHS = 20
+TINY_LEARNING_RATE = 3e-3
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of step 2."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, metavar="DIR", help="data set (default: what step 1 made last)")
+    add("--models", type=Path, metavar="DIR", help=f"default: {MODELS}, or {SAMPLE_MODELS}")
+    add("--backbone", choices=BACKBONES, help=f"default: {BACKBONES[0]}; drawn cars: mobilenetv2")
+    add(
+        "--weights",
+        default="imagenet",
+        metavar="SOURCE",
+        help="imagenet (fetched from the network once), none, or a .keras, .h5, .weights.h5 or "
+        ".npz file (default: %(default)s)",
+    )
+    add("--unfreeze", metavar="STAGE", help="fine-tune from this stage on; a wrong name lists all")
+    add(
+        "--epochs",
+        type=whole_number(0, 1000),
+        metavar="N",
+        help=f"at most, of fine-tuning; 0 fits the head only (default: {EPOCHS})",
+    )
+    add(
+        "--learning-rate",
+        type=positive_number,
+        metavar="RATE",
+        help=f"peak of fine-tuning's rate (default: {LEARNING_RATE:g})",
+    )
+    add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N")
+    add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N")
+    add(
+        "--precision",
+        choices=("int8", "float16", "float32"),
+        default="int8",
+        help="of model.tflite (default: %(default)s)",
+    )
+    add(
+        "--promote",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="auto: make the new version current unless it is worse (default: %(default)s)",
+    )
+    add("--resume", action="store_true", help="go on from the last epoch of a killed run")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, check, then work."""
+    args = build_parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own start-up chatter
+    train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    """The steps, in order. TensorFlow is imported here: a wrong option is refused without it."""
+    from car_damage.training import fine_tune, hardware, head, promotion, release
+    from car_damage.training.backbones import trainable_from
+    from car_damage.training.checkpoints import Run
+    from car_damage.training.start import starting_model
+
+    dataset = load(args.data or latest_data_set())
+    models = args.models or (SAMPLE_MODELS if dataset.about["sample"] else MODELS)
+    hardware.set_up(args.seed)
+    start = starting_model(args.backbone, args.weights, dataset.about)
+    settings = choose_settings(args, start.backbone)
+    trainable_from(start.model, start.backbone, settings["unfreeze"])
+
+    run = Run(models, {**start.facts(), **settings, "data": dataset.about["fingerprint"]})
+    if args.resume:
+        run.check_can_resume()
+    else:
+        run.start()
+        print("phase 1: fitting the head on the frozen backbone's features")
+        head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
+    if settings["epochs"]:
+        print(f"phase 2: fine-tuning from {settings['unfreeze']} on")
+        fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)
+
+    facts = {**start.facts(), "settings": settings}
+    record, exported = release.release(start.model, dataset, models, facts, args.precision, run)
+    print(release.table(record))
+    print(promotion.promote(models, record["version"], exported, dataset, args.promote))
+    run.finish()
+
+
+def choose_settings(args: argparse.Namespace, backbone: "Backbone") -> dict[str, Any]:
+    """What decides how the model is trained: the options, and defaults that suit the backbone."""
+    tiny = backbone.name == "tiny"
+    return {
+        "unfreeze": args.unfreeze or backbone.default_stage,
+        "epochs": (TINY_EPOCHS if tiny else EPOCHS) if args.epochs is None else args.epochs,
+        "learning_rate": args.learning_rate or (TINY_LEARNING_RATE if tiny else LEARNING_RATE),
+        "batch_size": args.batch_size,
+        "seed": args.seed,
+    }
+
+
+def latest_data_set() -> Path:
+    """The folder that step 1 wrote last: of real photos, or of drawn cars."""
+    made = [folder for folder in (PROCESSED, SAMPLE_PROCESSED) if (folder / ABOUT).exists()]
+    if not made:
+        raise UserError("there is no data set yet: run python data_preprocessing.py first")
+    return max(made, key=lambda folder: (folder / ABOUT).stat().st_mtime)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
