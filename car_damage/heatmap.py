@@ -1,0 +1,55 @@
+"""A heatmap drawn over the photo that it speaks of."""
+
+import cv2
+import numpy as np
+
+from car_damage.photos import Box, Fit, Photo, unfit
+
+# Log-odds at which the colour is full: at it, a quarter of the photo raises the answer's log-odds
+# by 3, to odds 20 times as high. The scale is the same for every photo: one stretched to each photo's
+# own highest value would paint the faintest doubt about a whole car as glaring as a crash.
+FULL = 12.0
+OPACITY = 0.6  # of the full colour: the damage beneath stays visible
+COLOURS = cv2.COLORMAP_PLASMA  # even steps look even, also to the colour-blind; few cars are so
+FIRST_COLOUR = 100  # of 255: the darker ones would look like shadows
+
+
+def overlay(photo: Photo, heatmap: np.ndarray, size: int, how: Fit) -> Photo:
+    """Colour the places that speak for damage; the others, and what no square saw, stay bare.
+
+    `heatmap` is an `Answer`'s, (h, w) in log-odds, over the square that `photos.fit` made with
+    `size` and `how`. Returns `uint8` RGB of the photo's own size.
+    """
+    strength = np.clip(_over_photo(heatmap, photo, size, how) / FULL, 0, 1)
+    steps = np.rint(FIRST_COLOUR + strength * (255 - FIRST_COLOUR)).astype(np.uint8)
+    colour = cv2.cvtColor(cv2.applyColorMap(steps, COLOURS), cv2.COLOR_BGR2RGB)
+    opacity = (OPACITY * np.sqrt(strength))[:, :, np.newaxis]  # root: else the faint is invisible
+    return np.rint(photo + opacity * (colour.astype(np.float32) - photo)).astype(np.uint8)
+
+
+def _over_photo(heatmap: np.ndarray, photo: Photo, size: int, how: Fit) -> np.ndarray:
+    """The heatmap at each pixel of the photo, float32 (height, width); 0 outside of the square.
+
+    Bilinear, as two products of matrices: OpenCV's warping would round places to 1/32 of a cell,
+    which shows as steps where a cell is a hundred pixels wide.
+    """
+    height, width = photo.shape[:2]
+    # `unfit` clips to the photo, so the scale is read off the middle, where each fit has photo.
+    middle = Box((size - 1) / 2, (size - 1) / 2, (size + 1) / 2, (size + 1) / 2)
+    pixel = unfit(middle, width, height, size, how)
+    down = _weights(height, (pixel.top, pixel.bottom), size, heatmap.shape[0])
+    across = _weights(width, (pixel.left, pixel.right), size, heatmap.shape[1])
+    return down @ heatmap @ across.T
+
+
+def _weights(pixels: int, middle_pixel: tuple[float, float], size: int, cells: int) -> np.ndarray:
+    """What each cell counts for at each of the photo's pixels: float32 (pixels, cells).
+
+    `middle_pixel` is where in the photo the square's middle pixel begins and ends.
+    """
+    begin, end = middle_pixel
+    in_square = (np.arange(pixels) + 0.5 - begin) / (end - begin) + (size - 1) / 2
+    in_cells = np.clip(in_square * cells / size - 0.5, 0, cells - 1)
+    weights = np.maximum(0, 1 - np.abs(in_cells[:, np.newaxis] - np.arange(cells)))
+    seen = (in_square >= 0) & (in_square <= size)
+    return (weights * seen[:, np.newaxis]).astype(np.float32)

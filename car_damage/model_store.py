@@ -1,0 +1,236 @@
+"""The versions in `models/`, and which of them is in use.
+
+    python -m car_damage.model_store list             # each version, and which is current
+    python -m car_damage.model_store use VERSION      # make VERSION the current one
+    python -m car_damage.model_store remove VERSION   # delete a version that is not in use
+
+A version is a folder that is written beside and renamed into place; the file `current` names the
+one in use and is replaced in one step. Killed at any moment, the version in use stays whole.
+"""
+
+import argparse
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from car_damage.errors import UserError, exit_code
+from car_damage.files import PARTIAL, sha256_of, staged_folder, write_text
+
+MODELS = Path("models")
+SAMPLE_MODELS = MODELS / "sample"  # trained on drawn cars: laid out alike, kept apart
+CURRENT = "current"
+RECORD = "model.json"
+GRAPH = "model.tflite"
+VERSION = re.compile(r"\d{8}-\d{4}-[0-9a-f]{4}")  # safe in a path on every system
+NEEDED = frozenset({"size", "fit", "temperature", "threshold", "files"})  # to answer photos
+
+
+@dataclass(frozen=True)
+class Record:
+    """A version that was found whole: its folder, and `model.json` as `about`."""
+
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def version(self) -> str:
+        """The version's name."""
+        return self.folder.name
+
+    @property
+    def graph(self) -> Path:
+        """The exported graph that answers photos."""
+        return self.folder / GRAPH
+
+
+def new_version_name(now: datetime) -> str:
+    """A name such as `20261122-1630-1f3a` that sorts by time: UTC and four random digits."""
+    # `secrets`, since a seeded generator would give every run of one minute the same digits.
+    return f"{now.astimezone(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
+
+
+def versions(models: Path) -> list[str]:
+    """The names of all versions in `models`, oldest first."""
+    return sorted(
+        path.parent.name
+        for path in models.glob(f"*/{RECORD}")
+        if VERSION.fullmatch(path.parent.name)
+    )
+
+
+def current(models: Path) -> str | None:
+    """The name of the version in use, or None where none was chosen yet."""
+    try:
+        name = (models / CURRENT).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    return name if VERSION.fullmatch(name) else None
+
+
+def load_record(models: Path, version: str | None = None) -> Record:
+    """Open a version, the current one by default, and check it against its SHA-256s.
+
+    Raises `UserError` when it is not there, or a file of it is missing or has changed.
+    """
+    folder = _folder(models, _chosen(models) if version is None else version)
+    about = _read_about(folder)
+    for name, sha256 in about["files"].items():
+        _check_file(folder, name, sha256)
+    return Record(folder, about)
+
+
+@contextmanager
+def add(models: Path, version: str) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes the version `version` when the block ends well.
+
+    The block writes `model.json` without its entry `files`, which is added here: the SHA-256 of
+    every other file, by its path in the folder.
+    """
+    if (models / version).exists():
+        raise UserError(f"{models / version} is there already: start again under another name")
+    with staged_folder(models / version) as folder:
+        yield folder
+        _seal(folder)
+
+
+def use(models: Path, version: str) -> None:
+    """Make `version` the current one. Raises `UserError` unless it is there and whole."""
+    load_record(models, version)
+    write_text(models / CURRENT, version + "\n")
+
+
+def remove(models: Path, version: str) -> None:
+    """Delete a version. Raises `UserError` when it is not there, or is the current one."""
+    folder = _folder(models, version)
+    if version == current(models):
+        raise UserError(f"{version} is in use: {_command(models, 'use')} another version first")
+    leaving = folder.with_name(version + PARTIAL)
+    os.rename(folder, leaving)  # first, so that a half-deleted version is not taken for one
+    shutil.rmtree(leaving)
+
+
+def table(models: Path) -> str:
+    """A line for each version: name, date, backbone, accuracy on its test photos, if in use."""
+    in_use = current(models)
+    lines = [f"{'version':20}{'made':18}{'backbone':20}accuracy"]
+    for version in versions(models):
+        mark = "  current" if version == in_use else ""
+        lines.append(f"{version:20}{_summary(models / version)}{mark}")
+    return "\n".join(lines)
+
+
+def _chosen(models: Path) -> str:
+    name = current(models)
+    if name:
+        return name
+    if versions(models):
+        raise UserError(f"no version in {models} is in use: choose with {_command(models, 'use')}")
+    raise UserError(
+        f"there is no model in {models}: run bash run_pipeline.sh first, or python "
+        "data_preprocessing.py and python model_training.py"
+    )
+
+
+def _folder(models: Path, version: str) -> Path:
+    if not VERSION.fullmatch(version):
+        raise UserError(f"'{version}' is not the name of a version, such as 20261122-1630-1f3a")
+    if not (models / version / RECORD).is_file():
+        raise UserError(
+            f"there is no version {version} in {models}: see {_command(models, 'list')}"
+        )
+    return models / version
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except ValueError as error:  # neither UTF-8 nor JSON
+        raise _damaged(folder, f"{RECORD} cannot be read") from error
+    if not isinstance(about, dict) or not about.keys() >= NEEDED:
+        raise _damaged(folder, f"{RECORD} lacks entries")
+    return about
+
+
+def _check_file(folder: Path, name: str, sha256: str) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise _damaged(folder, f"{name} is missing")
+    if sha256_of(path) != sha256:
+        raise _damaged(folder, f"{name} has changed since")
+
+
+def _damaged(folder: Path, what: str) -> UserError:
+    instead = _command(folder.parent, "use")
+    return UserError(f"{folder} is not as it was made ({what}): use another ({instead}) or retrain")
+
+
+def _command(models: Path, action: str) -> str:
+    """What to type to have this module do `action` in `models`."""
+    where = "" if models == MODELS else f" --models {models}"
+    version = "" if action == "list" else " VERSION"
+    return f"python -m car_damage.model_store{where} {action}{version}"
+
+
+def _seal(folder: Path) -> None:
+    record = folder / RECORD
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != record)
+    hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    about = json.loads(record.read_text(encoding="utf-8")) | {"files": hashes}
+    record.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _summary(folder: Path) -> str:
+    try:
+        about = _read_about(folder)
+    except UserError:
+        return f"{RECORD} cannot be read"
+    made = str(about.get("created", "-"))[:16].replace("T", " ")
+    return f"{made:18}{about.get('backbone', '-'):20}{_accuracy(about):8}"
+
+
+def _accuracy(about: dict[str, Any]) -> str:
+    try:
+        return f"{about['figures']['photos']['accuracy']['value']:.1%}"
+    except (KeyError, TypeError):
+        return "-"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of `python -m car_damage.model_store`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m car_damage.model_store",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help=f"not {MODELS}/")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|use|remove")
+    actions.add_parser("list", help="show the versions")
+    for action, what in (("use", "make a version the current one"), ("remove", "delete a version")):
+        actions.add_parser(action, help=what).add_argument("version", metavar="VERSION")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Show, switch or prune versions."""
+    args = build_parser().parse_args(argv)
+    if args.action == "list":
+        print(table(args.models) if versions(args.models) else f"no version in {args.models} yet")
+    elif args.action == "use":
+        use(args.models, args.version)
+        print(f"{args.version} is now the current version")
+    else:
+        remove(args.models, args.version)
+        print(f"{args.version} was removed")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,86 @@
+"""One version, loaded: a photo goes in, an answer comes out. LiteRT and NumPy, no TensorFlow."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from car_damage import model_store, photos
+
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the exported graph says of one square."""
+
+    logit: float
+    heatmap: np.ndarray  # float32 (h, w); averages to the logit less the head's bias
+    embedding: np.ndarray  # float32 (d,)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a version says of one photo."""
+
+    prediction: Literal["damaged", "not_damaged"]
+    probability: float  # calibrated, of damaged
+    threshold: float  # from this probability on the prediction is "damaged"
+    model_version: str
+    # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
+    # average to the log-odds of `probability`; above 0 a place speaks for damage.
+    heatmap: np.ndarray = field(repr=False, compare=False)
+
+
+class Graph:
+    """An exported graph; `run` serves one thread at a time, so each thread needs its own."""
+
+    def __init__(self, path: Path, threads: int = 1):
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        self._run = interpreter.get_signature_runner(SIGNATURE)
+
+    def run(self, square: photos.Photo) -> Outputs:
+        """Put a square, `uint8` (size, size, 3) RGB, through the graph."""
+        outputs = self._run(photo=square[np.newaxis])
+        return Outputs(
+            float(outputs["logit"][0, 0]), outputs["heatmap"][0], outputs["embedding"][0]
+        )
+
+
+class Predictor:
+    """A version that answers photos; serves one thread at a time, so each thread needs its own."""
+
+    def __init__(self, record: model_store.Record, threads: int = 1):
+        self.record = record
+        self._graph = Graph(record.graph, threads)
+
+    def predict(self, photo: photos.Photo) -> Answer:
+        """Answer an upright photo, `uint8` (height, width, 3) RGB, as `photos.decode` gives it."""
+        about = self.record.about
+        outputs = self._graph.run(photos.fit(photo, about["size"], about["fit"]))
+        probability = sigmoid(outputs.logit / about["temperature"])
+        return Answer(
+            prediction="damaged" if probability >= about["threshold"] else "not_damaged",
+            probability=probability,
+            threshold=about["threshold"],
+            model_version=self.record.version,
+            heatmap=_log_odds(outputs, about["temperature"]),
+        )
+
+
+def load(models: Path, version: str | None = None, threads: int = 1) -> Predictor:
+    """Load a version, the current one by default. Raises `UserError` unless it is there, whole."""
+    return Predictor(model_store.load_record(models, version), threads)
+
+
+def sigmoid(logit: float) -> float:
+    """1 / (1 + exp(-logit)), without overflow however large the logit."""
+    return float(np.exp(-np.logaddexp(0.0, -logit)))
+
+
+def _log_odds(outputs: Outputs, temperature: float) -> np.ndarray:
+    """The heatmap with the bias and the temperature in it: averages to logit / temperature."""
+    bias = outputs.logit - float(outputs.heatmap.mean())
+    return ((outputs.heatmap + bias) / temperature).astype(np.float32)
