@@ -1,0 +1,191 @@
+"""How well copies are found among real photos, what is joined wrongly, and how long it takes.
+
+    python benchmarks/copies.py PHOTO_FOLDER...                      # a minute for 6,000 photos
+    python benchmarks/copies.py PHOTO_FOLDER... --joined joined.png  # and look at what is joined
+
+Of 500 photos, copies of every kind and of every two kinds together are grouped with all the
+originals: found is a copy that shares its original's group. The groups among the originals alone
+are for a person to look at: real sets hold real copies. For the times, the photos' hashes are
+multiplied to 10,000 and 100,000 by flipping a quarter of their bits, far more than makes a copy;
+among them are copies with a tenth of their bits flipped, and then 5,000 that are all the same.
+"""
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from car_damage.dataset.copies import group_copies, perceptual_hash
+from car_damage.parallel import map_in_order
+from car_damage.photos import SUFFIXES, decode
+
+COPIED = 500  # photos
+THUMBNAIL = (160, 120)  # pixels: width, height
+MOST_IN_A_ROW = 8
+
+
+def rescaled(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    scale = random.uniform(0.5, 0.8)
+    return cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def recompressed(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return as_jpeg(photo, int(random.integers(30, 61)))
+
+
+def cropped(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    height, width = photo.shape[:2]
+    top, bottom = (random.uniform(0, 0.05, 2) * height).round().astype(int)
+    left, right = (random.uniform(0, 0.05, 2) * width).round().astype(int)
+    return photo[top : height - bottom, left : width - right]
+
+
+def brightened(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    factor = 1 + random.choice([-1, 1]) * random.uniform(0.15, 0.2)
+    return (photo * factor).clip(0, 255).astype(np.uint8)
+
+
+def mirrored(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return photo[:, ::-1]
+
+
+KINDS = (rescaled, recompressed, cropped, brightened, mirrored)
+
+
+def as_jpeg(photo: np.ndarray, quality: int = 90) -> np.ndarray:
+    """The photo as it comes back from a JPEG file, also where `decode` would find it too small."""
+    bgr = np.ascontiguousarray(photo[..., ::-1])
+    file = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def hash_of(path: Path) -> np.ndarray:
+    return perceptual_hash(decode(path.read_bytes()))
+
+
+def group(hashes: np.ndarray) -> np.ndarray:
+    """Group by the perceptual hashes alone."""
+    return group_copies(hashes, [str(number) for number in range(len(hashes))])
+
+
+def measure_copies(paths: Sequence[Path], hashes: np.ndarray) -> None:
+    """Print the share of copies found, for each kind and each two kinds together."""
+    random = np.random.default_rng(0)
+    chosen = random.choice(len(paths), min(COPIED, len(paths)), replace=False)
+    kinds = [(kind,) for kind in KINDS] + list(itertools.combinations(KINDS, 2))
+    found = [found_of(kind, chosen, paths, hashes, random) for kind in kinds]
+    print(f"copies of {len(chosen)} photos found among {len(paths):,}:")
+    for kind, share in zip(kinds, found, strict=True):
+        print(f"  {' and '.join(step.__name__ for step in kind):28} {share:6.1%}")
+    print(f"  {'all':28} {np.mean(found):6.1%}")
+
+
+def found_of(
+    kind: Sequence[Callable],
+    chosen: np.ndarray,
+    paths: Sequence[Path],
+    hashes: np.ndarray,
+    random: np.random.Generator,
+) -> float:
+    """The share of the chosen photos whose copy of this kind shares their group."""
+    copies = []
+    for number in chosen:
+        photo = decode(paths[number].read_bytes())
+        for step in kind:
+            photo = step(photo, random)
+        copies.append(perceptual_hash(as_jpeg(photo)))
+    groups = group(np.concatenate([hashes, copies]))
+    return float(np.mean(groups[len(hashes) :] == groups[chosen]))
+
+
+def groups_of_several(groups: np.ndarray) -> list[np.ndarray]:
+    """The members of each group of two or more."""
+    by_group = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+    return [members for members in by_group if len(members) > 1]
+
+
+def report_joined(groups: Sequence[np.ndarray], count: int) -> None:
+    """Print what is joined among the originals."""
+    pairs = sum(len(members) * (len(members) - 1) // 2 for members in groups)
+    largest = max((len(members) for members in groups), default=1)
+    print(f"joined among the {count:,} originals: {pairs} of {count * (count - 1) // 2:,} pairs,")
+    print(f"  in {len(groups)} groups, the largest of {largest}")
+
+
+def draw_joined(groups: Sequence[np.ndarray], paths: Sequence[Path], file: Path) -> None:
+    """Write a contact sheet: two columns, in each a row of photos per group."""
+    width, height = THUMBNAIL
+    across = min(MOST_IN_A_ROW, max(map(len, groups), default=1))
+    rows = -(-len(groups) // 2)
+    sheet = np.full((max(rows, 1) * (height + 6), 2 * (across * width + 12), 3), 255, np.uint8)
+    for number, members in enumerate(groups):
+        column, row = divmod(number, max(rows, 1))
+        top, left = row * (height + 6), column * (across * width + 12)
+        for place, member in enumerate(members[:MOST_IN_A_ROW]):
+            small = cv2.resize(decode(paths[member].read_bytes()), THUMBNAIL)
+            x = left + place * width
+            sheet[top : top + height, x : x + width] = small
+    cv2.imwrite(str(file), sheet[..., ::-1])
+
+
+def measure_time(hashes: np.ndarray) -> None:
+    """Print the seconds to group many hashes, and the share of planted copies found."""
+    print("grouping:")
+    for count in (10_000, 100_000):
+        many, originals = multiplied(hashes, count)
+        start = time.perf_counter()
+        groups = group(many)
+        seconds = time.perf_counter() - start
+        found = np.mean(groups[originals] == groups[-len(originals) :])
+        print(f"  {count:7,} hashes: {seconds:5.1f} s; {found:.1%} of planted copies found")
+    many[:5_000] = many[0]
+    start = time.perf_counter()
+    group(many)
+    print(f"  {count:7,} hashes, 5,000 identical: {time.perf_counter() - start:5.1f} s")
+
+
+def multiplied(hashes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` hashes, the last tenth of them copies, and which ones they are copies of."""
+    random = np.random.default_rng(0)
+    planted = count // 10
+    others = with_flipped_bits(random.choice(hashes, count - planted), 0.25, random)
+    originals = random.choice(len(others), planted, replace=False)
+    copies = with_flipped_bits(others[originals], 0.1, random)
+    return np.concatenate([others, copies]), originals
+
+
+def with_flipped_bits(hashes: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
+    flips = random.random((len(hashes), hashes.shape[1] * 8), np.float32) < share
+    return hashes ^ np.packbits(flips, axis=1)
+
+
+def main() -> None:
+    """Parse, then measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="PHOTO_FOLDER")
+    parser.add_argument("--joined", type=Path, metavar="FILE.png", help="where to draw the groups")
+    args = parser.parse_args()
+    files = (path for folder in args.folders for path in folder.rglob("*"))
+    paths = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        parser.error("there is no photo in these folders")
+    hashes = np.stack(list(map_in_order(hash_of, paths)))
+    joined = groups_of_several(group(hashes))
+    report_joined(joined, len(paths))
+    if args.joined:
+        draw_joined(joined, paths, args.joined)
+    measure_copies(paths, hashes)
+    measure_time(hashes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""What several files of tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_graph() -> bytes:
+    """The tiny model's exported graph; made once, since TensorFlow takes seconds to start."""
+    return tiny_model.graph_bytes()
+
+
+@pytest.fixture
+def models(tmp_path: Path, tiny_graph: bytes) -> Path:
+    """A models folder of its own for the test, with the tiny version as the current one."""
+    from car_damage import model_store
+
+    folder = tmp_path / "models"
+    model_store.use(folder, tiny_model.add_version(folder, tiny_graph))
+    return folder

@@ -1,0 +1,91 @@
+"""A run on disk, and what a killed one can go on from."""
+
+import keras
+import numpy as np
+import pytest
+
+from car_damage.errors import UserError
+from car_damage.training.checkpoints import Run
+
+
+def small_model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.AdamW(0.1), "mse")
+    return model
+
+
+def train_an_epoch(model: keras.Model) -> None:
+    model.fit(np.ones((4, 2)), np.zeros((4, 1)), verbose=0)
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run(tmp_path, {"seed": 0})
+    run.start()
+    return run
+
+
+def test_a_killed_run_goes_on_with_weights_and_optimiser_as_they_were(run):
+    model = small_model()
+    train_an_epoch(model)
+    run.save(model, {"epoch": 1, "val_loss": 1.0})
+    train_an_epoch(model)  # killed before this epoch is recorded
+
+    other = small_model()
+    assert run.restore(other) == 1
+    train_an_epoch(other)
+
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+    assert other.optimizer.iterations == 2
+
+
+def test_an_epoch_that_the_history_lacks_did_not_happen(run):
+    model = small_model()
+    train_an_epoch(model)
+    run.save(model, {"epoch": 1, "val_loss": 1.0})
+    kept = model.get_weights()[0]
+    train_an_epoch(model)
+    model.save_weights(run.folder / "epoch-2.weights.h5")  # killed between weights and history
+    other = small_model()
+    assert run.restore(other) == 1
+    np.testing.assert_array_equal(other.get_weights()[0], kept)
+
+
+def test_the_best_epochs_weights_are_kept(run):
+    model = small_model()
+    weights = []
+    for epoch, loss in enumerate([3.0, 1.0, 2.0], start=1):
+        train_an_epoch(model)
+        weights.append(model.get_weights()[0])
+        run.save(model, {"epoch": epoch, "val_loss": loss})
+    run.load_best(model)
+    np.testing.assert_array_equal(model.get_weights()[0], weights[1])
+
+
+@pytest.mark.parametrize(
+    ("losses", "over"),
+    [([], False), ([1.0], False), ([1.0, 2.0], False), ([1.0, 2.0, 3.0], True), ([3, 2, 1], False)],
+)
+def test_training_is_over_after_as_many_epochs_without_a_better_one(run, losses, over):
+    model = small_model()
+    for epoch, loss in enumerate(losses, start=1):
+        run.save(model, {"epoch": epoch, "val_loss": loss})
+    assert run.is_over(patience=2) == over
+
+
+def test_only_the_last_epochs_state_takes_space(run):
+    model = small_model()
+    for epoch in (1, 2, 3):
+        run.save(model, {"epoch": epoch, "val_loss": 1.0})
+    assert sorted(path.name for path in run.folder.glob("*.weights.h5")) == [
+        "best.weights.h5",
+        "epoch-3.weights.h5",
+    ]
+
+
+def test_resuming_needs_the_settings_of_the_killed_run(run, tmp_path):
+    run.save(small_model(), {"epoch": 1, "val_loss": 1.0})
+    Run(tmp_path, {"seed": 0}).check_can_resume()
+    with pytest.raises(UserError, match="no interrupted run with these settings"):
+        Run(tmp_path, {"seed": 1}).check_can_resume()

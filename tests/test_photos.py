@@ -1,0 +1,466 @@
+"""The photo door: what it takes, how it comes out, and what is refused with which reason."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from car_damage import photos
+from car_damage.photos import MID_GREY, Box, UnusablePhoto, decode, fit, header_size, unfit
+
+WIDTH, HEIGHT = 120, 80
+ORIENTATION = 0x0112
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# photos.py silences Pillow; pytest undoes that.
+pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:PIL\.")
+
+# Hypothesis times each example; a shared machine's hiccups are not the photo door's.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def quarters(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """A picture that shows how it is turned: red, green over blue, white."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[: height // 2, : width // 2] = (220, 30, 30)
+    picture[: height // 2, width // 2 :] = (30, 200, 30)
+    picture[height // 2 :, : width // 2] = (30, 30, 220)
+    picture[height // 2 :, width // 2 :] = (240, 240, 240)
+    return picture
+
+
+def encoded(picture: np.ndarray | Image.Image, file_format: str = "PNG", **options) -> bytes:
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def grain(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """A picture that compresses badly, so that a cut file has lost pixels and not only its end."""
+    small = np.random.default_rng(7).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
+    return np.kron(small, np.ones((4, 4, 1), np.uint8))
+
+
+def exif_with(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds hardly a pixel."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = png_chunk(b"IDAT", zlib.compress(b"\0" * 100))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + png_chunk(b"IEND", b"")
+
+
+def reason_for(data: bytes) -> str:
+    with pytest.raises(UnusablePhoto) as caught:
+        decode(data)
+    assert str(caught.value), "the reason comes with a sentence"
+    return caught.value.reason
+
+
+def alike(photo: np.ndarray, picture: np.ndarray) -> bool:
+    """Whether two pictures differ by no more than lossy compression does, edges left out."""
+    if photo.shape != picture.shape:
+        return False
+    return float(np.median(np.abs(photo.astype(int) - picture))) <= 6
+
+
+# What comes out
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_every_format_comes_out_as_rgb_bytes(file_format):
+    photo = decode(encoded(quarters(), file_format))
+    assert photo.dtype == np.uint8
+    assert photo.flags.c_contiguous
+    assert alike(photo, quarters())
+
+
+def test_a_decoded_photo_cannot_be_drawn_on_by_accident():
+    assert not decode(encoded(quarters())).flags.writeable
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_photo_comes_out_upright(file_format, orientation):
+    # How a camera stores an upright picture for each orientation: EXIF 2.32, section 4.6.4.
+    turned = {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: np.rot90(p, 1),
+        7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda p: np.rot90(p, -1),
+    }[orientation](quarters())
+    stored = encoded(np.ascontiguousarray(turned), file_format, exif=exif_with(orientation))
+    assert alike(decode(stored), quarters())
+    assert header_size(stored) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_means_nothing_turns_nothing(orientation):
+    stored = encoded(quarters(), "JPEG", exif=exif_with(orientation))
+    assert alike(decode(stored), quarters())
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"])
+def test_broken_exif_does_not_refuse_a_fine_photo(exif):
+    stored = encoded(quarters(), "JPEG", exif=exif)
+    assert alike(decode(stored), quarters())
+    assert header_size(stored) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scale"),
+    [
+        (448, 448, 2),
+        (447, 447, 1),
+        (896, 2000, 4),
+        (894, 2000, 2),
+        (1792, 1792, 8),
+        (4032, 3024, 8),
+    ],
+)
+def test_a_jpeg_comes_at_the_smallest_scale_that_is_large_enough(width, height, scale):
+    stored = encoded(np.full((height, width, 3), 90, np.uint8), "JPEG")
+    assert decode(stored, at_least=224).shape[:2] == (height // scale, width // scale)
+    assert header_size(stored) == (width, height)
+
+
+@patient
+@given(width=st.integers(64, 700), height=st.integers(64, 700), at_least=st.integers(32, 320))
+def test_a_jpeg_is_never_decoded_smaller_than_asked(width, height, at_least):
+    photo = decode(encoded(np.zeros((height, width, 3), np.uint8), "JPEG"), at_least)
+    assert photo.shape[0] >= min(height, at_least)
+    assert photo.shape[1] >= min(width, at_least)
+
+
+def test_only_jpegs_are_decoded_smaller():
+    assert decode(encoded(quarters(960, 640)), at_least=64).shape == (640, 960, 3)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])  # JPEG: inverted, as Adobe does it
+def test_cmyk_keeps_its_colours(file_format):
+    cmyk = Image.fromarray(quarters()).convert("CMYK")
+    assert alike(decode(encoded(cmyk, file_format)), quarters())
+
+
+def test_a_cmyk_jpeg_keeps_its_colours_at_a_reduced_scale():
+    cmyk = Image.fromarray(quarters(480, 320)).convert("CMYK")
+    assert alike(decode(encoded(cmyk, "JPEG"), at_least=80), quarters())
+
+
+def test_grey_becomes_rgb():
+    grey = quarters()[:, :, 1]
+    assert np.array_equal(decode(encoded(grey)), np.repeat(grey[:, :, None], 3, axis=2))
+
+
+def test_a_palette_keeps_its_colours():
+    assert np.array_equal(decode(encoded(Image.fromarray(quarters()).quantize(8))), quarters())
+
+
+def test_a_palette_s_transparent_colour_becomes_mid_grey():
+    palette = Image.fromarray(quarters()).quantize(8)
+    photo = decode(encoded(palette, transparency=palette.getpixel((0, 0))))
+    assert (photo[0, 0] == MID_GREY).all()
+    assert (photo[-1, -1] == quarters()[-1, -1]).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_is_laid_over_mid_grey(mode):
+    image = Image.new("RGB", (WIDTH, HEIGHT), (200, 200, 200)).convert(mode)
+    image.putalpha(
+        Image.fromarray(np.repeat([[0], [128], [255]], [20, 20, 40], 0).astype(np.uint8)).resize(
+            (WIDTH, HEIGHT), Image.Resampling.NEAREST
+        )
+    )
+    rows = decode(encoded(image))[:, 0, 0]
+    assert rows[0] == MID_GREY
+    assert rows[30] == pytest.approx((MID_GREY + 200) / 2, abs=1)
+    assert rows[-1] == 200
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_16_bit_grey_keeps_its_brightness(file_format):
+    steps = np.repeat(np.linspace(0, 65535, HEIGHT).astype(np.uint16)[:, None], WIDTH, axis=1)
+    photo = decode(encoded(steps, file_format))
+    assert np.abs(photo[:, :, 0] - steps / 257).max() <= 0.5
+
+
+def test_16_bit_rgb_keeps_its_brightness():
+    ok, png = cv2.imencode(".png", quarters()[:, :, ::-1].astype(np.uint16) * 257)
+    assert ok
+    assert np.array_equal(decode(png.tobytes()), quarters())
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_picture_counts(file_format):
+    second = Image.fromarray(255 - quarters())
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    stored = encoded(quarters(), file_format, save_all=True, append_images=[second], **options)
+    assert alike(decode(stored), quarters())
+
+
+def test_of_a_phone_s_mpo_the_first_picture_counts_and_is_scaled():
+    second = Image.fromarray(255 - quarters(480, 320))
+    stored = encoded(quarters(480, 320), "MPO", save_all=True, append_images=[second])
+    assert alike(decode(stored, at_least=80), quarters())
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Dear sir, my car was hit.",
+        b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200"/>',
+        b"PK\x03\x04\x14\0\0\0\x08\0" + bytes(100),
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100),
+        b"%PDF-1.7\n",
+        b"\0",
+        bytes(1000),
+    ],
+    ids=["text", "html", "svg", "zip", "heic", "pdf", "one byte", "zeros"],
+)
+def test_what_is_not_a_photo_is_refused(data):
+    assert reason_for(data) == "not_a_photo"
+    with pytest.raises(UnusablePhoto):
+        header_size(data)
+
+
+def test_an_empty_file_is_refused():
+    assert reason_for(b"") == "empty"
+
+
+@pytest.mark.parametrize("tenth", range(1, 10))
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_photo_cut_short_is_refused_and_never_filled_up(file_format, tenth):
+    stored = encoded(grain(), file_format)
+    assert reason_for(stored[: len(stored) * tenth // 10]) == "truncated"
+
+
+@pytest.mark.parametrize("tenth", range(1, 10))
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_large_jpeg_cut_short_is_refused_at_a_reduced_scale_too(progressive, tenth):
+    stored = encoded(grain(960, 640), "JPEG", progressive=progressive)
+    assert reason_for(stored[: len(stored) * tenth // 10]) == "truncated"
+
+
+def test_a_jpeg_without_its_end_marker_is_refused():
+    # All pixels may be there, but nothing in the file says so.
+    assert reason_for(encoded(grain(), "JPEG")[:-2]) == "truncated"
+
+
+def test_a_png_that_lost_only_its_empty_last_chunk_has_all_its_pixels():
+    assert np.array_equal(decode(encoded(grain())[:-12]), grain())
+
+
+def test_a_photo_of_one_pixel_is_refused():
+    assert reason_for(encoded(np.zeros((1, 1, 3), np.uint8))) == "too_small"
+
+
+@pytest.mark.parametrize(("width", "height"), [(63, 200), (200, 63), (63, 63)])
+def test_63_pixels_a_side_are_too_small(width, height):
+    assert reason_for(encoded(np.zeros((height, width, 3), np.uint8), "JPEG")) == "too_small"
+
+
+def test_64_pixels_a_side_are_enough():
+    assert decode(encoded(np.zeros((64, 64, 3), np.uint8), "JPEG")).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(60_000, 60_000), (2**31 - 1, 64), (10_000, 5_001), (64, 781_251)]
+)
+def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(width, height):
+    assert reason_for(png_header(width, height)) == "too_large"
+    with pytest.raises(UnusablePhoto, match="50 megapixels"):
+        header_size(png_header(width, height))
+
+
+def test_50_megapixels_are_not_too_many():
+    assert header_size(png_header(10_000, 5_000)) == (10_000, 5_000)
+
+
+def test_a_png_s_header_tells_the_size_although_its_pixels_are_missing():
+    assert header_size(png_header(200, 100)) == (200, 100)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_chunk_that_inflates_without_end_is_refused(kind):
+    bomb = zlib.compress(bytes(64_000_000), 9)
+    body = b"x\0\1\0\0\0" + bomb if kind == b"iTXt" else b"x\0\0" + bomb
+    whole = encoded(quarters())
+    stored = whole[:33] + png_chunk(kind, body) + whole[33:]  # behind IHDR
+    assert reason_for(stored) == "truncated"
+
+
+def test_broken_exif_raises_no_warning_to_the_user(tmp_path):
+    broken = encoded(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0")
+    (tmp_path / "broken.jpg").write_bytes(broken)
+    code = "import sys, pathlib; from car_damage import photos\n"
+    code += "photos.decode(pathlib.Path(sys.argv[1]).read_bytes())"
+    command = [sys.executable, "-c", code, str(tmp_path / "broken.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# Whatever comes, it is a photo or refused
+
+
+def checked(data: bytes) -> None:
+    try:
+        photo = decode(data, at_least=48)
+        width, height = header_size(data)
+    except UnusablePhoto:
+        return
+    assert photo.dtype == np.uint8
+    assert photo.shape[2] == 3
+    assert width >= photos.MIN_SIDE
+    assert height >= photos.MIN_SIDE
+
+
+@patient
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_are_a_photo_or_refused(data):
+    checked(data)
+
+
+BEGINNINGS = (*photos.SIGNATURES, b"BM", b"RIFF\0\0\0\0WEBPVP8 ")
+
+
+@patient
+@given(st.sampled_from(BEGINNINGS), st.binary())
+def test_arbitrary_bytes_after_a_photo_s_beginning_are_a_photo_or_refused(beginning, rest):
+    checked(beginning + rest)
+
+
+def mutable_photos() -> list[bytes]:
+    image = Image.fromarray(grain(80, 64))
+    text = PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n 4\n4578\n", zip=True)
+    exif = exif_with(6)
+    exif[0x010F] = "a maker"
+    others = [encoded(image, file_format, exif=exif) for file_format in ("JPEG", "WEBP", "TIFF")]
+    return [
+        *others,
+        encoded(image, "JPEG", progressive=True),
+        encoded(image, pnginfo=text),
+        encoded(image.quantize(16), transparency=3),
+        encoded(image, "GIF"),
+        encoded(image, "BMP"),
+        encoded(image, "MPO", save_all=True, append_images=[image]),
+    ]
+
+
+@st.composite
+def damaged_files(draw) -> bytes:
+    """A photo file with a few bytes flipped, cut out or put in, more of them near its beginning."""
+    data = bytearray(draw(st.sampled_from(MUTABLE)))
+    for _ in range(draw(st.integers(1, 4))):
+        reach = draw(st.sampled_from([64, 600, len(data)]))
+        at = draw(st.integers(0, max(0, min(reach, len(data)) - 1)))
+        length = draw(st.sampled_from([0, 1, 4, 32]))
+        data[at : at + length] = draw(st.binary(max_size=32))
+    return bytes(data[: draw(st.integers(len(data) // 2, len(data)))])
+
+
+MUTABLE = mutable_photos()
+
+
+@settings(patient, max_examples=400)
+@given(damaged_files())
+def test_a_damaged_file_is_a_photo_or_refused(data):
+    checked(data)
+
+
+# The model's square
+
+
+@pytest.mark.parametrize("how", ["squeeze", "letterbox", "crop"])
+@pytest.mark.parametrize(("width", "height"), [(120, 80), (80, 120), (64, 6400), (6400, 64)])
+def test_every_photo_fits_the_square(how, width, height):
+    square = fit(quarters(width, height), 96, how)
+    assert square.shape == (96, 96, 3)
+    assert square.dtype == np.uint8
+    assert square.flags.c_contiguous
+    assert square.flags.writeable
+
+
+def test_squeezing_shows_the_whole_photo():
+    assert alike(fit(quarters(), 96, "squeeze"), quarters(96, 96))
+
+
+def test_a_letterbox_keeps_the_proportions_between_grey_bars():
+    square = fit(quarters(120, 60), 96, "letterbox")
+    assert (square[:24] == MID_GREY).all()
+    assert (square[72:] == MID_GREY).all()
+    assert alike(square[24:72], quarters(96, 48))
+
+
+def test_a_crop_keeps_the_proportions_and_loses_the_ends():
+    striped = np.zeros((60, 120, 3), np.uint8)
+    striped[:, 30:90] = 255  # the middle square
+    assert (fit(striped, 96, "crop") == 255).all()
+
+
+def test_a_photo_of_the_square_s_size_stays_as_it_is():
+    for how in ("squeeze", "letterbox", "crop"):
+        assert np.array_equal(fit(quarters(96, 96), 96, how), quarters(96, 96))
+
+
+@pytest.mark.parametrize("how", ["squeeze", "letterbox", "crop"])
+def test_fine_stripes_turn_grey_and_not_into_moire(how):
+    stripes = np.zeros((70, 1200, 3), np.uint8)
+    stripes[:, ::2] = 255
+    square = fit(stripes, 96, how) if how != "crop" else fit(stripes[:, :70], 32, how)
+    middle = square[square.shape[0] // 2, 8:-8, 0].astype(int)
+    assert np.abs(middle - 128).max() <= 40
+
+
+@patient
+@given(
+    width=st.integers(64, 400),
+    height=st.integers(64, 400),
+    size=st.integers(64, 256),
+    how=st.sampled_from(["squeeze", "letterbox", "crop"]),
+    data=st.data(),
+)
+def test_a_box_seen_in_the_square_is_found_again_in_the_photo(width, height, size, how, data):
+    side = min(width, height) // 2
+    # Where a crop does not cut it off: in the middle square.
+    left = (width - 2 * side) // 2 + data.draw(st.integers(0, side))
+    top = (height - 2 * side) // 2 + data.draw(st.integers(0, side))
+    photo = np.zeros((height, width, 3), np.uint8)
+    photo[top : top + side, left : left + side] = 255
+    rows, columns = np.nonzero(fit(photo, size, how)[:, :, 0] > 192)
+    seen = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    found = unfit(seen, width, height, size, how)
+    pixel = 1.5 * max(1.0, max(width, height) / size)  # of the square, in the photo's pixels
+    wanted = (left, top, left + side, top + side)
+    assert (found.left, found.top, found.right, found.bottom) == pytest.approx(wanted, abs=pixel)
+
+
+def test_a_box_that_reaches_into_the_grey_bars_ends_at_the_photo_s_edge():
+    assert unfit(Box(0, 0, 96, 96), 120, 60, 96, "letterbox") == Box(0, 0, 120, 60)

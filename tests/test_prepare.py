@@ -1,0 +1,189 @@
+"""What step 1 promises of data/processed, on photos of texture with planted copies and faults."""
+
+import csv
+import json
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from car_damage import photos
+from car_damage.dataset import prepare as room
+from car_damage.dataset.arrays import SPLITS, load
+from car_damage.dataset.find import find_photos
+from car_damage.dataset.prepare import Settings, prepare
+from car_damage.errors import UserError
+from tests.photo_files import jpeg, texture, write_photos, write_raw_dir
+
+SETTINGS = Settings(
+    size=32,
+    fit="squeeze",
+    close_ups=1,
+    shares={"train": 0.7, "val": 0.15, "test": 0.15},
+    seed=0,
+)
+
+
+@pytest.fixture(scope="module")
+def raw_dir(tmp_path_factory):
+    """20 photos of each class, 6 copies of some of them, and files that cannot be used."""
+    raw_dir = write_raw_dir(tmp_path_factory.mktemp("raw"))
+    damaged, whole = raw_dir / "damaged", raw_dir / "not-damaged"
+    for seed in (1000, 1001, 1002):
+        (damaged / f"copy-{seed}.jpg").write_bytes(jpeg(texture(seed), quality=40))
+        small = Image.fromarray(texture(seed)).resize((120, 90))
+        (damaged / f"small-{seed}.png").parent.mkdir(exist_ok=True)
+        small.save(damaged / f"small-{seed}.png")
+    shutil.copy(damaged / "1003.jpg", whole / "also-damaged.jpg")
+    (damaged / "cut.jpg").write_bytes(jpeg(texture(3000))[:2000])
+    (whole / "text.jpg").write_text("not a photo")
+    (whole / "empty.jpg").touch()
+    Image.fromarray(texture(3001)).resize((63, 200)).save(whole / "narrow.png")
+    Image.new("1", (8000, 6300)).save(whole / "huge.png")
+    return raw_dir
+
+
+@pytest.fixture(scope="module")
+def processed(raw_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "processed"
+    prepare(find_photos([raw_dir]), folder, SETTINGS)
+    return folder
+
+
+def splits_by_path(dataset):
+    return {(row.path, row.kind): name for name in SPLITS for row in getattr(dataset, name).rows}
+
+
+def test_arrays_labels_and_table_tell_the_same_story(processed):
+    dataset = load(processed)
+    for name in SPLITS:
+        split = getattr(dataset, name)
+        assert split.X.dtype == np.uint8
+        assert split.X.shape == (len(split.rows), 32, 32, 3)
+        assert split.y.dtype == np.uint8
+        assert [row.row for row in split.rows] == list(range(len(split.rows)))
+        assert [row.label == "damaged" for row in split.rows] == split.y.astype(bool).tolist()
+
+
+def test_a_square_is_the_photo_that_its_row_names(processed):
+    dataset = load(processed)
+    for split in (dataset.train, dataset.val, dataset.test):
+        for row in split.rows:
+            if row.kind == "photo":
+                with open(row.path, "rb") as file:
+                    expected = photos.fit(photos.decode(file.read(), 32), 32, "squeeze")
+                np.testing.assert_array_equal(split.X[row.row], expected)
+
+
+def test_every_file_is_either_used_or_rejected_with_its_reason(raw_dir, processed):
+    with (processed / "rejected.csv").open(newline="") as file:
+        rejected = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    used = {path for path, kind in splits_by_path(load(processed)) if kind == "photo"}
+    assert used | rejected.keys() == {photo.path.as_posix() for photo in find_photos([raw_dir])}
+    assert not used & rejected.keys()
+    assert Counter(rejected.values()) == {
+        "both_classes": 2,
+        "truncated": 1,
+        "not_a_photo": 1,
+        "empty": 1,
+        "too_small": 1,
+        "too_large": 1,
+    }
+
+
+def test_no_group_of_copies_is_in_two_splits(processed):
+    splits_of_group: dict[str, set[str]] = {}
+    dataset = load(processed)
+    for split in (dataset.train, dataset.val, dataset.test):
+        for row in split.rows:
+            splits_of_group.setdefault(row.group, set()).add(row.split)
+    assert all(len(splits) == 1 for splits in splits_of_group.values())
+    assert (
+        len(splits_of_group)
+        < len(splits_by_path(dataset)) - dataset.about["counts"]["train"]["close_ups"]
+    )
+
+
+def test_copies_share_a_group(raw_dir, processed):
+    dataset = load(processed)
+    groups = {
+        row.path.rsplit("/", 1)[1]: row.group
+        for name in SPLITS
+        for row in getattr(dataset, name).rows
+    }
+    for seed in (1000, 1001, 1002):
+        assert groups[f"{seed}.jpg"] == groups[f"copy-{seed}.jpg"] == groups[f"small-{seed}.png"]
+
+
+def test_close_ups_come_from_undamaged_photos_of_the_same_split(processed):
+    dataset = load(processed)
+    where = splits_by_path(dataset)
+    close_ups = [
+        row for name in SPLITS for row in getattr(dataset, name).rows if row.kind == "close_up"
+    ]
+    assert {row.label for row in close_ups} == {"not-damaged"}
+    assert all(where[row.path, "photo"] == row.split for row in close_ups)
+    assert len(close_ups) == sum(counts["not_damaged"] for counts in _counts(processed).values())
+
+
+def _counts(processed):
+    return json.loads((processed / "dataset.json").read_text())["counts"]
+
+
+def test_the_same_photos_give_the_same_data_set_whatever_their_names_order(raw_dir, tmp_path):
+    found = find_photos([raw_dir])
+    prepare(found, tmp_path / "forwards", SETTINGS)
+    prepare(found[::-1], tmp_path / "backwards", SETTINGS)
+    forwards, backwards = load(tmp_path / "forwards"), load(tmp_path / "backwards")
+    assert splits_by_path(forwards) == splits_by_path(backwards)
+
+
+def test_a_changed_file_is_noticed_before_training(processed, tmp_path):
+    tampered = shutil.copytree(processed, tmp_path / "tampered")
+    labels = np.load(tampered / "y_train.npy")
+    np.save(tampered / "y_train.npy", 1 - labels)
+    with pytest.raises(UserError, match="fingerprint"):
+        load(tampered)
+
+
+def test_a_missing_data_set_says_which_command_makes_it(tmp_path):
+    with pytest.raises(UserError, match=r"run python data_preprocessing\.py first"):
+        load(tmp_path)
+
+
+def test_a_run_that_fails_leaves_the_old_data_set_whole(processed, raw_dir, tmp_path, monkeypatch):
+    folder = shutil.copytree(processed, tmp_path / "processed")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(room, "write_about", fail)
+    with pytest.raises(UserError, match="disk is full"):
+        prepare(find_photos([raw_dir]), folder, SETTINGS)
+    load(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["processed"]
+
+
+def test_a_folder_of_other_files_is_not_replaced(raw_dir, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="choose another --out"):
+        prepare(find_photos([raw_dir]), tmp_path, SETTINGS)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_photos_that_cannot_be_used_at_all_are_counted_by_reason(tmp_path):
+    for label in ("damaged", "not-damaged"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "a.jpg").write_text("nothing")
+    with pytest.raises(UserError, match="2 not_a_photo"):
+        prepare(find_photos([tmp_path]), tmp_path / "out", SETTINGS)
+
+
+def test_a_class_that_is_too_small_is_named_and_nothing_is_left_behind(tmp_path):
+    write_photos(tmp_path / "raw" / "damaged", 2, first_seed=0)
+    write_photos(tmp_path / "raw" / "not-damaged", 20, first_seed=100)
+    with pytest.raises(UserError, match="'damaged' is too small"):
+        prepare(find_photos([tmp_path / "raw"]), tmp_path / "processed", SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
