@@ -198,7 +198,7 @@ def write_png(target: Path, photo: photos.Photo) -> None:
     """Write a photo as PNG. Not by `cv2.imwrite`, which on Windows fails on paths beyond ASCII."""
     png = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1]
     with writing(target):
-        target.write_bytes(png)
+        target.write_bytes(png.tobytes())
 
 
 def print_rows(rows: Iterable[Row]) -> int:

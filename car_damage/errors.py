@@ -1,5 +1,6 @@
 """The user's mistakes: one sentence and exit code 2. Bugs keep their traceback and exit code 1."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ def exit_code(main: Callable[[], None]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -6,8 +6,8 @@ import numpy as np
 from car_damage.photos import Box, Fit, Photo, unfit
 
 # Log-odds at which the colour is full: at it, a quarter of the photo raises the answer's log-odds
-# by 3, to odds 20 times as high. The scale is the same for every photo: one stretched to each photo's
-# own highest value would paint the faintest doubt about a whole car as glaring as a crash.
+# by 3, to odds 20 times as high. The scale is the same for every photo: one stretched to each
+# photo's own highest value would paint the faintest doubt about a whole car as glaring as a crash.
 FULL = 12.0
 OPACITY = 0.6  # of the full colour: the damage beneath stays visible
 COLOURS = cv2.COLORMAP_PLASMA  # even steps look even, also to the colour-blind; few cars are so

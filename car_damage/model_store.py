@@ -211,7 +211,9 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help=f"not {MODELS}/")
+    parser.add_argument(
+        "--models", type=Path, default=MODELS, metavar="DIR", help="default: %(default)s"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|use|remove")
     actions.add_parser("list", help="show the versions")
     for action, what in (("use", "make a version the current one"), ("remove", "delete a version")):

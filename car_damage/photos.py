@@ -24,11 +24,13 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG: some phones' MP
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 MID_GREY = 128
 
+# How files begin whose header, where it cannot be read, is a photo's all the same.
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 # What Pillow itself takes for signs of a broken file while it opens one; fuzzing shows that such
 # errors escape while it decodes, too.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, struct.error)
-# By EXIF orientation: what turns the picture upright.
-TURNS = {
+# What turns the picture upright, by EXIF orientation (which may hold anything).
+TURNS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,9 +47,6 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
 Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large"]
 Fit = Literal["squeeze", "letterbox", "crop"]
-
-# How files begin whose header, where it cannot be read, is a photo's all the same.
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
 class UnusablePhoto(Exception):  # noqa: N818 - the house's word

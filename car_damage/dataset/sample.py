@@ -78,10 +78,10 @@ def _shrunk(pixels: np.ndarray) -> np.ndarray:
 
 def _photographed(pixels: Photo, rng: np.random.Generator) -> Photo:
     """What a camera makes of it: colour cast, exposure, contrast, a little blur and noise."""
-    gain = rng.uniform(0.75, 1.12) * rng.normal(1, 0.035, 3)
-    contrast, grey = rng.uniform(0.8, 1.15), 118.0
+    gain = rng.uniform(0.82, 1.10) * rng.normal(1, 0.025, 3)
+    contrast, grey = rng.uniform(0.9, 1.15), 118.0
     levels = (np.arange(256)[:, None] * gain - grey) * contrast + grey
     curves = np.clip(np.round(levels), 0, 255).astype(np.uint8)
-    seen = cv2.GaussianBlur(cv2.LUT(pixels, curves[None]), (0, 0), rng.uniform(0.3, 0.9))
-    noise = rng.standard_normal((*seen.shape[:2], 1), dtype=np.float32) * rng.uniform(0.5, 5)
+    seen = cv2.GaussianBlur(cv2.LUT(pixels, curves[None]), (0, 0), rng.uniform(0.3, 0.7))
+    noise = rng.standard_normal((*seen.shape[:2], 1), dtype=np.float32) * rng.uniform(0.5, 3)
     return np.clip(seen + np.round(noise), 0, 255).astype(np.uint8)

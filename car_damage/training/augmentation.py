@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 
-from car_damage.photos import Photo
+from car_damage.photos import MIN_SIDE, Photo
 
 AREA = (0.6, 1.0)  # of the square that a crop keeps: less would often cut the damage off
 ASPECT = (4 / 5, 5 / 4)  # of a crop; squeezed photos are out of proportion by as much already
@@ -24,7 +24,7 @@ HUE = 8.0  # degrees either way: a white balance that is off, and rust still loo
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
 
 SHRINK_CHANCE = 0.5  # half of the photos keep their sharpness, as half do in service
-SHRUNK = (0.35, 1.0)  # of the side: at 224 px down to 78, a thumbnail
+SHRUNK = 0.35  # of the side, at least: at 224 px down to 78, a thumbnail
 RECOMPRESS_CHANCE = 0.5
 JPEG_QUALITY = (30, 95)  # messengers and thumbnails to cameras
 
@@ -95,7 +95,7 @@ def _relight(square: Photo, rng: np.random.Generator) -> Photo:
 def _tone_curve(rng: np.random.Generator, mean: float) -> np.ndarray:
     """Gamma, contrast and brightness as one table, `uint8` (256,)."""
     gamma = _log_uniform(rng, GAMMA)
-    tones = np.linspace(0, 1, 256) ** gamma
+    tones: np.ndarray = np.linspace(0, 1, 256) ** gamma
     pivot = mean**gamma  # contrast about the photo's own mean keeps dark photos out of black
     tones = pivot + (tones - pivot) * rng.uniform(*CONTRAST)
     return (tones * rng.uniform(*BRIGHTNESS) * 255).round().clip(0, 255).astype(np.uint8)
@@ -114,7 +114,8 @@ def _degrade(square: Photo, rng: np.random.Generator) -> Photo:
     """Shrink, recompress and enlarge again, in the order in which thumbnails come about."""
     size = square.shape[0]
     if rng.random() < SHRINK_CHANCE:
-        side = round(size * rng.uniform(*SHRUNK))
+        smallest = min(size, max(MIN_SIDE, round(SHRUNK * size)))
+        side = int(rng.integers(smallest, size, endpoint=True))
         square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
     if rng.random() < RECOMPRESS_CHANCE:
         square = _recompress(square, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
@@ -124,7 +125,9 @@ def _degrade(square: Photo, rng: np.random.Generator) -> Photo:
 def _recompress(square: Photo, quality: int) -> Photo:
     bgr = cv2.cvtColor(square, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert again is not None, "OpenCV cannot read its own JPEG"
+    return cv2.cvtColor(again, cv2.COLOR_BGR2RGB)
 
 
 def _erase(square: Photo, rng: np.random.Generator) -> None:

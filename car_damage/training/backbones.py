@@ -48,7 +48,6 @@ class Backbone:
             include_top=False,
             weights=weights,
         )
-        name_final_norm(body)
         features = body.get_layer(self.output).output if self.output else body.output
         return keras.Model(photo, features, name=self.name)
 
@@ -105,13 +104,6 @@ def rescaled(photo, scales, offsets) -> keras.KerasTensor:
         list(scales), offset=list(offsets), dtype="float32", name="scaling"
     )
     return layer(photo)
-
-
-def name_final_norm(body: keras.Model) -> None:
-    """Give ConvNeXt's last layer the same name every time: Keras adds a running number to it."""
-    last = body.layers[-1]
-    if isinstance(last, keras.layers.LayerNormalization):
-        last.name = "layer_normalization"
 
 
 def tiny_body(

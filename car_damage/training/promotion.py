@@ -6,6 +6,7 @@ import numpy as np
 
 from car_damage import model_store, photos
 from car_damage.dataset.arrays import Dataset, Row
+from car_damage.errors import UserError
 from car_damage.parallel import map_in_order
 from car_damage.training.evaluation import compare
 from car_damage.training.measure import Calibration, Exported, graph_logits
@@ -25,7 +26,7 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
         return f"{name} is now the current version"
     try:
         current_answers = _answers(models, current, dataset)
-    except (OSError, photos.UnusablePhoto) as error:
+    except (OSError, photos.UnusablePhoto, UserError) as error:
         how = f"python -m car_damage.model_store use {name}"
         return f"{name} was not compared with {current} ({error}); to use it: {how}"
     chosen = dataset.test.of_kind("photo")

@@ -25,10 +25,13 @@ class ImagenetUnavailable(UserError):  # noqa: N818 - it reads as what it says
     """ImageNet's weights are neither in Keras's cache nor to be fetched."""
 
 
-
 DOWNLOAD_TIMEOUT = 10  # seconds without a byte
 SUFFIXES = (".keras", ".weights.h5", ".h5", ".npz")
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+class ImagenetUnavailable(UserError):
+    """ImageNet's weights could not be fetched; a sample run may do without them."""
 
 
 def load(model: keras.Model, source: str) -> list[str]:
@@ -37,8 +40,8 @@ def load(model: keras.Model, source: str) -> list[str]:
     `source` is `imagenet`, `none`, or a file: `.npz` with arrays `<layer>/<variable>`, Keras's
     `.weights.h5` or legacy `.h5`, or an earlier `model.keras`, the only one whose head is taken
     (when its backbone is the same). Layers the backbone does not have are passed over. The head is
-    listed only where it could have come along. Raises `UserError` where ImageNet's weights cannot
-    be fetched, and for a file that is missing, unreadable, of another shape, or holds nothing for
+    listed only where it could have come along. Raises `ImagenetUnavailable` where ImageNet's
+    weights cannot be fetched, `UserError` for a file that is missing, unreadable, of another shape, or holds nothing for
     this backbone.
     """
     if source == "none":
@@ -80,15 +83,15 @@ def assign(variable: keras.Variable, array: np.ndarray, layer: str, source: str)
 
 def key(layer: keras.layers.Layer, variable: keras.Variable) -> str:
     """The name of a variable's array."""
-    return f"{layer.name}/{stable(variable.name)}"
+    return f"{stable(layer.name)}/{stable(variable.name)}"
 
 
 def stable(name: str) -> str:
-    """A variable's name without the number that Keras gives to one that has no name of its own.
+    """A name without the running number that Keras gives where a backbone's author gave no name.
 
-    ConvNeXt's layer scales are such: `variable_36`, counted through the whole process.
+    ConvNeXt's last layer and its layer scales' variables are such: `variable_36`.
     """
-    return re.sub(r"^variable_\d+$", "variable", name)
+    return re.sub(r"^(layer_normalization|variable)_\d+$", r"\1", name)
 
 
 def filled_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -210,7 +213,7 @@ def legacy_arrays(file: h5py.File) -> Arrays:
     def keep(path: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
             layer, variable = path.split("/")[-2:]
-            arrays[f"{layer}/{stable(variable.removesuffix(':0'))}"] = item[()]
+            arrays[f"{stable(layer)}/{stable(variable.removesuffix(':0'))}"] = item[()]
 
     file.get("model_weights", file).visititems(keep)
     return arrays

@@ -24,6 +24,7 @@ PRIMER: Colour = (188, 184, 176)
 BARE_METAL: Colour = (92, 90, 90)
 HOLE: Colour = (16, 15, 16)
 CABLE: Colour = (150, 120, 60)
+SCRAP: tuple[Colour, ...] = (HOLE, HOLE, HOLE, BARE_METAL, PRIMER, (206, 206, 204), (128, 84, 58))
 SHARD: Colour = (216, 228, 230)
 COARSE = 4  # places for damage are looked for on a grid of so many pixels
 
@@ -32,7 +33,7 @@ def add_damage(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """Damage the car in one to three ways, at least one of them plain to see."""
     kinds = [LARGE[int(rng.integers(len(LARGE)))]]
     others = [kind for kind in (*LARGE, *SMALL) if kind is not kinds[0]]
-    further = int(rng.choice(3, p=(0.25, 0.40, 0.35)))
+    further = int(rng.choice(3, p=(0.10, 0.35, 0.55)))
     kinds += [others[int(number)] for number in rng.permutation(len(others))[:further]]
     for kind in kinds:
         kind(drawn, rng)
@@ -40,7 +41,7 @@ def add_damage(drawn: DrawnCar, rng: np.random.Generator) -> None:
 
 def _dent(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """A hollow in the paint: it bends what the lacquer mirrors, and its edges catch the light."""
-    radius = drawn.size * rng.uniform(0.14, 0.20)
+    radius = drawn.size * rng.uniform(0.15, 0.21)
     centre = _place(drawn, PAINT, rng)
     area, across, down = _patch(drawn, centre, radius)
     squeeze, turn = rng.uniform(1.0, 1.5), rng.uniform(0, np.pi)
@@ -50,21 +51,20 @@ def _dent(drawn: DrawnCar, rng: np.random.Generator) -> None:
     distance = np.sqrt(along**2 + aside**2) * (0.8 + uneven)
     depth = np.clip(1 - distance**2, 0, 1) ** 1.5
     _press(drawn, area, depth, radius * 0.22, rng)
-    if rng.random() < 0.7:
-        _tear(drawn, centre, radius * 0.55, rng)
+    if rng.random() < 0.8:
+        _tear(drawn, centre, radius * 0.65, rng)
 
 
 def _tear(drawn: DrawnCar, centre: Points, radius: float, rng: np.random.Generator) -> None:
-    """Torn metal about `centre`: jagged dark holes with bare bright edges."""
+    """Torn metal about `centre`: jagged dark holes between bent, bright and rusty strips."""
     canvas = drawn.canvas
     area, _, _ = _patch(drawn, centre, radius * 1.6)
     spared, before = canvas.parts[area] == SCENE, canvas.pixels[area].copy()
-    for _ in range(int(rng.integers(3, 7))):
-        middle = centre + rng.normal(0, 0.4, 2) * radius
-        angles = np.sort(rng.uniform(0, 2 * np.pi, 7))
-        hole = _polar(middle, angles, radius * rng.uniform(0.12, 0.5, 7))
-        canvas.fill(hole, HOLE if rng.random() < 0.7 else BARE_METAL, TRIM)
-        canvas.line(hole[:5], SHARD, drawn.line_width(0.022))
+    for _ in range(int(rng.integers(7, 12))):
+        middle = centre + rng.normal(0, 0.42, 2) * radius
+        angles = np.sort(rng.uniform(0, 2 * np.pi, 6))
+        scrap = _polar(middle, angles, radius * rng.uniform(0.12, 0.5, 6))
+        canvas.fill(scrap, SCRAP[int(rng.integers(len(SCRAP)))], TRIM)
     canvas.pixels[area][spared], canvas.parts[area][spared] = before[spared], SCENE
 
 
@@ -78,7 +78,7 @@ def _press(
     """Shade and bend the paint in `area` as a surface pressed in by `depth` (0 to 1) does."""
     slope_x, slope_y = _slopes(depth)
     light = np.array([rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 0.7), 0.9])
-    shade = 1 + rng.uniform(0.55, 0.8) * (slope_x * light[0] - slope_y * light[1]) - 0.22 * depth
+    shade = 1 + rng.uniform(0.65, 0.9) * (slope_x * light[0] - slope_y * light[1]) - 0.22 * depth
     bent = _bend(drawn.canvas.pixels[area], slope_x * push, slope_y * push)
     pressed = _shaded(bent, shade)
     gloss = np.clip(-slope_y * light[1] + slope_x * light[0] - 0.75, 0, 1)[..., None] * 90
@@ -112,7 +112,7 @@ def _shaded(pixels: np.ndarray, shade: np.ndarray) -> np.ndarray:
 
 def _scrape(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """Paint rubbed off in streaks that run one way, down to primer and metal."""
-    length = drawn.size * rng.uniform(0.18, 0.26)
+    length = drawn.size * rng.uniform(0.20, 0.28)
     area, across, down = _patch(drawn, _place(drawn, PAINT, rng), length)
     turn = rng.normal(0, 0.3)
     along = across * np.cos(turn) + down * np.sin(turn)
@@ -148,8 +148,8 @@ def _broken_glass(drawn: DrawnCar, rng: np.random.Generator) -> None:
     reach = np.sqrt(np.count_nonzero(pane)) * rng.uniform(0.8, 1.2)
     area, across, down = _patch(drawn, centre, reach * 1.4)
     pixels, before = canvas.pixels[area], canvas.pixels[area].copy()
-    frost = smooth_noise(rng, across.shape, (20, 20)) * np.clip(1.1 - np.hypot(across, down), 0, 1)
-    _cover(pixels, frost > 0.18, SHARD, 0.55)
+    frost = smooth_noise(rng, across.shape, (20, 20)) * np.clip(1.25 - np.hypot(across, down), 0, 1)
+    _cover(pixels, frost > 0.12, SHARD, 0.6)
     rays, fine = int(rng.integers(11, 18)), drawn.line_width(0.022)
     angles = np.sort((np.arange(rays) + rng.uniform(-0.35, 0.35, rays)) * 2 * np.pi / rays)
     radii = reach * np.array([0.10, 0.24, 0.42, 0.65, 1.0]) * rng.uniform(0.85, 1.15)
@@ -172,7 +172,7 @@ def _polar(centre: Points, angles: np.ndarray, radii: np.ndarray) -> np.ndarray:
 def _crumpled_corner(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """A corner pushed in and folded: the outline caves in, the metal breaks into bright facets."""
     corner = drawn.corners[int(rng.integers(len(drawn.corners)))]
-    radius = drawn.size * rng.uniform(0.22, 0.30)
+    radius = drawn.size * rng.uniform(0.24, 0.32)
     inwards = _middle(drawn.canvas.parts != SCENE) - corner
     inwards *= (1.0, 0.25)
     inwards /= np.linalg.norm(inwards)
@@ -194,7 +194,7 @@ def _crumpled_corner(drawn: DrawnCar, rng: np.random.Generator) -> None:
     on_body = np.isin(canvas.parts[area], (PAINT, LAMP)) & (near > 0.02)
     canvas.pixels[area][on_body] = folded[on_body]
     for _ in range(2):
-        _tear(drawn, corner + inwards * radius * rng.uniform(0.2, 0.5), radius * 0.5, rng)
+        _tear(drawn, corner + inwards * radius * rng.uniform(0.2, 0.6), radius * 0.55, rng)
 
 
 def _facets(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -217,7 +217,7 @@ def _loose_bumper(drawn: DrawnCar, rng: np.random.Generator) -> None:
     outline = max(drawn.bumpers, key=lambda points: np.ptp(points, axis=0).prod())
     left, right = outline[:, 0].min(), outline[:, 0].max()
     outer, inner = (left, right) if left + right < canvas.width else (right, left)
-    drop = drawn.size * rng.uniform(0.035, 0.06)
+    drop = drawn.size * rng.uniform(0.04, 0.065)
     area, _, _ = _patch(drawn, outline.mean(axis=0), (right - left) / 2 + 2.5 * drop)
     pixels, parts = canvas.pixels[area], canvas.parts[area]
     taken = (canvas.mask(outline)[area] > 0) & (parts != SCENE)
@@ -230,6 +230,7 @@ def _loose_bumper(drawn: DrawnCar, rng: np.random.Generator) -> None:
     hangs = cv2.warpAffine(taken.astype(np.uint8), turn, size, flags=cv2.INTER_NEAREST) > 0
     gap = taken & (parts != LAMP)
     pixels[gap], parts[gap] = HOLE, TRIM
+    _tear(drawn, outline.mean(axis=0), (right - left) * 0.2, rng)
     _bracket(drawn, area, gap, rng)
     pixels[hangs], parts[hangs] = bumper[hangs], TRIM
 

@@ -383,7 +383,7 @@ def _paint_dirt(drawn: DrawnCar, rng: np.random.Generator) -> None:
     for x in np.concatenate([behind_wheels, anywhere]):
         ragged = CIRCLE[:-1] * rng.uniform(0.7, 1.3, (len(CIRCLE) - 1, 1))
         spots.append(drawn.side(ragged * (0.55, 0.22) + (x, y)))
-    share = canvas.soft_mask(spots, drawn.line_width(0.08)) // 2
+    share = canvas.soft_mask(spots, drawn.line_width(0.08)) // 3
     share[canvas.parts != PAINT] = 0
     canvas.blend(DIRT, share)
 

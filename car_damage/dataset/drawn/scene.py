@@ -58,6 +58,7 @@ def draw_scene(rng: np.random.Generator) -> DrawnCar:
     light = draw_light(rng)
     place = PLACES[int(rng.integers(len(PLACES)))]
     place(canvas, camera, rng)
+    _defocus(canvas, rng.uniform(1.5, 6))
     _cast_shadow(canvas, camera, car, light)
     drawn = DrawnCar(canvas, camera, car, light)
     paint_car(drawn, rng)
@@ -88,14 +89,22 @@ def place_camera(car: Car, canvas: Canvas, rng: np.random.Generator) -> Camera:
     x, y, z = np.meshgrid([0, car.length], [0, car.height], [-car.half_width, car.half_width])
     box = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
     span = np.ptp(camera.project(box), axis=0)
-    width = canvas.width * rng.uniform(0.70, 0.97)
-    width = min(width, canvas.height * 0.82 * span[0] / span[1])
+    width = canvas.width * rng.uniform(0.78, 0.97)
+    width = min(width, canvas.height * 0.86 * span[0] / span[1])
     spare_x, spare_y = (canvas.width - width) / 2, canvas.height - width * span[1] / span[0]
     middle = (
         canvas.width / 2 + spare_x * rng.uniform(-0.8, 0.8),
         canvas.height / 2 + spare_y * rng.uniform(-0.05, 0.30),
     )
     return camera.framed(box, middle, width)
+
+
+def _defocus(canvas: Canvas, softness: float) -> None:
+    """Blur what stands behind the car, by a Gaussian of `softness` pixels."""
+    half = cv2.resize(canvas.pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    half = cv2.GaussianBlur(half, (0, 0), softness / 2)
+    size = (canvas.width, canvas.height)
+    canvas.pixels[:] = cv2.resize(half, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _cast_shadow(canvas: Canvas, camera: Camera, car: Car, light: Light) -> None:

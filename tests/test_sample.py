@@ -1,0 +1,122 @@
+"""The drawn sample cars: seeded, alike in all but the damage, and photos like any other."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from car_damage.dataset.sample import draw_car, draw_damaged_car, write_sample_photos
+from car_damage.photos import decode
+
+PER_CLASS = 60
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample") / "raw"
+    write_sample_photos(folder, PER_CLASS, seed=1)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def photos_of(folder: Path, label: str) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((folder / label).iterdir())]
+
+
+def test_both_classes_get_as_many_photos_as_asked_for(written):
+    assert sorted(path.name for path in written.iterdir()) == ["damaged", "not-damaged"]
+    assert len(photos_of(written, "damaged")) == PER_CLASS
+    assert len(photos_of(written, "not-damaged")) == PER_CLASS
+
+
+def test_the_same_seed_gives_the_same_bytes_however_many_are_asked_for(written, tmp_path):
+    write_sample_photos(tmp_path / "few", 3, seed=1)
+    few, many = contents(tmp_path / "few"), contents(written)
+    assert len(few) == 6
+    assert all(many[name] == data for name, data in few.items())
+
+
+def test_another_seed_gives_other_photos(written, tmp_path):
+    write_sample_photos(tmp_path / "other", 2, seed=2)
+    many = set(contents(written).values())
+    assert not many & set(contents(tmp_path / "other").values())
+
+
+def test_drawing_again_replaces_what_stood_there(tmp_path):
+    write_sample_photos(tmp_path / "raw", 2)
+    write_sample_photos(tmp_path / "raw", 1)
+    assert len(contents(tmp_path / "raw")) == 2
+
+
+def test_a_run_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr("car_damage.dataset.sample.draw_scene", fails)
+    with pytest.raises(RuntimeError):
+        write_sample_photos(tmp_path / "raw", 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_drawn_photo_comes_through_the_door(written):
+    for data in contents(written).values():
+        height, width, channels = decode(data).shape
+        assert 380 <= width <= 580
+        assert 200 <= height <= 480
+        assert channels == 3
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda data: decode(data).shape[1],
+        lambda data: decode(data).shape[1] / decode(data).shape[0],
+        lambda data: np.sum(Image.open(io.BytesIO(data)).quantization[0]),
+        lambda data: decode(data).mean(),
+    ],
+    ids=["width", "proportions", "jpeg quality", "brightness"],
+)
+def test_size_quality_and_light_do_not_tell_the_class(written, measure):
+    damaged, undamaged = (
+        np.array([measure(data) for data in photos_of(written, label)])
+        for label in ("damaged", "not-damaged")
+    )
+    spread = np.concatenate([damaged, undamaged]).std()
+    assert spread > 0
+    # Four standard errors: the seed is fixed, so this cannot fail by chance later on.
+    assert abs(damaged.mean() - undamaged.mean()) < 4 * spread * np.sqrt(2 / PER_CLASS)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damage_changes_what_it_marks_and_nothing_else(seed):
+    whole = draw_car(np.random.default_rng(seed), damaged=False).astype(int)
+    photo, where = draw_damaged_car(np.random.default_rng(seed))
+    assert photo.dtype == np.uint8
+    assert where.dtype == bool
+    assert where.shape == photo.shape[:2] == whole.shape[:2]
+    assert 0.002 < where.mean() < 0.35
+    changed = np.abs(photo - whole).max(axis=2)
+    assert changed[where].mean() > 10
+    assert changed[~where].mean() < 1
+
+
+def test_a_damaged_car_is_the_same_with_and_without_its_mask():
+    alone = draw_car(np.random.default_rng(5), damaged=True)
+    np.testing.assert_array_equal(alone, draw_damaged_car(np.random.default_rng(5))[0])
+
+
+def test_no_two_drawn_photos_look_alike(written):
+    tiny = np.stack([_thumbnail(data) for data in contents(written).values()])
+    alike = np.corrcoef(tiny) - np.eye(len(tiny))
+    assert alike.max() < 0.98
+
+
+def _thumbnail(data: bytes) -> np.ndarray:
+    grey = Image.open(io.BytesIO(data)).convert("L").resize((24, 24), Image.Resampling.BOX)
+    return np.asarray(grey, float).ravel()
