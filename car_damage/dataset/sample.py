@@ -83,5 +83,6 @@ def _photographed(pixels: Photo, rng: np.random.Generator) -> Photo:
     levels = (np.arange(256)[:, None] * gain - grey) * contrast + grey
     curves = np.clip(np.round(levels), 0, 255).astype(np.uint8)
     seen = cv2.GaussianBlur(cv2.LUT(pixels, curves[None]), (0, 0), rng.uniform(0.3, 0.7))
-    noise = rng.standard_normal((*seen.shape[:2], 1), dtype=np.float32) * rng.uniform(0.5, 3)
-    return np.clip(seen + np.round(noise), 0, 255).astype(np.uint8)
+    noise = rng.standard_normal(seen.shape[:2], dtype=np.float32) * rng.uniform(0.5, 3)
+    grain = cv2.merge([np.round(noise).astype(np.int16)] * 3)
+    return cv2.add(seen, grain, dtype=cv2.CV_8U)

@@ -1,4 +1,4 @@
-"""The backbones in one table: how each is built, how it wants pixels scaled, where its stages begin.
+"""The backbones in one table: how each is built, scales its pixels, and where its stages begin.
 
 Every backbone is one flat functional model, so that each of its layers is reachable by name. Its
 input `photo` is `uint8` (size, size, 3), RGB; its first layers scale the pixels as its ImageNet

@@ -21,17 +21,13 @@ from car_damage.training.backbones import HEAD, named
 Arrays = dict[str, np.ndarray]
 
 
-class ImagenetUnavailable(UserError):  # noqa: N818 - it reads as what it says
-    """ImageNet's weights are neither in Keras's cache nor to be fetched."""
-
-
 DOWNLOAD_TIMEOUT = 10  # seconds without a byte
 SUFFIXES = (".keras", ".weights.h5", ".h5", ".npz")
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
-class ImagenetUnavailable(UserError):
-    """ImageNet's weights could not be fetched; a sample run may do without them."""
+class ImagenetUnavailable(UserError):  # noqa: N818 - it reads as what it says
+    """ImageNet's weights are neither in Keras's cache nor to be fetched."""
 
 
 def load(model: keras.Model, source: str) -> list[str]:
@@ -41,8 +37,8 @@ def load(model: keras.Model, source: str) -> list[str]:
     `.weights.h5` or legacy `.h5`, or an earlier `model.keras`, the only one whose head is taken
     (when its backbone is the same). Layers the backbone does not have are passed over. The head is
     listed only where it could have come along. Raises `ImagenetUnavailable` where ImageNet's
-    weights cannot be fetched, `UserError` for a file that is missing, unreadable, of another shape, or holds nothing for
-    this backbone.
+    weights cannot be fetched, and `UserError` for a file that is missing, unreadable, of another
+    shape, or holds nothing for this backbone.
     """
     if source == "none":
         return [layer.name for layer in filled_layers(model) if layer.name != HEAD]

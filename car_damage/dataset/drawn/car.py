@@ -5,6 +5,7 @@ car's middle to the side that is seen.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +115,7 @@ class Car:
     plastic_bumpers: bool
     yellow_plate: bool
 
+    @cached_property
     def profile(self) -> np.ndarray:
         """The outline (n, 2) seen from the side, from the front's foot over the roof to the rear's.
 
@@ -180,7 +182,7 @@ def design_car(rng: np.random.Generator) -> Car:
         wheel_radius=radius,
         spokes=int(rng.integers(5, 11)),
         paint=_shifted(paint, shades),
-        rim=lit(CHROME, rng.uniform(0.45, 1.05)),
+        rim=lit(CHROME, rng.uniform(0.4, 0.8)),
         plastic_bumpers=bool(rng.random() < 0.2),
         yellow_plate=bool(rng.random() < 0.3),
     )

@@ -24,7 +24,7 @@ PRIMER: Colour = (188, 184, 176)
 BARE_METAL: Colour = (92, 90, 90)
 HOLE: Colour = (16, 15, 16)
 CABLE: Colour = (150, 120, 60)
-SCRAP: tuple[Colour, ...] = (HOLE, HOLE, HOLE, BARE_METAL, PRIMER, (206, 206, 204), (128, 84, 58))
+SCRAP: tuple[Colour, ...] = (HOLE, HOLE, HOLE, BARE_METAL, PRIMER, (222, 220, 214), (128, 84, 58))
 SHARD: Colour = (216, 228, 230)
 COARSE = 4  # places for damage are looked for on a grid of so many pixels
 
@@ -33,7 +33,7 @@ def add_damage(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """Damage the car in one to three ways, at least one of them plain to see."""
     kinds = [LARGE[int(rng.integers(len(LARGE)))]]
     others = [kind for kind in (*LARGE, *SMALL) if kind is not kinds[0]]
-    further = int(rng.choice(3, p=(0.10, 0.35, 0.55)))
+    further = int(rng.choice(3, p=(0.05, 0.30, 0.65)))
     kinds += [others[int(number)] for number in rng.permutation(len(others))[:further]]
     for kind in kinds:
         kind(drawn, rng)
@@ -52,7 +52,7 @@ def _dent(drawn: DrawnCar, rng: np.random.Generator) -> None:
     depth = np.clip(1 - distance**2, 0, 1) ** 1.5
     _press(drawn, area, depth, radius * 0.22, rng)
     if rng.random() < 0.8:
-        _tear(drawn, centre, radius * 0.65, rng)
+        _tear(drawn, centre, radius * 0.7, rng)
 
 
 def _tear(drawn: DrawnCar, centre: Points, radius: float, rng: np.random.Generator) -> None:

@@ -1,6 +1,7 @@
 """Painting a car: a side profile swept across its width, strip by strip, then panel by panel."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import cv2
@@ -24,7 +25,7 @@ from car_damage.dataset.drawn.car import CHROME, Car
 GLASS_DARK: Colour = (34, 42, 50)
 TYRE: Colour = (24, 24, 26)
 PLASTIC: Colour = (46, 47, 50)
-LENS: Colour = (226, 232, 236)
+LENS: Colour = (196, 204, 210)
 TAIL_LAMP: Colour = (170, 20, 24)
 DIRT: Colour = (112, 94, 70)
 CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 40)), np.sin(np.linspace(0, 2 * np.pi, 40))], 1)
@@ -52,7 +53,7 @@ class DrawnCar:
     bumpers: list[np.ndarray] = field(default_factory=list)
     corners: list[np.ndarray] = field(default_factory=list)  # (2,): where a crash would hit
 
-    @property
+    @cached_property
     def size(self) -> float:
         """The longer of the car's sides on the canvas, in pixels."""
         ends = self.side(
@@ -75,7 +76,7 @@ class DrawnCar:
     def end(self, rear: bool, points: Points) -> np.ndarray:
         """Pixels (n, 2) of points (n, 2), in shares of the width and y, on the front or rear."""
         share, y = np.asarray(points, float).T
-        profile = self.car.profile()
+        profile = self.car.profile
         half = profile[-1 - len(profile) // 4 :][::-1] if rear else profile[: len(profile) // 3]
         return self.across(np.interp(y, half[:, 1], half[:, 0]), y, share)
 
@@ -129,7 +130,7 @@ def _paint_tyres(drawn: DrawnCar) -> None:
 
 def _paint_shell(drawn: DrawnCar) -> None:
     """The strips that run across the car, the farthest first, shaded by how they face the light."""
-    profile = drawn.car.profile()
+    profile = drawn.car.profile
     low, high = profile[:-1], profile[1:]
     near = drawn.side(profile)
     far = drawn.across(profile[:, 0], profile[:, 1], np.full(len(profile), -1.0))
@@ -168,7 +169,7 @@ def _paint_panes_across(drawn: DrawnCar) -> None:
 def _paint_side(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """The near side: lacquer that mirrors sky and ground, windows, doors, sill and arches."""
     car, canvas = drawn.car, drawn.canvas
-    outline = drawn.side(car.profile())
+    outline = drawn.side(car.profile)
     colour = lit(car.paint, drawn.light.ambient + 0.15)
     canvas.fill(outline, colour, PAINT)
     _reflect(drawn, canvas.mask(outline), rng)
@@ -294,7 +295,9 @@ def _paint_end(drawn: DrawnCar, rear: bool, rng: np.random.Generator) -> None:
         canvas.fill(grille, (20, 21, 23), TRIM)
         for bar in np.linspace(0.2, 0.8, int(rng.integers(1, 4))):
             y = low + (high - low) * bar
-            canvas.line(drawn.end(rear, [(-0.44, y), (0.44, y)]), CHROME, drawn.line_width(0.015))
+            canvas.line(
+                drawn.end(rear, [(-0.44, y), (0.44, y)]), lit(CHROME, 0.7), drawn.line_width(0.015)
+            )
         canvas.line(grille, CHROME, drawn.line_width(0.02), closed=True)
     foot = car.clearance
     intake = [(-0.6, foot + 0.05), (-0.66, foot + 0.16), (0.66, foot + 0.16), (0.6, foot + 0.05)]
@@ -319,7 +322,7 @@ def _paint_side_lamp(drawn: DrawnCar, rear: bool) -> None:
 def _paint_lamp(drawn: DrawnCar, outline: np.ndarray, rear: bool) -> None:
     drawn.canvas.fill(outline, TAIL_LAMP if rear else LENS, LAMP)
     inner = outline.mean(axis=0) + (outline - outline.mean(axis=0)) * 0.55
-    drawn.canvas.fill(inner, (214, 60, 52) if rear else (168, 176, 184), LAMP)
+    drawn.canvas.fill(inner, (214, 60, 52) if rear else (152, 160, 168), LAMP)
     drawn.canvas.line(outline, (40, 40, 42), drawn.line_width(0.012), closed=True)
     drawn.lamps.append(outline)
 

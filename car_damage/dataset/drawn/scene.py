@@ -21,6 +21,7 @@ from car_damage.dataset.drawn.painting import DrawnCar, Light, paint_car
 WIDTHS = (400, 560)  # pixels
 PROPORTIONS = (4 / 3, 4 / 3, 3 / 2, 16 / 9, 5 / 4)
 OVERSAMPLING = 2  # the canvas is that much larger than the photo, so that shrinking smooths edges
+COARSE = 4  # sky and ground are drawn so many times smaller: they are out of focus anyway
 NEARBY = 0.5  # metres: nothing closer to the camera is drawn on the ground
 
 SKIES: tuple[tuple[Colour, Colour], ...] = (  # at the top and at the horizon
@@ -126,9 +127,9 @@ def _horizon(canvas: Canvas, camera: Camera) -> int:
 
 def _paint_sky(canvas: Canvas, rows: int, rng: np.random.Generator) -> None:
     top, bottom = SKIES[int(rng.integers(len(SKIES)))]
-    share = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None]
+    share = np.linspace(0, 1, max(rows // COARSE, 1), dtype=np.float32)[:, None, None]
     sky = np.array(top, np.float32) * (1 - share) + np.array(bottom, np.float32) * share
-    sky = np.repeat(sky, canvas.width // 4, axis=1)
+    sky = np.repeat(sky, canvas.width // COARSE, axis=1)
     clouds = smooth_noise(rng, sky.shape[:2], (int(rng.integers(3, 7)), int(rng.integers(3, 8))))
     clouds = np.clip((clouds - rng.uniform(0.35, 0.9)) * 2, 0, 0.8)[..., None]
     sky = sky * (1 - clouds) + np.array([244, 244, 246], np.float32) * clouds
@@ -140,7 +141,7 @@ def _paint_ground(canvas: Canvas, top: int, kind: str, rng: np.random.Generator)
     """Ground from row `top` down, with grain that grows towards the camera."""
     dark, bright = (np.array(colour, np.float32) for colour in GROUNDS[kind])
     rows = canvas.height - top
-    shape = (max(rows // 2, 1), canvas.width // 2)
+    shape = (max(rows // COARSE, 1), canvas.width // COARSE)
     patches = smooth_noise(rng, shape, (int(rng.integers(3, 9)), int(rng.integers(3, 9))))
     grain = rng.random(shape, dtype=np.float32)
     tone = (0.65 * patches + 0.35 * grain)[..., None]
