@@ -38,7 +38,7 @@ EPOCHS = 8
 LEARNING_RATE = 3e-4  # AdamW's peak: a tenth of what training from random values takes
 BATCH_SIZE = 32
 # Of a small network from random values on drawn cars, when no pre-trained one can be had:
-TINY_EPOCHS = 20
+TINY_EPOCHS = 40
 TINY_LEARNING_RATE = 3e-3
 
 
@@ -108,7 +108,8 @@ def train(args: argparse.Namespace) -> None:
     hardware.set_up(args.seed)
     start = starting_model(args.backbone, args.weights, dataset.about)
     settings = choose_settings(args, start.backbone)
-    trainable_from(start.model, start.backbone, settings["unfreeze"])
+    from_random = start.source == "none"
+    trainable_from(start.model, start.backbone, settings["unfreeze"], from_random)
 
     run = Run(models, {**start.facts(), **settings, "data": dataset.about["fingerprint"]})
     if args.resume:

@@ -172,7 +172,7 @@ def test_a_wrong_option_is_refused_before_any_work(capsys, wrong, said):
 def test_the_script_offers_every_backbone():
     from car_damage.training.backbones import BACKBONES
 
-    assert model_training.BACKBONES == tuple(BACKBONES)
+    assert tuple(BACKBONES) == model_training.BACKBONES
 
 
 def test_each_epoch_shows_each_photo_once_in_another_order_and_view(data):

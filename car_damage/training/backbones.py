@@ -59,12 +59,15 @@ def named(name: str) -> Backbone:
     return BACKBONES[name]
 
 
-def trainable_from(model: keras.Model, backbone: Backbone, stage: str) -> None:
+def trainable_from(
+    model: keras.Model, backbone: Backbone, stage: str, from_random_values: bool = False
+) -> None:
     """Let `model` learn from `stage` on, head included, and hold everything before it still.
 
     Batch normalisation is held still everywhere: its statistics come from batches far larger than
     ours. Only `trainable = False` does that; `training=False` in the call does not hold inside
-    `fit` (Keras 3.15). Compile afterwards. An unknown stage is a `UserError`.
+    `fit` (Keras 3.15). A backbone of random values has no statistics worth keeping: its learn.
+    Compile afterwards. An unknown stage is a `UserError`.
     """
     prefixes = backbone.stages | {HEAD: HEAD}
     if stage not in prefixes:
@@ -76,8 +79,8 @@ def trainable_from(model: keras.Model, backbone: Backbone, stage: str) -> None:
     names = [layer.name for layer in model.layers]
     first = next(i for i, name in enumerate(names) if name.startswith(prefixes[stage]))
     for position, layer in enumerate(model.layers):
-        still = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = position >= first and not still
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = position >= first and (from_random_values or not norm)
 
 
 def to_caffe(photo: keras.KerasTensor) -> keras.KerasTensor:
@@ -114,7 +117,6 @@ def tiny_body(
 ) -> keras.Model:
     """A plain CNN of 104,000 parameters that learns from random values: for the sample cars.
 
-    It has no batch normalisation: this recipe holds that still, and random statistics are useless.
     Features: (n, size / 8, size / 8, 96).
     """
     if include_top or weights:
@@ -126,13 +128,16 @@ def tiny_body(
             3,
             stride,
             padding="same",
-            activation="relu",
+            use_bias=False,
             kernel_initializer="he_normal",
             name=f"conv{number}",
         )(x)
+        x = keras.layers.BatchNormalization(momentum=TINY_MOMENTUM, name=f"conv{number}_bn")(x)
+        x = keras.layers.ReLU(name=f"conv{number}_relu")(x)
     return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
 
 
+TINY_MOMENTUM = 0.9  # Keras's 0.99 would take more steps than a sample run has
 TINY_CONVOLUTIONS = ((24, 2), (32, 2), (48, 1), (64, 2), (96, 1))  # filters, stride
 
 

@@ -10,7 +10,8 @@ SCENE, PAINT, GLASS, LAMP, TRIM = range(5)  # what a pixel of `Canvas.parts` sho
 FRACTION_BITS = 4  # OpenCV takes coordinates as whole sixteenths of a pixel
 
 Colour = tuple[int, int, int]
-Points = np.ndarray | Sequence[Sequence[float]]
+Point = np.ndarray | Sequence[float]
+Points = np.ndarray | Sequence[Point]
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Canvas:
     @property
     def height(self) -> int:
         """In pixels."""
-        return self.pixels.shape[0]
+        return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
         """In pixels."""
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
     def fill(self, outline: Points, colour: Colour, part: int) -> None:
         """Fill the polygon `outline` (n, 2), in pixels."""
@@ -83,13 +84,13 @@ class Camera:
         """Pixels (n, 2) of `points` (n, 3) in metres; what lies behind the camera is put before."""
         spatial = np.asarray(points, float)
         seen = spatial @ self.matrix[:, :3].T + self.matrix[:, 3]
-        return seen[:, :2] / np.maximum(seen[:, 2:], 0.3)
+        return np.asarray(seen[:, :2] / np.maximum(seen[:, 2:], 0.3))
 
     def depth(self, points: Points) -> np.ndarray:
         """How far (n,) in front of the camera `points` (n, 3) lie, in metres."""
-        return np.asarray(points, float) @ self.matrix[2, :3] + self.matrix[2, 3]
+        return np.asarray(np.asarray(points, float) @ self.matrix[2, :3] + self.matrix[2, 3])
 
-    def framed(self, points: Points, centre: Points, width: float) -> "Camera":
+    def framed(self, points: Points, centre: Point, width: float) -> "Camera":
         """The same view, enlarged and shifted so that `points` span `width` about `centre`."""
         seen = self.project(points)
         low, high = seen.min(axis=0), seen.max(axis=0)
@@ -99,7 +100,7 @@ class Camera:
         return Camera(lens @ self.matrix)
 
 
-def look_at(position: Points, target: Points, roll: float) -> Camera:
+def look_at(position: Point, target: Point, roll: float) -> Camera:
     """A camera at `position` (3,) that looks at `target` (3,), turned by `roll` radians."""
     eye = np.asarray(position, float)
     forward = np.asarray(target, float) - eye
@@ -128,6 +129,12 @@ def smooth_noise(
 def mixed(colour: Colour, other: Colour, share: float) -> Colour:
     """`colour` with `share` (0 to 1) of `other` in it."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    return red, green, blue
+
+
+def any_colour(rng: np.random.Generator) -> Colour:
+    """Draw a colour, neither black nor white."""
+    red, green, blue = rng.integers(30, 226, 3).tolist()
     return red, green, blue
 
 

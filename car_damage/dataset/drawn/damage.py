@@ -15,7 +15,7 @@ from car_damage.dataset.drawn.canvas import (
     SCENE,
     TRIM,
     Colour,
-    Points,
+    Point,
     smooth_noise,
 )
 from car_damage.dataset.drawn.painting import DrawnCar
@@ -55,15 +55,15 @@ def _dent(drawn: DrawnCar, rng: np.random.Generator) -> None:
         _tear(drawn, centre, radius * 0.7, rng)
 
 
-def _tear(drawn: DrawnCar, centre: Points, radius: float, rng: np.random.Generator) -> None:
+def _tear(drawn: DrawnCar, centre: Point, radius: float, rng: np.random.Generator) -> None:
     """Torn metal about `centre`: jagged dark holes between bent, bright and rusty strips."""
     canvas = drawn.canvas
     area, _, _ = _patch(drawn, centre, radius * 1.6)
     spared, before = canvas.parts[area] == SCENE, canvas.pixels[area].copy()
-    for _ in range(int(rng.integers(7, 12))):
-        middle = centre + rng.normal(0, 0.42, 2) * radius
+    for _ in range(int(rng.integers(11, 18))):
+        middle = centre + rng.normal(0, 0.45, 2) * radius
         angles = np.sort(rng.uniform(0, 2 * np.pi, 6))
-        scrap = _polar(middle, angles, radius * rng.uniform(0.12, 0.5, 6))
+        scrap = _polar(middle, angles, radius * rng.uniform(0.10, 0.42, 6))
         canvas.fill(scrap, SCRAP[int(rng.integers(len(SCRAP)))], TRIM)
     canvas.pixels[area][spared], canvas.parts[area][spared] = before[spared], SCENE
 
@@ -88,26 +88,32 @@ def _press(
 
 
 def _slopes(height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How `height` rises to the right and downwards, float32, at most about 1 either way."""
-    soft = cv2.GaussianBlur(height.astype(np.float32), (0, 0), max(height.shape) / 80)
+    """How `height` (0 to 1) rises to the right and downwards, float32, at most 1 either way."""
+    # In whole numbers: OpenCV's floating-point blur depends on the processor in the last bit.
+    whole = np.round(height * 60_000).astype(np.uint16)
+    soft = cv2.GaussianBlur(whole, (0, 0), max(height.shape) / 80)
     slope_x = cv2.Sobel(soft, cv2.CV_32F, 1, 0, ksize=3)
     slope_y = cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3)
-    steepest = max(np.abs(slope_x).max(), np.abs(slope_y).max(), 1e-6)
+    steepest = max(np.abs(slope_x).max(), np.abs(slope_y).max(), 1.0)
     return slope_x / steepest, slope_y / steepest
 
 
 def _bend(pixels: np.ndarray, shift_x: np.ndarray, shift_y: np.ndarray) -> np.ndarray:
     """The same pixels, each taken from (shift_x, shift_y) pixels away."""
-    rows, columns = np.indices(pixels.shape[:2], dtype=np.float32)
-    source = (columns + shift_x).astype(np.float32), (rows + shift_y).astype(np.float32)
+    rows, columns = np.indices(pixels.shape[:2])
+    # In whole 32nds of a pixel, so that interpolating rounds alike on all processors.
+    across, down = (
+        (np.round(source * 32) / 32).astype(np.float32)
+        for source in (columns + shift_x, rows + shift_y)
+    )
     how = cv2.INTER_LINEAR if pixels.ndim == 3 else cv2.INTER_NEAREST
-    return cv2.remap(pixels, *source, how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.remap(pixels, across, down, how, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _shaded(pixels: np.ndarray, shade: np.ndarray) -> np.ndarray:
     """Pixels darkened or brightened, float32; dark paint gets some light where it is bright."""
     lift = np.clip(shade - 1, 0, None)[..., None] * 55
-    return pixels * np.clip(shade, 0.15, 2)[..., None] + lift
+    return np.add(pixels * np.clip(shade, 0.15, 2)[..., None], lift, dtype=np.float32)
 
 
 def _scrape(drawn: DrawnCar, rng: np.random.Generator) -> None:
@@ -160,13 +166,14 @@ def _broken_glass(drawn: DrawnCar, rng: np.random.Generator) -> None:
         canvas.line(web[:, ring], SHARD, fine, closed=True)
     if rng.random() < 0.6:
         canvas.line(web[:, 2], SHARD, fine * 2, closed=True)
-        cv2.fillPoly(canvas.pixels, [np.int32(web[:, int(rng.integers(1, 3))])], HOLE)
+        cv2.fillPoly(canvas.pixels, [web[:, int(rng.integers(1, 3))].astype(np.int32)], HOLE)
     pixels[~pane[area]] = before[~pane[area]]
 
 
-def _polar(centre: Points, angles: np.ndarray, radii: np.ndarray) -> np.ndarray:
+def _polar(centre: Point, angles: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Points (..., 2) at `radii` from `centre`."""
-    return np.asarray(centre) + np.stack([np.cos(angles) * radii, np.sin(angles) * radii], axis=-1)
+    away = (np.cos(angles) * radii, np.sin(angles) * radii)
+    return np.stack([away[0] + centre[0], away[1] + centre[1]], axis=-1)
 
 
 def _crumpled_corner(drawn: DrawnCar, rng: np.random.Generator) -> None:
@@ -208,7 +215,7 @@ def _facets(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     ]
     sheet = np.min(planes, axis=0).astype(np.float32)
     sheet = (sheet - sheet.min()) / max(np.ptp(sheet), 1e-6)
-    return cv2.resize(sheet, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(sheet, shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _loose_bumper(drawn: DrawnCar, rng: np.random.Generator) -> None:
@@ -221,18 +228,30 @@ def _loose_bumper(drawn: DrawnCar, rng: np.random.Generator) -> None:
     area, _, _ = _patch(drawn, outline.mean(axis=0), (right - left) / 2 + 2.5 * drop)
     pixels, parts = canvas.pixels[area], canvas.parts[area]
     taken = (canvas.mask(outline)[area] > 0) & (parts != SCENE)
+    droop = np.arctan2(2.2 * drop, right - left) * (1 if outer < inner else -1)
     pivot = (inner - area[1].start, outline[:, 1].mean() - area[0].start)
-    droop = np.degrees(np.arctan2(2.2 * drop, right - left)) * (1 if outer < inner else -1)
-    turn = cv2.getRotationMatrix2D(pivot, droop, 1.0)
-    turn[1, 2] += drop * 0.5
-    size = parts.shape[::-1]
-    bumper = cv2.warpAffine(pixels, turn, size, borderMode=cv2.BORDER_REPLICATE)
-    hangs = cv2.warpAffine(taken.astype(np.uint8), turn, size, flags=cv2.INTER_NEAREST) > 0
+    shift = _turned(parts.shape, pivot, droop, drop / 2)
+    bumper, hangs = _bend(pixels, *shift), _bend(taken.astype(np.uint8), *shift) > 0
     gap = taken & (parts != LAMP)
     pixels[gap], parts[gap] = HOLE, TRIM
     _tear(drawn, outline.mean(axis=0), (right - left) * 0.2, rng)
     _bracket(drawn, area, gap, rng)
     pixels[hangs], parts[hangs] = bumper[hangs], TRIM
+
+
+def _turned(
+    shape: tuple[int, ...], pivot: Point, angle: float, drop: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shifts for `_bend` that turn by `angle` radians about `pivot` and drop by so many pixels.
+
+    A positive angle lowers what is left of the pivot.
+    """
+    rows, columns = np.indices(shape)
+    across, down = columns - pivot[0], rows - drop - pivot[1]
+    cosine, sine = np.cos(angle), np.sin(angle)
+    shift_x = across * cosine - down * sine - across
+    shift_y = across * sine + down * cosine - down - drop
+    return shift_x, shift_y
 
 
 def _bracket(
@@ -267,18 +286,19 @@ def _broken_lamp(drawn: DrawnCar, rng: np.random.Generator) -> None:
 def _scratches(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """A few long thin lines through the paint."""
     canvas = drawn.canvas
-    start = np.array(_place(drawn, PAINT, rng), float)
-    before = canvas.pixels.copy()
+    start = np.array(_place(drawn, PAINT, rng))
     colour = _undercoat(canvas.pixels[canvas.parts == PAINT][::97], rng)
     turn = rng.normal(0, 0.35) + np.pi * rng.integers(2)
+    lines = np.zeros_like(canvas.parts)
     for _ in range(int(rng.integers(3, 7))):
-        steps = drawn.size * rng.uniform(0.03, 0.06) * np.ones(6)
+        steps = np.full(6, drawn.size * rng.uniform(0.03, 0.06))
         angles = turn + np.cumsum(rng.normal(0, 0.08, 6))
         points = start + np.cumsum(_polar((0, 0), angles, steps), axis=0)
         points += rng.normal(0, 0.018, 2) * drawn.size
-        canvas.line(points, colour, drawn.line_width(rng.uniform(0.03, 0.06)))
-    spared = canvas.parts != PAINT
-    canvas.pixels[spared] = before[spared]
+        thickness = max(1, round(drawn.line_width(rng.uniform(0.03, 0.06))))
+        cv2.polylines(lines, [points.astype(np.int32)], False, 255, thickness)
+    lines[canvas.parts != PAINT] = 0
+    canvas.blend(colour, lines)
 
 
 def _place(drawn: DrawnCar, part: int, rng: np.random.Generator) -> tuple[float, float]:
@@ -291,7 +311,7 @@ def _place(drawn: DrawnCar, part: int, rng: np.random.Generator) -> tuple[float,
 
 
 def _patch(
-    drawn: DrawnCar, centre: Points, radius: float
+    drawn: DrawnCar, centre: Point, radius: float
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
     """The square about `centre` within the canvas, and each pixel's distance in radii from it."""
     left, top = (max(round(value - radius), 0) for value in centre)
@@ -302,10 +322,10 @@ def _patch(
     return area, (across - centre[0]) / radius, (down - centre[1]) / radius
 
 
-def _connected(mask: np.ndarray, point: Points) -> np.ndarray:
+def _connected(mask: np.ndarray, point: Point) -> np.ndarray:
     """The connected piece of `mask` that holds `point`."""
     _, pieces = cv2.connectedComponents(mask.astype(np.uint8))
-    return pieces == pieces[round(point[1]), round(point[0])]
+    return np.equal(pieces, pieces[round(point[1]), round(point[0])], dtype=bool)
 
 
 def _middle(mask: np.ndarray) -> np.ndarray:

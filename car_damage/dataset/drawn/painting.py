@@ -15,7 +15,9 @@ from car_damage.dataset.drawn.canvas import (
     Camera,
     Canvas,
     Colour,
+    Point,
     Points,
+    any_colour,
     lit,
     mixed,
     smooth_noise,
@@ -68,10 +70,11 @@ class DrawnCar:
         x, y = np.asarray(points, float).T
         return self.camera.project(np.stack([x, y, self.car.half_width_at(x, y)], axis=1))
 
-    def across(self, x: Points, y: Points, share: Points) -> np.ndarray:
+    def across(self, x: Point, y: Point, share: Point) -> np.ndarray:
         """Pixels (n, 2) of points at a `share` (-1 to 1, n) of the car's width."""
-        x, y, share = (np.asarray(values, float) for values in (x, y, share))
-        return self.camera.project(np.stack([x, y, share * self.car.half_width_at(x, y)], axis=1))
+        along, up = np.asarray(x, float), np.asarray(y, float)
+        aside = np.asarray(share) * self.car.half_width_at(along, up)
+        return self.camera.project(np.stack([along, up, aside], axis=1))
 
     def end(self, rear: bool, points: Points) -> np.ndarray:
         """Pixels (n, 2) of points (n, 2), in shares of the width and y, on the front or rear."""
@@ -204,7 +207,7 @@ def _reflect(drawn: DrawnCar, mask: np.ndarray, rng: np.random.Generator) -> Non
     area = np.s_[top : top + rows_below, left : left + width]
     corners = drawn.side([(0, car.height), (car.length, car.height), (car.length, 0), (0, 0)])
     source = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)], np.float32)
-    plane = cv2.getPerspectiveTransform(source, np.float32(corners - (left, top)))
+    plane = cv2.getPerspectiveTransform(source, (corners - (left, top)).astype(np.float32))
     shade = cv2.warpPerspective(
         texture, plane, (width, rows_below), borderMode=cv2.BORDER_REPLICATE
     )
@@ -394,15 +397,11 @@ def _paint_dirt(drawn: DrawnCar, rng: np.random.Generator) -> None:
 def _paint_sticker(drawn: DrawnCar, rng: np.random.Generator) -> None:
     """A firm's stripe, or a round sticker on a door."""
     car = drawn.car
-    colour = mixed(tuple(rng.integers(20, 236, 3).tolist()), car.paint, 0.25)
+    colour = mixed(any_colour(rng), car.paint, 0.25)
     if rng.random() < 0.5:
         low, high = car.waist - 0.40, car.waist - rng.uniform(0.28, 0.34)
-        outline = [
-            (car.doors[0], low),
-            (car.doors[0], high),
-            (car.doors[-1], high),
-            (car.doors[-1], low),
-        ]
+        first, last = car.doors[0], car.doors[-1]
+        outline = np.array([(first, low), (first, high), (last, high), (last, low)])
     else:
         centre = (rng.uniform(car.doors[0] + 0.4, car.doors[-1] - 0.3), car.waist - 0.36)
         outline = CIRCLE * rng.uniform(0.10, 0.17) + centre

@@ -10,6 +10,7 @@ from car_damage.dataset.drawn.canvas import (
     Camera,
     Canvas,
     Colour,
+    any_colour,
     lit,
     look_at,
     mixed,
@@ -195,7 +196,7 @@ def _paint_building(
     canvas: Canvas, box: tuple[float, float, float, float], rng: np.random.Generator
 ) -> None:
     left, top, width, height = box
-    wall = mixed(WALLS[int(rng.integers(len(WALLS)))], _any_colour(rng), 0.25)
+    wall = mixed(WALLS[int(rng.integers(len(WALLS)))], any_colour(rng), 0.25)
     canvas.fill(_rectangle(left, top, width, height), wall, SCENE)
     pane = mixed((52, 60, 70), wall, rng.uniform(0.0, 0.35))
     columns, rows = int(rng.integers(2, 6)), int(rng.integers(1, 5))
@@ -205,11 +206,6 @@ def _paint_building(
             corner = np.array([left, top]) + cell * (column + 0.22, line + 0.22)
             shade = lit(pane, rng.uniform(0.8, 1.4))
             canvas.fill(_rectangle(*corner, *(cell * (0.56, 0.5))), shade, SCENE)
-
-
-def _any_colour(rng: np.random.Generator) -> Colour:
-    red, green, blue = rng.integers(30, 226, 3).tolist()
-    return red, green, blue
 
 
 def _rectangle(left: float, top: float, width: float, height: float) -> np.ndarray:
@@ -277,7 +273,7 @@ def _paint_hills(canvas: Canvas, row: int, rng: np.random.Generator) -> None:
 def _wall(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
     """A wall right behind the car: bricks, concrete slabs, or a garage door's slats."""
     _paint_ground(canvas, 0, str(rng.choice(["paving", "asphalt", "gravel"])), rng)
-    colour = mixed(WALLS[int(rng.integers(len(WALLS)))], _any_colour(rng), rng.uniform(0, 0.3))
+    colour = mixed(WALLS[int(rng.integers(len(WALLS)))], any_colour(rng), rng.uniform(0, 0.3))
     z, height = -rng.uniform(1.4, 3.0), rng.uniform(2.2, 6)
     corners = camera.project([(-8, 0, z), (14, 0, z), (14, height, z), (-8, height, z)])
     if corners[:, 1].max() - corners[:, 1].min() > 6 * canvas.height:  # seen from its end
@@ -305,14 +301,13 @@ def _showroom(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
     floor = np.linspace(0.95, rng.uniform(0.5, 0.9), canvas.height - row, dtype=np.float32)
     ground = floor[:, None, None] * tint * rng.uniform(90, 215)
     canvas.pixels[row:] = np.repeat(ground, canvas.width, axis=1).astype(np.uint8)
-    for left in np.arange(rng.uniform(0, 0.2), 1, rng.uniform(0.16, 0.4)) * canvas.width:
-        lamp = _rectangle(left, row * rng.uniform(0.05, 0.3), canvas.width * 0.09, row * 0.05)
+    for lamp_left in np.arange(rng.uniform(0, 0.2), 1, rng.uniform(0.16, 0.4)) * canvas.width:
+        lamp = _rectangle(lamp_left, row * rng.uniform(0.05, 0.3), canvas.width * 0.09, row * 0.05)
         canvas.fill(lamp, (250, 250, 244), SCENE)
     if rng.random() < 0.5:
-        board = _rectangle(
-            *(rng.uniform(0, 0.6, 2) * (canvas.width, row)), canvas.width / 3, row / 3
-        )
-        canvas.fill(board, _any_colour(rng), SCENE)
+        left, top = rng.uniform(0, 0.6, 2) * (canvas.width, row)
+        board = _rectangle(left, top, canvas.width / 3, row / 3)
+        canvas.fill(board, any_colour(rng), SCENE)
 
 
 PLACES: tuple[Callable[[Canvas, Camera, np.random.Generator], None], ...] = (
