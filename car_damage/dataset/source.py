@@ -12,7 +12,7 @@ RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 SAMPLE_RAW = Path("data/sample/raw")
 SAMPLE_PROCESSED = Path("data/sample/processed")  # apart from real ones: never replaces them
-SAMPLE_PHOTOS = 400  # of each class
+SAMPLE_PHOTOS = 500  # of each class
 SAMPLE_NOTICE = (
     "\n*** SAMPLE RUN: no photos in data/raw and no way to Kaggle, so these are DRAWN cars. "
     "The model will know nothing of real ones. ***\n"

@@ -113,7 +113,7 @@ def _bend(pixels: np.ndarray, shift_x: np.ndarray, shift_y: np.ndarray) -> np.nd
 def _shaded(pixels: np.ndarray, shade: np.ndarray) -> np.ndarray:
     """Pixels darkened or brightened, float32; dark paint gets some light where it is bright."""
     lift = np.clip(shade - 1, 0, None)[..., None] * 55
-    return np.add(pixels * np.clip(shade, 0.15, 2)[..., None], lift, dtype=np.float32)
+    return np.asarray(pixels * np.clip(shade, 0.15, 2)[..., None] + lift)
 
 
 def _scrape(drawn: DrawnCar, rng: np.random.Generator) -> None:
@@ -325,7 +325,7 @@ def _patch(
 def _connected(mask: np.ndarray, point: Point) -> np.ndarray:
     """The connected piece of `mask` that holds `point`."""
     _, pieces = cv2.connectedComponents(mask.astype(np.uint8))
-    return np.equal(pieces, pieces[round(point[1]), round(point[0])], dtype=bool)
+    return np.asarray(pieces == pieces[round(point[1]), round(point[0])])
 
 
 def _middle(mask: np.ndarray) -> np.ndarray:

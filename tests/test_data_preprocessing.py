@@ -1,0 +1,128 @@
+"""The command line of step 1, and where photos come from."""
+
+from pathlib import Path
+
+import pytest
+
+import data_preprocessing
+from car_damage.dataset import source
+from car_damage.dataset.arrays import load
+from car_damage.errors import UserError, exit_code
+from tests.photo_files import write_photos, write_raw_dir
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project folder to stand in, without network, whose drawn cars are few."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(source.kaggle, "is_reachable", lambda: False)
+    monkeypatch.setattr(source, "SAMPLE_PHOTOS", 12)
+    return tmp_path
+
+
+def test_photos_in_data_raw_are_taken_without_asking(project, capsys):
+    write_raw_dir(project / "data" / "raw")
+    data_preprocessing.main([])
+    dataset = load(Path("data/processed"))
+    assert dataset.about["sample"] is False
+    assert dataset.train.X.shape[1:] == (224, 224, 3)
+    assert "train" in capsys.readouterr().out
+
+
+def test_options_decide_size_fit_shares_and_close_ups(project):
+    write_raw_dir(project / "cars")
+    data_preprocessing.main(
+        [
+            "--raw-dir",
+            "cars",
+            "--out",
+            "made",
+            "--size",
+            "48",
+            "--fit",
+            "crop",
+            "--close-ups",
+            "0",
+            "--split",
+            "50",
+            "25",
+            "25",
+            "--seed",
+            "7",
+        ]
+    )
+    about = load(project / "made").about
+    assert (about["size"], about["fit"], about["seed"]) == (48, "crop", 7)
+    assert about["counts"]["train"] == {"damaged": 10, "not_damaged": 10, "close_ups": 0}
+
+
+def test_without_photos_and_network_cars_are_drawn_and_that_is_said(project, capsys):
+    data_preprocessing.main([])
+    dataset = load(Path("data/sample/processed"))
+    assert dataset.about["sample"] is True
+    assert "DRAWN" in capsys.readouterr().err
+    assert not Path("data/processed").exists()
+
+
+def test_a_sample_run_leaves_the_real_data_set_alone(project):
+    write_raw_dir(project / "data" / "raw")
+    data_preprocessing.main(["--size", "64"])
+    before = load(Path("data/processed")).about
+    data_preprocessing.main(["--sample"])
+    assert load(Path("data/processed")).about == before
+
+
+def test_one_class_alone_in_data_raw_is_a_mistake_and_not_an_empty_folder(project):
+    write_photos(project / "data" / "raw" / "damaged", 3, first_seed=0)
+    with pytest.raises(UserError, match="'not-damaged'"):
+        data_preprocessing.main([])
+
+
+def test_kaggle_is_taken_where_it_can_be_reached(project, monkeypatch):
+    kaggle = write_raw_dir(project / "fetched")
+    monkeypatch.setattr(source.kaggle, "is_reachable", lambda: True)
+    monkeypatch.setattr(source.kaggle, "fetch", lambda: kaggle)
+    data_preprocessing.main(["--size", "32"])
+    assert load(Path("data/processed")).about["counts"]["train"]["damaged"] == 14
+
+
+def test_insisting_on_kaggle_without_network_fails_loudly(project, monkeypatch):
+    def fail():
+        raise UserError("Kaggle cannot be reached")
+
+    monkeypatch.setattr(source.kaggle, "fetch", fail)
+    with pytest.raises(UserError, match="Kaggle"):
+        data_preprocessing.main(["--kaggle"])
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--split", "70", "20", "20"], "must sum to 100"),
+        (["--size", "7"], "32 to 1024"),
+        (["--close-ups", "many"], "whole number"),
+        (["--fit", "stretch"], "squeeze"),
+        (["--kaggle", "--sample"], "not allowed with"),
+        (["--typo"], "--typo"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_any_work(project, capsys, wrong, said):
+    with pytest.raises(SystemExit) as stopped:
+        data_preprocessing.main(wrong)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not Path("data").exists()
+
+
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(project, capsys):
+    assert exit_code(lambda: data_preprocessing.main(["--raw-dir", "nowhere"])) == 2
+    assert capsys.readouterr().err == "error: there is no folder nowhere: check --raw-dir\n"
+
+
+def test_help_shows_every_option_and_how_to_begin(capsys):
+    with pytest.raises(SystemExit):
+        data_preprocessing.main(["--help"])
+    text = capsys.readouterr().out
+    for option in ("--raw-dir", "--kaggle", "--sample", "--out", "--size", "--fit", "--close-ups"):
+        assert option in text
