@@ -31,26 +31,10 @@ def test_photos_in_data_raw_are_taken_without_asking(project, capsys):
 
 def test_options_decide_size_fit_shares_and_close_ups(project):
     write_raw_dir(project / "cars")
-    data_preprocessing.main(
-        [
-            "--raw-dir",
-            "cars",
-            "--out",
-            "made",
-            "--size",
-            "48",
-            "--fit",
-            "crop",
-            "--close-ups",
-            "0",
-            "--split",
-            "50",
-            "25",
-            "25",
-            "--seed",
-            "7",
-        ]
+    options = (
+        "--raw-dir cars --out made --size 48 --fit crop --close-ups 0 --split 50 25 25 --seed 7"
     )
+    data_preprocessing.main(options.split())
     about = load(project / "made").about
     assert (about["size"], about["fit"], about["seed"]) == (48, "crop", 7)
     assert about["counts"]["train"] == {"damaged": 10, "not_damaged": 10, "close_ups": 0}
