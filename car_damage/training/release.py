@@ -58,7 +58,7 @@ def release(
     name = model_store.new_version_name(now)
     seed = facts["settings"]["seed"]
     with model_store.add(models, name) as folder:
-        model.save(folder / "model.keras")
+        without_optimizer(model).save(folder / "model.keras")
         graph = folder / "model.tflite"
         exported = export_checked(model, dataset, precision, graph, seed)
         print("measuring on the test photos")
@@ -82,6 +82,11 @@ def release(
         _keep_progress(run, folder)
         _write_plots(folder / "plots", exported, dataset.test, run)
     return record, exported
+
+
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """The same layers in a model that was never compiled: a third of the size on disk."""
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def table(record: dict[str, Any]) -> str:
