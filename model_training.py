@@ -38,8 +38,8 @@ EPOCHS = 8
 LEARNING_RATE = 1e-4  # AdamW's peak; at 3e-4, ResNet-50 forgets what it knew in one epoch
 BATCH_SIZE = 32
 # Of a small network from random values on drawn cars, when no pre-trained one can be had:
-TINY_EPOCHS = 40
-TINY_LEARNING_RATE = 3e-3
+TINY_EPOCHS = 30
+TINY_LEARNING_RATE = 4e-3
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -116,9 +116,10 @@ def train(args: argparse.Namespace) -> None:
         run.check_can_resume()
     else:
         run.start()
-        print("phase 1: fitting the head on the frozen backbone's features")
-        loss = head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
-        print(f"log loss of the head alone on the validation photos: {loss:.3f}")
+        if not (from_random and settings["epochs"]):  # random features would only mislead a head
+            print("phase 1: fitting the head on the frozen backbone's features")
+            loss = head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
+            print(f"log loss of the head alone on the validation photos: {loss:.3f}")
     if settings["epochs"]:
         print(f"phase 2: fine-tuning from {settings['unfreeze']} on")
         fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)

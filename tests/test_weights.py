@@ -82,7 +82,7 @@ def test_layers_that_the_file_lacks_keep_their_values_and_are_listed(tmp_path):
     model, before = random_model(seed=2), random_model(seed=2)
     path = npz(tmp_path / "part.npz", random_model(seed=1), leave_out="conv3")
 
-    assert weights.load(model, path) == ["conv3"]
+    assert weights.load(model, path) == ["conv3", "conv3_bn"]
     np.testing.assert_array_equal(
         weights.model_arrays(model)["conv3/kernel"], weights.model_arrays(before)["conv3/kernel"]
     )
@@ -91,8 +91,8 @@ def test_layers_that_the_file_lacks_keep_their_values_and_are_listed(tmp_path):
 def test_half_precision_kernels_without_biases_are_whole_layers(tmp_path):
     earlier, model = random_model(seed=1), random_model(seed=2)
     arrays = weights.model_arrays(earlier)
-    kernels = {name: a.astype(np.float16) for name, a in arrays.items() if name.endswith("kernel")}
-    np.savez(tmp_path / "half.npz", **kernels)
+    halves = {name: a.astype(np.float16) for name, a in arrays.items() if "bias" not in name}
+    np.savez(tmp_path / "half.npz", **halves)
 
     assert weights.load(model, str(tmp_path / "half.npz")) == []
     np.testing.assert_allclose(
@@ -103,7 +103,8 @@ def test_half_precision_kernels_without_biases_are_whole_layers(tmp_path):
 def test_no_weights_leave_every_layer_as_it_was():
     model, before = random_model(), random_model()
 
-    assert weights.load(model, "none") == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    layers = [name for n in range(1, 6) for name in (f"conv{n}", f"conv{n}_bn")]
+    assert weights.load(model, "none") == layers
     assert_same(before, model)
 
 

@@ -14,7 +14,7 @@ LABEL_SMOOTHING = (
     0.05  # some labels are doubtful, and a doubtful photo should not get a loud answer
 )
 GRADIENT_NORM = 1.0
-PATIENCE = 4  # epochs; the cosine's end gains most, so an early plateau is given time
+PATIENCE = 4  # epochs at least, and a third of them: the cosine's end gains most
 
 
 def fine_tune(
@@ -26,7 +26,8 @@ def fine_tune(
     _compile(model, settings["learning_rate"], steps=len(train) * epochs)
     if resume:
         train.skip_to(run.restore(model))
-    if not run.is_over(PATIENCE):
+    patience = max(PATIENCE, epochs // 3)
+    if not run.is_over(patience):
         model.fit(
             train,
             validation_data=PlainBatches(dataset.val, batch_size),
@@ -34,7 +35,7 @@ def fine_tune(
             initial_epoch=train.epoch,
             shuffle=False,  # the batches bring their own order
             callbacks=[
-                Checkpoints(run, PATIENCE),
+                Checkpoints(run, patience),
                 keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
             ],
         )
