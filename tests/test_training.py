@@ -170,6 +170,15 @@ def test_a_wrong_option_is_refused_before_any_work(capsys, wrong, said):
     assert said in capsys.readouterr().err
 
 
+def test_help_shows_how_to_begin_and_every_option(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        model_training.main(["--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--backbone", "--weights", "--unfreeze", "--epochs", "--precision", "--resume"):
+        assert option in text
+
+
 def test_the_script_offers_every_backbone():
     from car_damage.training.backbones import BACKBONES
 

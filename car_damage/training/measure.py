@@ -54,7 +54,7 @@ def export_checked(
     """
     exported = _export(model, dataset, precision, path, seed)
     lost = exported.comparison["keras_accuracy"] - exported.comparison["graph_accuracy"]
-    if lost <= MAX_LOSS or precision not in FALL_BACK:
+    if round(lost, 9) <= MAX_LOSS or precision not in FALL_BACK:
         return exported
     finer = FALL_BACK[precision]
     print(f"{precision} loses {lost:.1%} of accuracy: exporting in {finer} instead")
