@@ -122,21 +122,14 @@ def as_json(figures: dict[str, Figure]) -> dict[str, dict[str, float | None]]:
 def compare(labels: np.ndarray, new: np.ndarray, current: np.ndarray) -> Comparison:
     """Whether the new version's answers are worse than the current one's; all of shape (n,).
 
-    Worse means more mistakes and a McNemar p-value below 0.05, so a tie goes to the new version.
+    Worse means more mistakes and a p-value below 0.05, so a tie goes to the new version. The test
+    is McNemar's (1947), exact and two-sided: only photos on which one of the two is right say
+    anything; were both equally good, each would win such a photo with probability 1/2.
     """
     only_new, only_current = _only_one_right(labels, new, current)
     p_value = _sign_test(only_current, only_new)
     worse = only_current > only_new and p_value < SIGNIFICANCE
     return Comparison(only_current, only_new, p_value, worse)
-
-
-def mcnemar(labels: np.ndarray, answers_a: np.ndarray, answers_b: np.ndarray) -> float:
-    """Two-sided p-value of McNemar's test (1947), exact: are A and B right equally often?
-
-    Only photos on which one of the two is right say anything; were both equally good, each would
-    win such a photo with probability 1/2.
-    """
-    return _sign_test(*_only_one_right(labels, answers_a, answers_b))
 
 
 def _only_one_right(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
