@@ -35,11 +35,8 @@ BACKBONES = (
 MODELS = Path("models")
 SAMPLE_MODELS = Path("models/sample")  # apart from real ones: never replaces the current real model
 EPOCHS = 8
-LEARNING_RATE = 1e-4  # AdamW's peak; at 3e-4, ResNet-50 forgets what it knew in one epoch
 BATCH_SIZE = 32
-# Of a small network from random values on drawn cars, when no pre-trained one can be had:
-TINY_EPOCHS = 30
-TINY_LEARNING_RATE = 4e-3
+TINY_EPOCHS = 30  # of a small network from random values, when no pre-trained one can be had
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,10 +66,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--learning-rate",
         type=positive_number,
         metavar="RATE",
-        help=f"peak of fine-tuning's rate (default: {LEARNING_RATE:g})",
+        help="peak of fine-tuning's rate (default: as suits the backbone)",
     )
     add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N")
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N")
+    add(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="train without the photos below folders of this name and measure on them instead, to "
+        "see how the recipe does on a source it never saw; may be repeated. Never made current",
+    )
     add(
         "--precision",
         choices=("int8", "float16", "float32"),
@@ -101,9 +106,10 @@ def train(args: argparse.Namespace) -> None:
     from car_damage.training import fine_tune, hardware, head, promotion, release
     from car_damage.training.backbones import trainable_from
     from car_damage.training.checkpoints import Run
+    from car_damage.training.left_out import leave_out
     from car_damage.training.start import starting_model
 
-    dataset = load(args.data or latest_data_set())
+    dataset = leave_out(load(args.data or latest_data_set()), args.leave_out)
     models = args.models or (SAMPLE_MODELS if dataset.about["sample"] else MODELS)
     hardware.set_up(args.seed)
     start = starting_model(args.backbone, args.weights, dataset.about)
@@ -127,19 +133,21 @@ def train(args: argparse.Namespace) -> None:
     facts = {**start.facts(), "settings": settings}
     record, exported = release.release(start.model, dataset, models, facts, args.precision, run)
     print(release.table(record))
-    print(promotion.promote(models, record["version"], exported, dataset, args.promote))
+    rule = "never" if args.leave_out else args.promote
+    print(promotion.promote(models, record["version"], exported, dataset, rule))
     run.finish()
 
 
 def choose_settings(args: argparse.Namespace, backbone: "Backbone") -> dict[str, Any]:
     """What decides how the model is trained: the options, and defaults that suit the backbone."""
-    tiny = backbone.name == "tiny"
+    epochs = TINY_EPOCHS if backbone.name == "tiny" else EPOCHS
     return {
         "unfreeze": args.unfreeze or backbone.default_stage,
-        "epochs": (TINY_EPOCHS if tiny else EPOCHS) if args.epochs is None else args.epochs,
-        "learning_rate": args.learning_rate or (TINY_LEARNING_RATE if tiny else LEARNING_RATE),
+        "epochs": epochs if args.epochs is None else args.epochs,
+        "learning_rate": args.learning_rate or backbone.learning_rate,
         "batch_size": args.batch_size,
         "seed": args.seed,
+        "leave_out": args.leave_out,
     }
 
 

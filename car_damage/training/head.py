@@ -17,7 +17,7 @@ from car_damage.dataset.arrays import Dataset, Split
 from car_damage.training.batches import AugmentedBatches, PlainBatches, class_weights
 from car_damage.training.model import feature_extractor, set_head
 
-VIEWS = 2  # augmented views of each photo beside the photo itself
+VIEWS = 1  # augmented views of each photo beside the photo itself: each costs a pass over all
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of C, the inverse regularisation: features outnumber photos
 
 

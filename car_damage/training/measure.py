@@ -106,7 +106,8 @@ def _export(
     model: keras.Model, dataset: Dataset, precision: str, path: Path, seed: int
 ) -> Exported:
     print(f"exporting model.tflite in {precision}")
-    path.write_bytes(to_tflite(model, precision, _calibration_squares(dataset.train, seed)))
+    squares = _calibration_squares(dataset.train, seed)
+    path.write_bytes(to_tflite(model, dataset.about["size"], precision, squares))
     val, test = dataset.val, dataset.test
     val_photos = val.of_kind("photo")
     graph = calibrate(graph_logits(path, val.X)[val_photos], val.y[val_photos])
@@ -135,7 +136,7 @@ def _keras_logits(model: keras.Model, split: Split) -> np.ndarray:
 def _by_data_folder(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Which rows are photos of each data folder, named from where all of them lie together."""
     folders = [Path(row.path).parent.as_posix() for row in rows]
-    together = os.path.commonpath(folders)
+    together = os.path.commonpath(folders if len(set(folders)) > 1 else [Path(folders[0]).parent])
     photos = np.array([row.kind == "photo" for row in rows])
     return {
         Path(folder).relative_to(together).as_posix(): photos & (np.array(folders) == folder)

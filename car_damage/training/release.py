@@ -14,6 +14,7 @@ from car_damage import model_store
 from car_damage.dataset.arrays import Dataset, Split
 from car_damage.training.calibration import probabilities
 from car_damage.training.checkpoints import HISTORY, Run
+from car_damage.training.left_out import left_out_figures
 from car_damage.training.measure import Exported, export_checked, measure
 from car_damage.training.plots import write_plots
 
@@ -74,7 +75,8 @@ def release(
             "precision": exported.precision,
             "sample": dataset.about["sample"],
             "data": dataset.about,
-            "figures": measure(exported, dataset.test, seed),
+            "figures": measure(exported, dataset.test, seed)
+            | left_out_figures(models, facts, dataset),
             "libraries": {"python": platform.python_version()}
             | {library: library_version(library) for library in LIBRARIES if _has(library)},
         }

@@ -37,17 +37,17 @@ def starting_model(backbone: str | None, source: str, about: dict[str, Any]) -> 
     """
     name = backbone or (SAMPLE_DEFAULT if about["sample"] else DEFAULT)
     try:
-        return _start(name, source, about["size"])
+        return _start(name, source)
     except weights.ImagenetUnavailable as error:
         if not about["sample"] or backbone:
             raise
         print(f"*** {error} ***\n*** a small network learns the drawn cars from random values ***")
-        return _start(WITHOUT_WEIGHTS, "none", about["size"])
+        return _start(WITHOUT_WEIGHTS, "none")
 
 
-def _start(name: str, source: str, size: int) -> Start:
+def _start(name: str, source: str) -> Start:
     backbone = backbones.named(name)
-    model = build(backbone, size)
+    model = build(backbone)
     missing = weights.load(model, source)
     if missing and source != "none":
         print(f"not in {source}, so from random values: {', '.join(missing)}")
