@@ -1,7 +1,7 @@
 """How often a version warns: of photos of cars that it has not seen, and of pictures of no car.
 
-    python benchmarks/warnings.py PHOTO_FOLDER...                    # the current version
-    python benchmarks/warnings.py PHOTO_FOLDER... --model VERSION    # another one
+    python benchmarks/doubt.py PHOTO_FOLDER...                    # the current version
+    python benchmarks/doubt.py PHOTO_FOLDER... --model VERSION    # another one
 
 The photos must be none that the version was trained on. The pictures of no car are those of
 `tests/no_cars.py`, by kind. `unfamiliar` should be rare in the first line and the rule below it.
