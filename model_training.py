@@ -106,6 +106,7 @@ def train(args: argparse.Namespace) -> None:
     from car_damage.training import fine_tune, hardware, head, promotion, release
     from car_damage.training.backbones import trainable_from
     from car_damage.training.checkpoints import Run
+    from car_damage.training.label_issues import find_label_issues, write_label_issues
     from car_damage.training.left_out import leave_out
     from car_damage.training.start import starting_model
 
@@ -124,8 +125,12 @@ def train(args: argparse.Namespace) -> None:
         run.start()
         if not (from_random and settings["epochs"]):  # random features would only mislead a head
             print("phase 1: fitting the head on the frozen backbone's features")
-            loss = head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
-            print(f"log loss of the head alone on the validation photos: {loss:.3f}")
+            fitted = head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
+            print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
+            if not from_random:
+                issues = find_label_issues(dataset, fitted.features, fitted.probe, args.seed)
+                write_label_issues(run.folder, issues)
+                print(f"labels that look wrong: {len(issues)}, to be listed with the version")
     if settings["epochs"]:
         print(f"phase 2: fine-tuning from {settings['unfreeze']} on")
         fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)
