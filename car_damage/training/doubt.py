@@ -4,9 +4,7 @@ Of each warning of quality at most 1 % of the training photos are warned; `unfam
 1 % of the validation squares, since the training squares' own embeddings are too familiar.
 """
 
-import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from car_damage import doubt, photos
 from car_damage.dataset.arrays import Dataset, Split
 from car_damage.doubt import STORED, Limits, Quality
 from car_damage.parallel import map_in_order
-from car_damage.predictor import Graph
 
 WARNED = 0.01  # share
 COMPONENTS = 32  # 16 to 128 do alike; at d = 2,048 these take 175 kB in `model.json`
@@ -29,11 +26,15 @@ MOST_BRIGHTNESS = 100.0
 LEAST_BLOWN = 0.2
 
 
-def fit(graph: Path, dataset: Dataset) -> dict[str, Any]:
-    """The entry `doubt` of `model.json`, for an exported graph and the data set it learnt from."""
+def fit(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
+    """The entry `doubt` of `model.json`.
+
+    `train` and `val`, float32 (n, d), are what the exported graph embeds the squares of both splits
+    as.
+    """
     found = list(_qualities(dataset.train, dataset.about["fit"]))
-    components = principal(embeddings(graph, dataset.train.X))
-    unseen = [doubt.distance(row, components) for row in embeddings(graph, dataset.val.X)]
+    components = principal(train)
+    unseen = [doubt.distance(embedding, components) for embedding in val]
     return quality_limits(found, dataset.about["size"], unseen, components).as_json()
 
 
@@ -68,18 +69,6 @@ def principal(embedded: np.ndarray) -> np.ndarray:
     largest = (dimensions - count, dimensions - 1)  # eigenvalues come in ascending order
     _, vectors = eigh(directions.T @ directions, subset_by_index=largest)
     return vectors.T.astype(STORED).astype(np.float32)
-
-
-def embeddings(path: Path, squares: np.ndarray) -> np.ndarray:
-    """What the exported graph makes of squares (n, size, size, 3): float32 (n, d), on all cores."""
-    of_this_thread = threading.local()  # an interpreter serves one thread at a time
-
-    def embedding(square: np.ndarray) -> np.ndarray:
-        if not hasattr(of_this_thread, "graph"):
-            of_this_thread.graph = Graph(path)
-        return of_this_thread.graph.run(np.asarray(square)).embedding
-
-    return np.stack(list(map_in_order(embedding, squares)))
 
 
 def _qualities(train: Split, how: photos.Fit) -> Iterator[Quality]:
