@@ -10,10 +10,11 @@ from car_damage.dataset.arrays import Dataset, Row, Split
 from car_damage.dataset.drawn.canvas import smooth_noise
 from car_damage.dataset.sample import draw_car
 from car_damage.doubt import Limits, Quality
-from car_damage.training.doubt import COMPONENTS, embeddings, fit, principal, quality_limits
+from car_damage.training.doubt import COMPONENTS, fit, principal, quality_limits
+from car_damage.training.outputs import graph_outputs
 from tests import no_cars
 from tests.photo_files import texture
-from tests.tiny_model import FEATURES, SIZE
+from tests.tiny_model import SIZE
 
 GOOD = Quality(sharpness=0.7, brightness=200.0, blown=0.0, short_side=500)
 LIMITS = Limits(0.5, 100.0, 0.3, 150, distance=0.2, components=np.eye(2, 8, dtype=np.float32))
@@ -222,15 +223,17 @@ def dataset() -> Dataset:
     return Dataset(split("train", 1), split("val", 2), split("test", 3), about)
 
 
-def test_embeddings_come_in_the_order_of_the_squares(graph, dataset):
-    found = embeddings(graph, dataset.val.X)
-    assert found.shape == (20, FEATURES)
-    expected = dataset.val.X.mean(axis=(1, 2))
-    np.testing.assert_allclose(found[:, :3], expected, atol=0.01)
+def embeddings(graph: Path, squares: np.ndarray) -> np.ndarray:
+    return graph_outputs(graph, squares).embeddings
+
+
+def fitted(graph: Path, dataset: Dataset) -> Limits:
+    of_splits = [embeddings(graph, split.X) for split in (dataset.train, dataset.val)]
+    return Limits.from_json(json.loads(json.dumps(fit(dataset, *of_splits))))
 
 
 def test_a_fitted_version_knows_its_kind_of_photo_and_doubts_others(graph, dataset):
-    limits = Limits.from_json(json.loads(json.dumps(fit(graph, dataset))))
+    limits = fitted(graph, dataset)
     assert limits.short_side == SIZE
     blue = np.full((4, SIZE, SIZE, 3), (10, 20, 250), np.uint8)
     far = [doubt.distance(row, limits.components) for row in embeddings(graph, blue)]
@@ -248,9 +251,9 @@ def test_crops_do_not_count_for_the_quality_of_photos(graph, dataset):
         train.rows + crops.rows,
     )
     both = Dataset(together, dataset.val, dataset.test, dataset.about)
-    with_crops, without = fit(graph, both), fit(graph, dataset)
-    assert with_crops["brightness"] == without["brightness"]
-    assert with_crops["sharpness"] == without["sharpness"]
+    with_crops, without = fitted(graph, both), fitted(graph, dataset)
+    assert with_crops.brightness == without.brightness
+    assert with_crops.sharpness == without.sharpness
 
 
 # pictures without a car
