@@ -103,6 +103,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The steps, in order. TensorFlow is imported here: a wrong option is refused without it."""
+    from car_damage.report.page import write_report
     from car_damage.training import fine_tune, hardware, head, promotion, release
     from car_damage.training.backbones import trainable_from
     from car_damage.training.checkpoints import Run
@@ -138,6 +139,7 @@ def train(args: argparse.Namespace) -> None:
     facts = {**start.facts(), "settings": settings}
     record, exported = release.release(start.model, dataset, models, facts, args.precision, run)
     print(release.table(record))
+    print(f"more, and where it is wrong: {write_report(models, record['version'])}")
     rule = "never" if args.leave_out else args.promote
     print(promotion.promote(models, record["version"], exported, dataset, rule))
     run.finish()

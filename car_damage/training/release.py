@@ -11,16 +11,14 @@ from typing import Any
 import keras
 
 from car_damage import model_store
-from car_damage.dataset.arrays import Dataset, Split
+from car_damage.dataset.arrays import Dataset
 from car_damage.training import doubt
 from car_damage.training.answers import ANSWERS, answered, write_answers
-from car_damage.training.calibration import probabilities
 from car_damage.training.checkpoints import HISTORY, Run
 from car_damage.training.label_issues import LABEL_ISSUES
 from car_damage.training.left_out import left_out_figures
 from car_damage.training.measure import Exported, export_checked, measure
 from car_damage.training.outputs import graph_outputs
-from car_damage.training.plots import write_plots
 
 LABELS = ["not_damaged", "damaged"]
 LIBRARIES = (
@@ -96,7 +94,6 @@ def release(
             ],
         )
         _keep_progress(run, folder)
-        _write_plots(folder / "plots", exported, dataset.test, run)
     return record, exported
 
 
@@ -145,11 +142,3 @@ def _keep_progress(run: Run, folder: Path) -> None:
             shutil.copy(run.folder / name, folder / name)
     if (run.folder / "tensorboard").exists():
         shutil.copytree(run.folder / "tensorboard", folder / "tensorboard")
-
-
-def _write_plots(folder: Path, exported: Exported, test: Split, run: Run) -> None:
-    chosen = test.of_kind("photo")
-    calibration = exported.calibration
-    calibrated = probabilities(exported.test.logits[chosen], calibration.temperature)
-    folder.mkdir()
-    write_plots(folder, test.y[chosen], calibrated, calibration.threshold, run.history())
