@@ -182,8 +182,7 @@ def _command(models: Path, action: str) -> str:
 
 def _seal(folder: Path) -> None:
     record = folder / RECORD
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != record)
-    hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    hashes = {path.name: sha256_of(path) for path in sorted(folder.glob("model.*")) if path != record}
     about = json.loads(record.read_text(encoding="utf-8")) | {"files": hashes}
     record.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

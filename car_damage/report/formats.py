@@ -103,8 +103,10 @@ def plain(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def date(iso: str) -> str:
-    """A moment such as `2026-11-22T16:30:00+00:00` as `22 November 2026, 16:30 UTC`."""
+def date(iso: str | None) -> str | None:
+    """A moment such as `2026-11-22T16:30:00+00:00` as `22 November 2026, 16:30 UTC`, if known."""
+    if iso is None:
+        return None
     moment = datetime.fromisoformat(iso)
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 

@@ -35,7 +35,7 @@ CSS = {
 SIZE = (4.7, 4.3)  # inches of 72 units: on a telephone's screen a unit is about a pixel
 NOT_FOR_A_PAGE = (
     r"<style.*?</style>",  # it would style the whole page
-    r' id="[a-z0-9.]+_\d+"',  # names of parts, alike in every figure; nothing refers to them
+    r' id="[A-Za-z0-9.]+_\d+"',  # names of parts, alike in every figure; nothing refers to them
     r"font-family: [^;\"]*;? ?",  # the page's own is inherited instead
 )
 STYLE = {

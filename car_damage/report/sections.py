@@ -295,7 +295,7 @@ def making(results: Results) -> Section:
     weights, data_set = about.get("weights") or {}, about.get("data") or {}
     facts = {
         "Version": results.version,
-        "Made": formats.date(about["created"]) if about.get("created") else None,
+        "Made": formats.date(about.get("created")),
         "Backbone": about.get("backbone"),
         "Weights it started from": weights.get("source"),
         "Layers from random values": weights.get("missing_layers"),

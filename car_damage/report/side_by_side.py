@@ -49,7 +49,7 @@ def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
 def _facts(results: Sequence[Results]) -> dict[str, list[Any]]:
     """What the versions are, a row each; rows that none of them fills are left out."""
     facts = {
-        "Made": [formats.date(each.about["created"]) for each in results],
+        "Made": [formats.date(each.about.get("created")) for each in results],
         "Backbone": [each.about.get("backbone") for each in results],
         "Weights": [(each.about.get("weights") or {}).get("source") for each in results],
         "Square": [f"{each.about['size']} pixels, {each.about['fit']}" for each in results],
