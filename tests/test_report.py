@@ -124,7 +124,7 @@ class Outline(HTMLParser):
         self.elements, self.words = [], []
         self.feed(html)
         self.text = " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
-        self.sections = [each["id"] for tag, each in self.elements if tag == "section"]
+        self.sections = [each.get("id") for tag, each in self.elements if tag == "section"]
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
