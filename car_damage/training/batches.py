@@ -44,12 +44,11 @@ class AugmentedBatches(keras.utils.PyDataset):
         side = self.sides[self.epoch]
         return cv2.resize(view, (side, side), interpolation=cv2.INTER_AREA)
 
-    def on_epoch_end(self) -> None:
-        """Called by Keras: the next epoch has its own order and its own views."""
-        self.skip_to(self.epoch + 1)
-
     def skip_to(self, epoch: int) -> None:
-        """Go on with this epoch, counted from 0."""
+        """Go to this epoch, counted from 0: each has its own order and its own views.
+
+        Not left to `on_epoch_end`, which Keras calls before the first epoch, too.
+        """
         self.epoch = epoch
         self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split.y))
 

@@ -1,5 +1,6 @@
 """Phase 2, the fine-tuning of LP-FT: the top stages learn, at a rate that keeps what they know."""
 
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -29,21 +30,12 @@ def fine_tune(
     sides = growing_sides(dataset.about["size"], epochs)
     train = AugmentedBatches(dataset.train, batch_size, seed, sides)
     _compile(model, settings["learning_rate"], steps=len(train) * epochs)
-    if resume:
-        train.skip_to(run.restore(model))
+    done = run.restore(model) if resume else 0
     patience = max(PATIENCE, epochs // 3)
-    if not run.is_over(patience):
-        model.fit(
-            train,
-            validation_data=PlainBatches(dataset.val, batch_size),
-            epochs=epochs,
-            initial_epoch=train.epoch,
-            shuffle=False,  # the batches bring their own order
-            callbacks=[
-                Checkpoints(run, patience),
-                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
-            ],
-        )
+    for end in ends_of_sides(sides):
+        if done < end and not run.is_over(patience):
+            _fit(model, train, PlainBatches(dataset.val, batch_size), (done, end), run, patience)
+            done = end
     run.load_best(model)
 
 
@@ -59,6 +51,40 @@ def growing_sides(size: int, epochs: int) -> list[int]:
         return [size] * epochs
     small_epochs = int(SMALL_EPOCHS * epochs)
     return [small] * small_epochs + [size] * (epochs - small_epochs)
+
+
+def ends_of_sides(sides: list[int]) -> list[int]:
+    """How many epochs are over each time that the side changes, and at the end."""
+    return [
+        epoch for epoch, (side, after) in enumerate(pairwise([*sides, 0]), start=1) if side != after
+    ]
+
+
+def _fit(
+    model: keras.Model,
+    train: AugmentedBatches,
+    val: PlainBatches,
+    epochs: tuple[int, int],
+    run: Run,
+    patience: int,
+) -> None:
+    """Train from epoch `epochs[0]`, counted from 0, to before `epochs[1]`, all of one side.
+
+    Keras takes the shape of the first batches for that of all, so each side needs its own `fit`.
+    """
+    train.skip_to(epochs[0])
+    model.fit(
+        train,
+        validation_data=val,
+        initial_epoch=epochs[0],
+        epochs=epochs[1],
+        shuffle=False,  # the batches bring their own order
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.skip_to(epoch)),
+            Checkpoints(run, patience),
+            keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+        ],
+    )
 
 
 def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:
