@@ -50,10 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--backbone", choices=BACKBONES, help=f"default: {BACKBONES[0]}; drawn cars: mobilenetv2")
     add(
         "--weights",
-        default="imagenet",
         metavar="SOURCE",
         help="imagenet (fetched from the network once), none, or a .keras, .h5, .weights.h5 or "
-        ".npz file (default: %(default)s)",
+        ".npz file (default: imagenet; drawn cars: the real model in use)",
     )
     add("--unfreeze", metavar="STAGE", help="fine-tune from this stage on; a wrong name lists all")
     add(
