@@ -10,7 +10,7 @@ from car_damage.dataset.arrays import Dataset, Row, Split
 from car_damage.dataset.drawn.canvas import smooth_noise
 from car_damage.dataset.sample import draw_car
 from car_damage.doubt import Limits, Quality
-from car_damage.training.doubt import COMPONENTS, fit, principal, quality_limits
+from car_damage.training.doubt import COMPONENTS, fit, principal, quality_limits, shares_warned
 from car_damage.training.outputs import graph_outputs
 from tests import no_cars
 from tests.photo_files import texture
@@ -254,6 +254,22 @@ def test_crops_do_not_count_for_the_quality_of_photos(graph, dataset):
     with_crops, without = fitted(graph, both), fitted(graph, dataset)
     assert with_crops.brightness == without.brightness
     assert with_crops.sharpness == without.sharpness
+
+
+def test_the_share_of_test_photos_that_is_warned_of_is_told_by_word(graph, dataset):
+    entry = fitted(graph, dataset).as_json()
+    dark = dataset.test.X.copy()
+    dark[:5] //= 8  # five of twenty
+    darker = Dataset(
+        dataset.train,
+        dataset.val,
+        Split(dark, dataset.test.y, dataset.test.rows),
+        dataset.about,
+    )
+    shares = shares_warned(entry, darker, embeddings(graph, dataset.test.X))
+    assert list(shares) == ["blurred", "dark", "overexposed", "low_resolution", "unfamiliar"]
+    assert shares["dark"] == 0.25
+    assert shares["overexposed"] == 0
 
 
 # pictures without a car

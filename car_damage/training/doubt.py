@@ -5,7 +5,7 @@ Of each warning of quality at most 1 % of the training photos are warned; `unfam
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scipy.linalg import eigh
@@ -36,6 +36,24 @@ def fit(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
     components = principal(train)
     unseen = [doubt.distance(embedding, components) for embedding in val]
     return quality_limits(found, dataset.about["size"], unseen, components).as_json()
+
+
+def shares_warned(
+    entry: dict[str, Any], dataset: Dataset, embeddings: np.ndarray
+) -> dict[str, float]:
+    """The share of test photos that each warning of the entry `doubt` is given of.
+
+    `embeddings`, float32 (n, d), are the exported graph's of all test squares.
+    """
+    limits = Limits.from_json(entry)
+    rows = np.flatnonzero(dataset.test.of_kind("photo"))
+    found = _qualities(dataset.test, dataset.about["fit"])
+    warned = [
+        doubt.warnings(quality, embeddings[row], limits)
+        for row, quality in zip(rows, found, strict=True)
+    ]
+    words = get_args(doubt.WarningWord)
+    return {word: float(np.mean([word in each for each in warned])) for word in words}
 
 
 def quality_limits(
@@ -71,15 +89,15 @@ def principal(embedded: np.ndarray) -> np.ndarray:
     return vectors.T.astype(STORED).astype(np.float32)
 
 
-def _qualities(train: Split, how: photos.Fit) -> Iterator[Quality]:
-    """The quality of each training photo; crops of them are no photos that someone took."""
+def _qualities(split: Split, how: photos.Fit) -> Iterator[Quality]:
+    """The quality of each photo; crops of them are no photos that someone took."""
 
     def measured(number: int) -> Quality:
-        square, row = np.asarray(train.X[number]), train.rows[number]
+        square, row = np.asarray(split.X[number]), split.rows[number]
         shown = photos.shown(square, row.width, row.height, how)
         return doubt.measure(shown, min(row.width, row.height))
 
-    return map_in_order(measured, np.flatnonzero(train.of_kind("photo")))
+    return map_in_order(measured, np.flatnonzero(split.of_kind("photo")))
 
 
 def _lowest(values: list[float]) -> float:

@@ -66,6 +66,8 @@ def release(
         exported = export_checked(model, dataset, precision, graph, seed)
         print("measuring on the test photos")
         train = graph_outputs(graph, dataset.train.X)
+        doubts = doubt.fit(dataset, train.embeddings, exported.val.embeddings)
+        warned = doubt.shares_warned(doubts, dataset, exported.test.embeddings)
         record = {
             "version": name,
             "created": now.isoformat(timespec="seconds"),
@@ -80,8 +82,9 @@ def release(
             "sample": dataset.about["sample"],
             "data": dataset.about,
             "figures": measure(exported, dataset, graph, seed)
+            | {"warnings": {"unseen_cars": warned}}
             | left_out_figures(models, facts, dataset),
-            "doubt": doubt.fit(dataset, train.embeddings, exported.val.embeddings),
+            "doubt": doubts,
             "libraries": {"python": platform.python_version()}
             | {library: library_version(library) for library in LIBRARIES if _has(library)},
         }
