@@ -29,6 +29,8 @@ class Answer:
     probability: float  # calibrated, of damaged
     threshold: float  # from this probability on the prediction is "damaged"
     model_version: str
+    review: bool  # whether a person should look: the probability lies in the version's review band
+    warnings: tuple[str, ...]  # what makes the answer doubtful
     # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
     # average to the log-odds of `probability`; above 0 a place speaks for damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
@@ -66,6 +68,8 @@ class Predictor:
             probability=probability,
             threshold=about["threshold"],
             model_version=self.record.version,
+            review=False,
+            warnings=(),
             heatmap=_log_odds(outputs, about["temperature"]),
         )
 
