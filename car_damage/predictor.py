@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ class Answer:
     # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
     # average to the log-odds of `probability`; above 0 a place speaks for damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
+    seconds: dict[str, float] = field(repr=False, compare=False)  # that "fit" and "graph" took
 
 
 class Graph:
@@ -61,7 +63,11 @@ class Predictor:
     def predict(self, photo: photos.Photo) -> Answer:
         """Answer an upright photo, `uint8` (height, width, 3) RGB, as `photos.decode` gives it."""
         about = self.record.about
-        outputs = self._graph.run(photos.fit(photo, about["size"], about["fit"]))
+        begun = perf_counter()
+        square = photos.fit(photo, about["size"], about["fit"])
+        fitted = perf_counter()
+        outputs = self._graph.run(square)
+        seconds = {"fit": fitted - begun, "graph": perf_counter() - fitted}
         probability = sigmoid(outputs.logit / about["temperature"])
         return Answer(
             prediction="damaged" if probability >= about["threshold"] else "not_damaged",
@@ -71,6 +77,7 @@ class Predictor:
             review=False,
             warnings=(),
             heatmap=_log_odds(outputs, about["temperature"]),
+            seconds=seconds,
         )
 
 
