@@ -41,6 +41,11 @@ def on_starting(server):
     """Prepare what all workers share: a folder for metrics, and the code, in memory once."""
     os.environ[METRICS] = tempfile.mkdtemp(prefix="car-damage-metrics-")
     import app  # noqa: F401
+    from car_damage.service import metrics
+
+    metrics.free_slot(
+        metrics.MASTER
+    )  # it answers no photos, so its memory is not told among workers'
 
 
 def when_ready(server):

@@ -28,7 +28,9 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 STAGES = ("queue", "decode", "fit", "graph", "heatmap")
 STATM = Path("/proc/self/statm")  # on Linux; elsewhere the memory is not told
 
-_slot = "master"  # the process that starts the workers, until it is one
+MASTER = "master"  # the slot of the process that starts the workers
+
+_slot = MASTER
 
 
 def _writer() -> str:
@@ -80,7 +82,7 @@ def use_slot(slot: int) -> None:
     _slot = str(slot)
 
 
-def free_slot(slot: int) -> None:
+def free_slot(slot: int | str) -> None:
     """Forget what only held while the slot's worker lived; its counts stay."""
     multiprocess.mark_process_dead(slot)
 

@@ -4,6 +4,7 @@ One thread, since a model serves one at a time and LiteRT has threads of its own
 answered in the order in which they came, and only one is in memory decoded.
 """
 
+import io
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,13 +13,17 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
+import cv2
 import numpy as np
 
-from car_damage import predictor
+from car_damage import photos, predictor
 from car_damage.errors import UserError
 from car_damage.service import metrics
 from car_damage.service.classify import Job, Result, classify
 from car_damage.service.problems import Problem
+
+# What a model answers before any client's photo: the first of each stage is far slower.
+BLANK = cv2.imencode(".jpg", np.zeros((photos.SIZE, photos.SIZE, 3), np.uint8))[1].tobytes()
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ class PhotoQueue:
     def _load(self, models: Path, graph_threads: int) -> None:
         try:
             loaded = predictor.load(models, threads=graph_threads)
-            loaded.predict(np.zeros((loaded.record.about["size"],) * 2 + (3,), np.uint8))
+            classify(loaded, Job(io.BytesIO(BLANK)))
         except UserError as error:
             self.unready = str(error)
             logger.error("no model: %s", error)
@@ -63,6 +68,7 @@ class PhotoQueue:
         else:
             self.predictor, self.unready = loaded, None
             metrics.MODEL.labels(loaded.record.version).set(1)
+            metrics.count_memory()
             logger.info("answering with model %s", loaded.record.version)
 
     def _work(self, job: Job, begun: float) -> Result:
