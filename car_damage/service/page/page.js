@@ -48,11 +48,11 @@ function add(files) {
 
 function newCard(file) {
   const element = find("#card").content.cloneNode(true).firstElementChild;
-  const card = { file, element, address: URL.createObjectURL(file) };
+  const card = { file, element };
   const photo = find(".photo", element);
   photo.alt = `Photo ${file.name}`;
   photo.addEventListener("error", () => find(".picture", element).hidden = true);
-  photo.src = card.address;
+  photo.src = URL.createObjectURL(file);
   find("figcaption", element).textContent = file.name;
   find(".remove", element).setAttribute("aria-label", `Remove ${file.name}`);
   find(".remove", element).addEventListener("click", () => remove(card));
@@ -187,11 +187,16 @@ function remove(card) {
   const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
   const place = waiting.indexOf(card);
   if (place >= 0) waiting.splice(place, 1);
-  URL.revokeObjectURL(card.address);
+  forget(card.element);
   card.element.remove();
   find("#answers").hidden = !find("#cards").childElementCount;
   (next ?? find("#choose")).focus();
   tell(`${card.file.name} was removed.`);
+}
+
+// Give back the memory of the photos shown in an element.
+function forget(element) {
+  element.querySelectorAll(".photo").forEach((photo) => URL.revokeObjectURL(photo.src));
 }
 
 function askForKey() {
@@ -231,6 +236,7 @@ find("#take-label").hidden = !matchMedia("(pointer: coarse)").matches;
 find("#key-form").addEventListener("submit", useKey);
 find("#clear").addEventListener("click", () => {
   waiting.length = 0;
+  forget(find("#cards"));
   find("#cards").replaceChildren();
   find("#answers").hidden = true;
   find("#choose").focus();
