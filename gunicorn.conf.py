@@ -27,7 +27,7 @@ METRICS = "PROMETHEUS_MULTIPROC_DIR"
 wsgi_app = "app:from_environment()"
 bind = f"0.0.0.0:{settings.chosen().port}"
 workers = settings.chosen().workers
-worker_class = "gthread"
+worker_class = "car_damage.service.worker.Worker"
 threads = 128
 keepalive = 5  # seconds
 # Longer than the slowest accepted request: an upload that ends just in time, then its turn.

@@ -164,6 +164,12 @@ def test_stalled_uploads_hold_nobody_up_and_are_cut_off(models, tmp_path):
             upload.sendall(head if number % 4 == 0 else head + b"\r\n" + RED[:500])
             stalled.append(upload)
         assert service.ask("/predict", RED)[0] == 200
+        stalled[1].recv(1, socket.MSG_PEEK)  # the cutting off has begun; no client closes yet
+        for _ in range(4):
+            connection = service.connection()
+            connection.timeout = 10
+            assert service.ask("/predict", RED, connection)[0] == 200
+            connection.close()
         for number, upload in enumerate(stalled):
             said = b"".join(iter(lambda upload=upload: upload.recv(4096), b""))
             if number % 4:
