@@ -17,7 +17,8 @@ from car_damage.service import queue
 from car_damage.service.problems import KINDS
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, form, problem
-from tests.photo_files import jpeg
+from tests.gunicorn_process import ROOT, running
+from tests.photo_files import jpeg, texture
 from tests.tiny_model import VERSION, plain_photo
 
 
@@ -305,3 +306,22 @@ def test_the_page_on_the_api_takes_nothing_from_elsewhere(client):
 def test_importing_the_service_does_not_import_tensorflow():
     code = "import sys, app; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# The real thing
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
+def test_gunicorn_answers_with_the_shipped_model(models, tmp_path):
+    folder = ROOT if (ROOT / "models" / "current").exists() else models.parent
+    with running(folder, tmp_path) as service:
+        photo = jpeg(texture(7, 1024, 768))
+        status, answer = service.ask("/predict?heatmap=true", photo)
+        assert status == 200
+        assert 0 <= answer["probability"] <= 1
+        assert answer["prediction"] in ("damaged", "not_damaged")
+        assert seen(answer).shape[2] == 3
+        assert service.ask("/model")[1]["version"] == answer["model_version"]
+        assert service.ask("/predict", b"no photo")[1]["type"] == "/problems/not_a_photo"
+        assert service.stop() == 0
