@@ -1,6 +1,6 @@
 """Broken photos against the decoding door, guided by what code they reach (Linux).
 
-    python tests/fuzz_photos.py                        # a minute, as in CI
+    python tests/fuzz_photos.py                        # for a minute, as in CI
     python tests/fuzz_photos.py -max_total_time=3600   # any option of libFuzzer
 
 Each file must become a photo or be refused with a reason; another exception, a crash or a hang ends
