@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 from car_damage import model_store
 from car_damage.service.api import QUEUE
 from car_damage.service.application import create_app
+from car_damage.service.schemas import WARNINGS
 from car_damage.service.settings import Settings
 from tests import tiny_model
 from tests.clients import BLUE, RED
@@ -153,8 +154,7 @@ def test_the_bar_the_threshold_and_the_review_band_stand_where_they_belong(page)
 
 
 def test_a_doubtful_answer_asks_for_a_person_and_says_what_to_do(page):
-    warnings = ["blurred", "dark", "overexposed", "low_resolution", "unfamiliar"]
-    answering(page, review=True, probability=0.55, warnings=warnings)
+    answering(page, review=True, probability=0.55, warnings=WARNINGS)
     choose(page, photo(RED))
     expect(page.locator(".verdict")).to_have_text("Not sure: please check")
     told = page.locator(".warnings li")

@@ -1,10 +1,11 @@
 """The routes: what is asked for comes in here, and the answer goes out."""
 
-import io
+import shutil
 from typing import IO, Any
 
 from flask import Response, current_app, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
+from werkzeug.formparser import default_stream_factory
 
 from car_damage.model_store import Record
 from car_damage.service import metrics
@@ -127,7 +128,7 @@ def photos_in_request() -> list[IO[bytes]]:
     if request.mimetype == "multipart/form-data":
         return _photos_in_form()
     if request.mimetype.startswith("image/"):
-        return [io.BytesIO(request.get_data(cache=False))]
+        return [_whole_body()]
     if request.content_length:
         raise Problem(
             "not_a_photo",
@@ -135,6 +136,13 @@ def photos_in_request() -> list[IO[bytes]]:
             "with its content type, such as image/jpeg.",
         )
     raise Problem("no_photo", "There is no photo in the request: curl -F image=@car.jpg sends one.")
+
+
+def _whole_body() -> IO[bytes]:
+    body = default_stream_factory(request.content_length, None, None)  # on disk above 500 kB
+    shutil.copyfileobj(request.stream, body)
+    body.seek(0)
+    return body
 
 
 def _photos_in_form() -> list[IO[bytes]]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, RootModel
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
 
+WARNINGS = ["blurred", "dark", "overexposed", "low_resolution", "unfamiliar"]
 Photo = {"type": "string", "format": "binary"}
 
 
@@ -46,8 +47,8 @@ class Answer(BaseModel):
     )
     review: bool = Field(description="the probability is one where a person should look")
     warnings: list[str] = Field(
-        description="what makes the answer doubtful: blurred, dark, overexposed, "
-        "low_resolution, unfamiliar"
+        description="what makes the answer doubtful",
+        json_schema_extra={"items": {"type": "string", "enum": WARNINGS}},
     )
     model_version: str
     request_id: str
