@@ -70,8 +70,13 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Tell /ready when a stop is asked for."""
+    """Tell /ready when a stop is asked for, and whose fault a body is that is no HTTP."""
+    from gunicorn.http.errors import ParseException
+
+    from car_damage.service import problems
+
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
+    worker.wsgi.register_error_handler(ParseException, problems.malformed)
 
 
 def child_exit(server, worker):

@@ -43,9 +43,9 @@ class Service:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
     def ask(
-        self, path: str, photo: bytes | None = None, connection: Any = None
+        self, path: str, photo: bytes | Iterator[bytes] | None = None, connection: Any = None
     ) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of a request, with a photo as its body or none."""
+        """Status and JSON of a request, with a photo as its body, in chunks, or none."""
         own = connection or self.connection()
         method, headers = ("GET", {}) if photo is None else ("POST", {"Content-Type": "image/jpeg"})
         own.request(method, path, photo, headers)

@@ -31,6 +31,15 @@ def service(models, tmp_path):
 
 
 @pytest.fixture(scope="module")
+def shared(tmp_path_factory, tiny_graph):
+    """A service for the tests that neither stop nor change it."""
+    folder = tmp_path_factory.mktemp("shared")
+    model_store.use(folder / "models", tiny_model.add_version(folder / "models", tiny_graph))
+    with running(folder, folder) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
 def slow_photo() -> bytes:
     """A photo that takes long to decode: 49 megapixels."""
     file = io.BytesIO()
@@ -176,14 +185,34 @@ def test_stalled_uploads_hold_nobody_up_and_are_cut_off(models, tmp_path):
                 assert said.startswith(b"HTTP/1.1 408 ")
 
 
-def test_log_lines_are_json_whoever_writes_them(service):
-    service.ask("/predict", RED)
-    service.ask("/predict", b"no photo")
-    wait_until(lambda: sum("status" in line for line in service.lines()) >= 3)
-    lines = service.lines()
+@pytest.mark.parametrize(
+    "chunks", [b"zz\r\nabc\r\n0\r\n\r\n", b"3\r\nabcdef\r\n0\r\n\r\n", b"3\r\nab"]
+)
+def test_a_body_in_broken_chunks_is_the_client_s_fault(shared, chunks):
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=60) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+        )
+        client.shutdown(socket.SHUT_WR)
+        said = b"".join(iter(lambda: client.recv(4096), b""))
+    assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 408 "))
+    assert b"application/problem+json" in said
+
+
+def test_a_body_in_chunks_above_the_limit_is_refused(shared):
+    status, problem = shared.ask("/predict", iter([bytes(1_000_000)] * 12))
+    assert (status, problem["type"]) == (413, "/problems/upload_too_large")
+
+
+def test_log_lines_are_json_whoever_writes_them(shared):
+    shared.ask("/predict", RED)
+    shared.ask("/predict", b"no photo")
+    wait_until(lambda: sum("photo_bytes" in line for line in shared.lines()) >= 2)
+    lines = shared.lines()
     assert all({"time", "level", "message"} <= line.keys() for line in lines)
     assert any(line["message"].startswith("Listening at") for line in lines)
-    answered = next(line for line in lines if line.get("prediction"))
+    answered = next(line for line in lines if line.get("photo_bytes") == len(RED))
     assert answered.keys() >= {
         "request_id",
         "method",
@@ -201,8 +230,7 @@ def test_log_lines_are_json_whoever_writes_them(service):
         "model_version",
         "client",
     }
-    assert answered["photo_bytes"] == len(RED)
-    assert next(line for line in lines if line.get("refusal") == "not_a_photo")["status"] == 415
+    assert next(line for line in lines if line.get("photo_bytes") == 8)["status"] == 415
 
 
 def test_a_wrong_variable_stops_the_process_with_its_name(models):

@@ -120,6 +120,11 @@ def from_validation(error: ValidationError) -> Response:
     return response_to(Problem("bad_request", f"Parameter {name}: {first['msg']}."))
 
 
+def malformed(_: Exception) -> Response:
+    """The response to a request that breaks HTTP's own rules."""
+    return response_to(Problem("bad_request", SENTENCES["bad_request"]))
+
+
 def handle_in(app: Flask) -> None:
     """Have `app` tell every error as a problem."""
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
