@@ -76,7 +76,9 @@ def post_worker_init(worker):
     from car_damage.service import problems
 
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
-    worker.wsgi.register_error_handler(ParseException, problems.malformed)
+    worker.wsgi.register_error_handler(
+        ParseException, lambda _: problems.response_to(problems.malformed())
+    )
 
 
 def child_exit(server, worker):

@@ -1,6 +1,7 @@
 """What must hold when the service runs under gunicorn, and processes come and go."""
 
 import io
+import json
 import os
 import signal
 import socket
@@ -88,6 +89,7 @@ def test_metrics_count_all_workers_and_their_files_do_not_pile_up(models, tmp_pa
             wait_until(lambda gone=victim: len(service.workers() - {gone}) == 2)
             service.ask("/predict", RED)
         wait_until(service.is_ready)
+        assert files
         assert {file.name for file in folder.iterdir()} <= files | {
             f"{kind}_{slot}.db"
             for kind in ("counter", "histogram", "gauge_liveall", "gauge_livemax", "gauge_livesum")
@@ -129,7 +131,7 @@ def test_a_new_model_is_taken_up_without_refusing_a_request(service, models, tin
 
 def test_a_stop_finishes_what_was_accepted_and_is_not_ready_meanwhile(service, slow_photo):
     kept = service.connection()
-    assert service.ask("/ready", connection=kept)[0] == 200
+    wait_until(lambda: service.ask("/ready", connection=kept)[0] == 200)  # this worker, too
     answers = []
     clients = [
         threading.Thread(target=lambda: answers.append(service.ask("/predict", slow_photo)))
@@ -198,6 +200,19 @@ def test_a_body_in_broken_chunks_is_the_client_s_fault(shared, chunks):
         said = b"".join(iter(lambda: client.recv(4096), b""))
     assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 408 "))
     assert b"application/problem+json" in said
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\0\1\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"]
+)
+def test_what_is_no_http_is_told_as_a_problem_too(shared, sent):
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=60) as client:
+        client.sendall(sent)
+        said = b"".join(iter(lambda: client.recv(4096), b""))
+    head, body = said.split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["type"] == "/problems/bad_request"
+    assert b"application/problem+json" in head
 
 
 def test_a_body_in_chunks_above_the_limit_is_refused(shared):

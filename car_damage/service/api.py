@@ -173,7 +173,7 @@ def body_of(job: Job, outcome: Result | Exception) -> dict[str, Any]:
         return answer_body(outcome)
     problem = from_exception(outcome)
     job.facts["refusal"] = problem.kind
-    return problem.as_dict()
+    return problem.as_dict(g.request_id)
 
 
 def answer_body(result: Result) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 import time
 from typing import Any
 
@@ -34,6 +35,11 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
+
+
+def new_request_id() -> str:
+    """An id under which a request can be found, and that no other has."""
+    return secrets.token_hex(16)
 
 
 def config(log_format: str) -> dict[str, Any]:

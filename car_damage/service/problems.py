@@ -79,14 +79,14 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         """The HTTP status that goes with the kind."""
         return KINDS[self.kind].status
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self, request_id: str) -> dict[str, Any]:
         """The members of the problem object, and the id of the request that it stands for."""
         return {
             "type": f"/problems/{self.kind}",
             "title": KINDS[self.kind].title,
             "status": self.status,
             "detail": self.detail,
-            "request_id": g.request_id,
+            "request_id": request_id,
         }
 
 
@@ -104,7 +104,7 @@ def from_exception(error: Exception) -> Problem:
 def response_to(problem: Problem) -> Response:
     """The HTTP response that tells the problem."""
     g.refusal = problem.kind
-    body = json.dumps(problem.as_dict())
+    body = json.dumps(problem.as_dict(g.request_id))
     response = Response(body, problem.status, mimetype=MIME_TYPE)
     if problem.status in RETRY_LATER:
         response.headers["Retry-After"] = str(RETRY_AFTER)
@@ -120,9 +120,9 @@ def from_validation(error: ValidationError) -> Response:
     return response_to(Problem("bad_request", f"Parameter {name}: {first['msg']}."))
 
 
-def malformed(_: Exception) -> Response:
-    """The response to a request that breaks HTTP's own rules."""
-    return response_to(Problem("bad_request", SENTENCES["bad_request"]))
+def malformed() -> Problem:
+    """The problem of a request that breaks HTTP's own rules."""
+    return Problem("bad_request", SENTENCES["bad_request"])
 
 
 def handle_in(app: Flask) -> None:

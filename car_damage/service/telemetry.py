@@ -1,7 +1,6 @@
 """What log and metrics tell of every request: who asked, what came of it, and how long it took."""
 
 import re
-import secrets
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +22,7 @@ def _begin() -> None:
     g.begun = perf_counter()
     g.jobs = []  # of the photos in the request, if it gets that far
     asked = request.headers.get(HEADER, "")
-    g.request_id = asked if SANE.fullmatch(asked) else secrets.token_hex(16)
+    g.request_id = asked if SANE.fullmatch(asked) else logs.new_request_id()
 
 
 def _end(response: Response) -> Response:
