@@ -133,15 +133,29 @@ def _pss(pid: str) -> int:
 
 
 def back_after_kill(pid: int) -> float:
-    """Seconds until as many workers as before are there and answer, one of them killed."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    before = children.read_text().split()
+    """Seconds until as many workers as before have loaded their model, one of them killed."""
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     begun = time.perf_counter()
-    os.kill(int(before[0]), signal.SIGKILL)
-    while len(now := children.read_text().split()) < len(before) or before[0] in now:
-        time.sleep(0.01)
-    wait_until_ready()
+    os.kill(int(workers[0]), signal.SIGKILL)
+    while loaded_workers() == len(workers):  # the death is not noticed yet
+        time.sleep(0.005)
+    while loaded_workers() < len(workers):
+        time.sleep(0.005)
     return time.perf_counter() - begun
+
+
+def loaded_workers() -> int:
+    """How many workers have told their memory, which each does once its model has answered."""
+    connection = connect()
+    try:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    except OSError:  # it was the killed worker that took the connection
+        return 0
+    finally:
+        connection.close()
+    told = [line for line in lines if line.startswith("car_damage_resident_memory_bytes{")]
+    return sum(float(line.split()[-1]) > 0 for line in told)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ class Service:
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(log.parent),  # a killed process leaves its metrics there
             **variables,
         }
         with log.open("wb") as file:

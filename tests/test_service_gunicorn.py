@@ -76,8 +76,7 @@ def test_a_killed_worker_comes_back_and_only_its_own_requests_fail(service):
     assert service.workers() != before
 
 
-def test_metrics_count_all_workers_and_their_files_do_not_pile_up(models, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_metrics_count_all_workers_and_their_files_do_not_pile_up(models, tmp_path):
     with running(models.parent, tmp_path) as service:
         folder = next(tmp_path.glob("car-damage-metrics-*"))
         for _ in range(3):
