@@ -35,11 +35,8 @@ BACKBONES = (
 MODELS = Path("models")
 SAMPLE_MODELS = Path("models/sample")  # apart from real ones: never replaces the current real model
 EPOCHS = 8
-LEARNING_RATE = 1e-4  # AdamW's peak; at 3e-4, ResNet-50 forgets what it knew in one epoch
 BATCH_SIZE = 32
-# Of a small network from random values on drawn cars, when no pre-trained one can be had:
-TINY_EPOCHS = 30
-TINY_LEARNING_RATE = 4e-3
+TINY_EPOCHS = 30  # of a small network from random values, when no pre-trained one can be had
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,10 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--backbone", choices=BACKBONES, help=f"default: {BACKBONES[0]}; drawn cars: mobilenetv2")
     add(
         "--weights",
-        default="imagenet",
         metavar="SOURCE",
         help="imagenet (fetched from the network once), none, or a .keras, .h5, .weights.h5 or "
-        ".npz file (default: %(default)s)",
+        ".npz file (default: imagenet; drawn cars: the real model in use)",
     )
     add("--unfreeze", metavar="STAGE", help="fine-tune from this stage on; a wrong name lists all")
     add(
@@ -69,10 +65,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--learning-rate",
         type=positive_number,
         metavar="RATE",
-        help=f"peak of fine-tuning's rate (default: {LEARNING_RATE:g})",
+        help="peak of fine-tuning's rate (default: as suits the backbone)",
     )
     add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N")
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N")
+    add(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="train without the photos below folders of this name and measure on them instead, to "
+        "see how the recipe does on a source it never saw; may be repeated. Never made current",
+    )
     add(
         "--precision",
         choices=("int8", "float16", "float32"),
@@ -98,12 +102,15 @@ def main(argv: list[str] | None = None) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The steps, in order. TensorFlow is imported here: a wrong option is refused without it."""
+    from car_damage.report.page import write_report
     from car_damage.training import fine_tune, hardware, head, promotion, release
     from car_damage.training.backbones import trainable_from
     from car_damage.training.checkpoints import Run
+    from car_damage.training.label_issues import find_label_issues, write_label_issues
+    from car_damage.training.left_out import leave_out
     from car_damage.training.start import starting_model
 
-    dataset = load(args.data or latest_data_set())
+    dataset = leave_out(load(args.data or latest_data_set()), args.leave_out)
     models = args.models or (SAMPLE_MODELS if dataset.about["sample"] else MODELS)
     hardware.set_up(args.seed)
     start = starting_model(args.backbone, args.weights, dataset.about)
@@ -118,8 +125,12 @@ def train(args: argparse.Namespace) -> None:
         run.start()
         if not (from_random and settings["epochs"]):  # random features would only mislead a head
             print("phase 1: fitting the head on the frozen backbone's features")
-            loss = head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
-            print(f"log loss of the head alone on the validation photos: {loss:.3f}")
+            fitted = head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
+            print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
+            if not from_random:
+                issues = find_label_issues(dataset, fitted.features, fitted.probe, args.seed)
+                write_label_issues(run.folder, issues)
+                print(f"labels that look wrong: {len(issues)}, to be listed with the version")
     if settings["epochs"]:
         print(f"phase 2: fine-tuning from {settings['unfreeze']} on")
         fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)
@@ -127,19 +138,22 @@ def train(args: argparse.Namespace) -> None:
     facts = {**start.facts(), "settings": settings}
     record, exported = release.release(start.model, dataset, models, facts, args.precision, run)
     print(release.table(record))
-    print(promotion.promote(models, record["version"], exported, dataset, args.promote))
+    print(f"more, and where it is wrong: {write_report(models, record['version'])}")
+    rule = "never" if args.leave_out else args.promote
+    print(promotion.promote(models, record["version"], exported, dataset, rule))
     run.finish()
 
 
 def choose_settings(args: argparse.Namespace, backbone: "Backbone") -> dict[str, Any]:
     """What decides how the model is trained: the options, and defaults that suit the backbone."""
-    tiny = backbone.name == "tiny"
+    epochs = TINY_EPOCHS if backbone.name == "tiny" else EPOCHS
     return {
         "unfreeze": args.unfreeze or backbone.default_stage,
-        "epochs": (TINY_EPOCHS if tiny else EPOCHS) if args.epochs is None else args.epochs,
-        "learning_rate": args.learning_rate or (TINY_LEARNING_RATE if tiny else LEARNING_RATE),
+        "epochs": epochs if args.epochs is None else args.epochs,
+        "learning_rate": args.learning_rate or backbone.learning_rate,
         "batch_size": args.batch_size,
         "seed": args.seed,
+        "leave_out": args.leave_out,
     }
 
 

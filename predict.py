@@ -5,8 +5,11 @@
     python predict.py ~/cars --csv answers.csv --heatmaps seen  # where the model looks, as pictures
     python predict.py car.jpg --model 20261122-1630-1f3a        # another version than the current
 
-Answers are CSV, on the screen too: path,prediction,probability,error. The probability is that of
-damage. A photo that cannot be used has the reason in `error`, and stops nothing.
+Answers are CSV, on the screen too: path,prediction,probability,review,warnings,error. The
+probability is that of damage; `review` is yes where it is too unsure to go without a person. What
+makes an answer doubtful stands in `warnings`, separated by spaces: blurred, dark, overexposed,
+low_resolution, or unfamiliar, which is no car or unlike those that the model learnt from. A photo
+that cannot be used has the reason in `error`, and stops nothing.
 """
 
 import argparse
@@ -41,6 +44,8 @@ class Row:
     path: str
     prediction: str = ""
     probability: str = ""
+    review: str = ""  # yes or no
+    warnings: str = ""
     error: str = ""
 
 
@@ -169,7 +174,13 @@ def row_maker(record: model_store.Record) -> Callable[[tuple[Path, Path | None]]
             return Row(as_text(path), error=error.reason)
         except OSError:
             return Row(as_text(path), error=UNREADABLE)
-        return Row(as_text(path), answer.prediction, f"{answer.probability:.4f}")
+        return Row(
+            as_text(path),
+            answer.prediction,
+            f"{answer.probability:.4f}",
+            "yes" if answer.review else "no",
+            " ".join(answer.warnings),
+        )
 
     return make_row
 

@@ -79,7 +79,7 @@ def current(models: Path) -> str | None:
 def load_record(models: Path, version: str | None = None) -> Record:
     """Open a version, the current one by default, and check it against its SHA-256s.
 
-    Raises `UserError` when it is not there, or a file of it is missing or has changed.
+    Raises `UserError` when it is not there, or its model's files are missing or have changed.
     """
     folder = _folder(models, _chosen(models) if version is None else version)
     about = _read_about(folder)
@@ -93,7 +93,7 @@ def add(models: Path, version: str) -> Iterator[Path]:
     """Yield an empty folder to fill; it becomes the version `version` when the block ends well.
 
     The block writes `model.json` without its entry `files`, which is added here: the SHA-256 of
-    every other file, by its path in the folder.
+    `model.tflite` and `model.keras`, by name. The rest tells of the model and may come and go.
     """
     if (models / version).exists():
         raise UserError(f"{models / version} is there already: start again under another name")
@@ -182,8 +182,9 @@ def _command(models: Path, action: str) -> str:
 
 def _seal(folder: Path) -> None:
     record = folder / RECORD
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != record)
-    hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    hashes = {
+        path.name: sha256_of(path) for path in sorted(folder.glob("model.*")) if path != record
+    }
     about = json.loads(record.read_text(encoding="utf-8")) | {"files": hashes}
     record.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

@@ -120,6 +120,13 @@ def fit(photo: Photo, size: int = SIZE, how: Fit = "squeeze") -> Photo:
     return square
 
 
+def shown(square: Photo, width: int, height: int, how: Fit) -> Photo:
+    """What the square of `fit` shows of a photo of this size: all but the bars of `letterbox`."""
+    inner = _inner_box(width, height, len(square), how)
+    left, top = max(0, int(inner.left)), max(0, int(inner.top))
+    return square[top : int(inner.bottom), left : int(inner.right)]
+
+
 def unfit(box: Box, width: int, height: int, size: int, how: Fit) -> Box:
     """Map a box in the square of `fit` back to pixels of the photo, clipped to its edges."""
     inner = _inner_box(width, height, size, how)

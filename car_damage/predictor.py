@@ -1,5 +1,6 @@
 """One version, loaded: a photo goes in, an answer comes out. LiteRT and NumPy, no TensorFlow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -8,7 +9,7 @@ from typing import Literal
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from car_damage import model_store, photos
+from car_damage import doubt, model_store, photos
 
 SIGNATURE = "serving_default"
 
@@ -30,8 +31,8 @@ class Answer:
     probability: float  # calibrated, of damaged
     threshold: float  # from this probability on the prediction is "damaged"
     model_version: str
-    review: bool  # whether a person should look: the probability lies in the version's review band
-    warnings: tuple[str, ...]  # what makes the answer doubtful
+    review: bool  # the probability lies where the version needs a person to look
+    warnings: tuple[doubt.WarningWord, ...]  # what makes the answer doubtful, in a fixed order
     # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
     # average to the log-odds of `probability`; above 0 a place speaks for damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
@@ -58,10 +59,15 @@ class Predictor:
 
     def __init__(self, record: model_store.Record, threads: int = 1):
         self.record = record
+        doubts = record.about.get("doubt")
+        self._limits = None if doubts is None else doubt.Limits.from_json(doubts)
         self._graph = Graph(record.graph, threads)
 
     def predict(self, photo: photos.Photo) -> Answer:
-        """Answer an upright photo, `uint8` (height, width, 3) RGB, as `photos.decode` gives it."""
+        """Answer an upright photo, `uint8` (height, width, 3) RGB, as `photos.decode` gives it.
+
+        Decoded at the version's size or more, it is small here only if the file's photo is.
+        """
         about = self.record.about
         begun = perf_counter()
         square = photos.fit(photo, about["size"], about["fit"])
@@ -74,16 +80,30 @@ class Predictor:
             probability=probability,
             threshold=about["threshold"],
             model_version=self.record.version,
-            review=False,
-            warnings=(),
+            review=needs_review(probability, about.get("review_band")),
+            warnings=self._warnings(photo, square, outputs.embedding),
             heatmap=_log_odds(outputs, about["temperature"]),
             seconds=seconds,
         )
+
+    def _warnings(
+        self, photo: photos.Photo, square: photos.Photo, embedding: np.ndarray
+    ) -> tuple[doubt.WarningWord, ...]:
+        if self._limits is None:
+            return ()
+        height, width = photo.shape[:2]
+        shown = photos.shown(square, width, height, self.record.about["fit"])
+        return doubt.warnings(doubt.measure(shown, min(height, width)), embedding, self._limits)
 
 
 def load(models: Path, version: str | None = None, threads: int = 1) -> Predictor:
     """Load a version, the current one by default. Raises `UserError` unless it is there, whole."""
     return Predictor(model_store.load_record(models, version), threads)
+
+
+def needs_review(probability: float, band: Sequence[float] | None) -> bool:
+    """Whether a probability lies in the band `(low, high)`: from low on, below high."""
+    return band is not None and band[0] <= probability < band[1]
 
 
 def sigmoid(logit: float) -> float:

@@ -131,7 +131,7 @@ def test_about_half_of_the_views_are_recompressed_and_about_half_shrunk(
 
 def test_recompressing_keeps_the_colours():
     square = np.full((SIZE, SIZE, 3), (200, 60, 30), np.uint8)
-    again = augmentation._recompress(square, quality=30)
+    again = augmentation.recompress(square, quality=30)
     assert np.abs(again.astype(int) - square).max() <= 12
 
 

@@ -26,7 +26,7 @@ def _default_policy():
 
 def tiny() -> keras.Model:
     keras.utils.set_random_seed(1)
-    return classifiers.build(named("tiny"), 64)
+    return classifiers.build(named("tiny"))
 
 
 def scaled(scale) -> np.ndarray:
@@ -73,17 +73,18 @@ def test_pixels_are_scaled_in_float32_under_mixed_precision():
 )
 @pytest.mark.slow
 def test_every_backbone_takes_photos_and_gives_a_map_of_features(name, places, channels):
-    features = named(name).features(64)
+    features = named(name).features()
 
     assert (features.input.name, features.input.dtype) == ("photo", "uint8")
-    assert features.output.shape == (None, places, places, channels)
+    shape = features.compute_output_shape((None, 64, 64, 3))
+    assert shape == (None, places, places, channels)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 @pytest.mark.slow
 def test_from_every_stage_on_fewer_layers_learn_and_the_head_always_does(name):
     backbone = BACKBONES[name]
-    model = classifiers.build(backbone, 64)
+    model = classifiers.build(backbone)
     learning = []
     for stage in [*backbone.stages, "head"]:
         trainable_from(model, backbone, stage)
@@ -98,7 +99,7 @@ def test_from_every_stage_on_fewer_layers_learn_and_the_head_always_does(name):
 def test_layers_before_the_stage_and_batch_normalisation_do_not_move_in_fit():
     keras.utils.set_random_seed(1)
     backbone = named("resnet50-c4")
-    model = classifiers.build(backbone, 64)
+    model = classifiers.build(backbone)
     trainable_from(model, backbone, "conv4")
     before = [np.copy(variable) for variable in model.variables]
 
@@ -131,7 +132,7 @@ def test_the_heatmap_averages_to_the_logit_less_the_bias():
     model = tiny()
     classifiers.set_head(model, np.linspace(-1, 1, 96), 0.5)
 
-    served = classifiers.serving_model(model).predict(PHOTOS, verbose=0)
+    served = classifiers.serving_model(model, 64).predict(PHOTOS, verbose=0)
 
     np.testing.assert_allclose(served["logit"][:, 0] - 0.5, served["heatmap"].mean(axis=(1, 2)))
     np.testing.assert_allclose(served["logit"], model.predict(PHOTOS)["logit"], atol=1e-5)
@@ -152,14 +153,14 @@ def test_the_outputs_stay_float32_under_mixed_precision():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = tiny()
 
-    outputs = [*classifiers.serving_model(model).outputs, *model.outputs]
+    outputs = [*classifiers.serving_model(model, 64).outputs, *model.outputs]
 
     assert {output.dtype for output in outputs} == {"float32"}
 
 
 @pytest.mark.parametrize("name", ["tiny", pytest.param("convnext-tiny", marks=pytest.mark.slow)])
 def test_a_saved_model_loads_without_being_told_of_its_layers(name, tmp_path):
-    model = classifiers.build(named(name), 64)
+    model = classifiers.build(named(name))
     model.save(tmp_path / "model.keras")
 
     again = keras.saving.load_model(tmp_path / "model.keras")

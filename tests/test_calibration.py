@@ -3,8 +3,10 @@ import pytest
 from scipy.special import expit
 
 from car_damage.training.calibration import (
+    EVERY_PHOTO,
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
+    choose_review_band,
     choose_threshold,
     fit_temperature,
     probabilities,
@@ -84,3 +86,78 @@ def test_a_rare_class_weighs_as_much_as_a_common_one():
 
 def test_one_class_only_keeps_the_threshold_at_one_half():
     assert choose_threshold(np.array([0.1, 0.2]), np.array([1, 1])) == 0.5
+
+
+def photos_at(*, damaged, others):
+    """Probabilities and labels: how many photos of each class lie at which probability."""
+    counts = [*damaged.items(), *others.items()]
+    labels = [1] * sum(damaged.values()) + [0] * sum(others.values())
+    return np.repeat(*zip(*counts, strict=True)), np.array(labels)
+
+
+def test_photos_told_apart_without_a_mistake_need_no_person():
+    photos = photos_at(damaged={0.9: 60}, others={0.1: 60})
+    assert choose_review_band(*photos, 0.5) == (0.5, 0.5)
+
+
+def test_the_band_takes_in_the_mistakes_and_no_more():
+    # Between 0.4 and 0.6 half are wrong; one mistake further out is 1 of 121.
+    photos = photos_at(damaged={0.02: 1, 0.4: 5, 0.6: 5, 0.9: 60}, others={0.1: 60, 0.4: 5, 0.6: 5})
+    assert choose_review_band(*photos, 0.5) == pytest.approx((0.25, 0.75))
+
+
+def test_one_mistake_in_a_hundred_is_allowed_and_two_are_not():
+    one = photos_at(damaged={0.2: 1, 0.9: 49}, others={0.1: 50})
+    assert choose_review_band(*one, 0.5) == (0.5, 0.5)
+    two = photos_at(damaged={0.2: 2, 0.9: 100}, others={0.1: 88})
+    assert choose_review_band(*two, 0.5) == pytest.approx((0.15, 0.5))
+
+
+def test_where_all_mistakes_are_on_one_side_the_other_needs_no_person():
+    photos = photos_at(damaged={0.7: 5, 0.9: 60}, others={0.1: 60, 0.7: 5})
+    assert choose_review_band(*photos, 0.5) == pytest.approx((0.5, 0.8))
+
+
+def test_the_band_that_leaves_a_person_the_fewest_photos_is_taken():
+    # 3 mistakes among 203. Without the 20 at 0.3 one remains; without the 5 at 0.8, two: too many.
+    # Without both none remains, but for five photos more.
+    photos = photos_at(damaged={0.3: 2, 0.9: 89, 0.8: 4}, others={0.1: 89, 0.3: 18, 0.8: 1})
+    assert choose_review_band(*photos, 0.5) == pytest.approx((0.2, 0.5))
+
+
+def test_the_band_holds_the_threshold_wherever_that_is():
+    photos = photos_at(damaged={0.15: 5, 0.9: 60}, others={0.1: 60, 0.15: 5})
+    low, high = choose_review_band(*photos, 0.12)
+    assert (low, high) == pytest.approx((0.12, 0.525))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "others"),
+    [
+        ({0.9: 49}, {0.1: 50}),  # 99 photos show no 99 %
+        ({0.9: 500}, {}),
+        ({}, {0.1: 500}),
+        ({0.1: 100, 0.9: 100}, {0.1: 100, 0.9: 100}),
+    ],
+    ids=["too few", "damaged only", "undamaged only", "answers that say nothing"],
+)
+def test_where_ninety_nine_percent_cannot_be_shown_every_photo_needs_a_person(damaged, others):
+    assert choose_review_band(*photos_at(damaged=damaged, others=others), 0.5) == EVERY_PHOTO
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_no_narrower_band_of_drawn_photos_reaches_the_target(temperature):
+    logits, labels = drawn_photos(temperature=1, count=400)
+    calibrated = probabilities(logits, temperature)
+    low, high = choose_review_band(calibrated, labels, 0.5)
+
+    def right_outside(low, high):
+        outside = (calibrated < low) | (calibrated >= high)
+        return np.mean((calibrated >= 0.5)[outside] == labels[outside])
+
+    inner_low = np.sort(calibrated[calibrated >= low])[0] + 1e-12
+    inner_high = np.sort(calibrated[calibrated < high])[-1]
+    assert right_outside(low, high) >= 0.99
+    assert low <= 0.5 <= high
+    assert right_outside(inner_low, high) < 0.99
+    assert right_outside(low, inner_high) < 0.99

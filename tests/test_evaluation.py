@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from car_damage.training.evaluation import (
     Comparison,
     as_json,
+    bootstrap,
     calibration_error,
     compare,
     figures,
@@ -35,6 +36,7 @@ def width(figure):
     [
         ("accuracy", 3 / 5),
         ("missed", 1 / 2),
+        ("cleared", 2 / 3),
         ("precision", 1 / 2),
         ("recall", 1 / 2),
         ("f1", 1 / 2),
@@ -87,6 +89,13 @@ def test_the_interval_of_a_share_is_that_of_the_binomial_distribution():
     recall = figures(labels, found, 0.5, np.arange(400))["recall"]
     reach = 1.96 * math.sqrt(0.9 * 0.1 / 400)
     assert (recall.low, recall.high) == pytest.approx((0.9 - reach, 0.9 + reach), abs=0.005)
+
+
+def test_any_statistic_of_rows_gets_its_interval():
+    heights = np.array([1.0, 2.0, 3.0, 6.0])
+    found = bootstrap(lambda rows: {"mean": heights[rows].mean()}, np.arange(4))["mean"]
+    assert found.value == 3
+    assert 1 <= found.low < 3 < found.high <= 6
 
 
 def test_few_photos_give_a_wide_interval():

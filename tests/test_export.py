@@ -27,7 +27,7 @@ def photos() -> np.ndarray:
 def model(photos) -> keras.Model:
     """The small backbone from random values, with a head that spreads its logits by about 1."""
     keras.utils.set_random_seed(1)
-    model = classifiers.build(named("tiny"), 64)
+    model = classifiers.build(named("tiny"))
     features = classifiers.feature_extractor(model).predict(photos, verbose=0)
     kernel = np.random.default_rng(2).normal(size=features.shape[1])
     classifiers.set_head(model, kernel / np.std(features @ kernel), BIAS)
@@ -37,7 +37,7 @@ def model(photos) -> keras.Model:
 @pytest.fixture(scope="module")
 def graphs(model, photos) -> dict[str, bytes]:
     """The exported graph in every precision."""
-    return {precision: to_tflite(model, precision, photos) for precision in PRECISIONS}
+    return {precision: to_tflite(model, 64, precision, photos) for precision in PRECISIONS}
 
 
 @pytest.fixture(scope="module", params=PRECISIONS)
@@ -95,13 +95,13 @@ def test_int8_is_about_a_quarter_of_float32(graphs):
 def test_a_model_trained_in_mixed_precision_exports_in_float32(photos):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        model = classifiers.build(named("tiny"), 64)
+        model = classifiers.build(named("tiny"))
     finally:
         keras.mixed_precision.set_global_policy("float32")
 
     exact = in_float32(model).predict(photos, verbose=0)["logit"]
 
-    outputs = answers(to_tflite(model, "float32", photos), photos)
+    outputs = answers(to_tflite(model, 64, "float32", photos), photos)
     np.testing.assert_allclose(outputs["logit"], exact, atol=1e-4)
     assert {layer.compute_dtype for layer in in_float32(model).layers} == {"float32"}
 
@@ -109,7 +109,7 @@ def test_a_model_trained_in_mixed_precision_exports_in_float32(photos):
 def test_exporting_leaves_the_model_as_it_was(model, photos):
     before = model.get_weights()
 
-    to_tflite(model, "float32", photos)
+    to_tflite(model, 64, "float32", photos)
 
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -5,38 +5,50 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from car_damage.dataset.arrays import Row, Split
+from car_damage.dataset.arrays import Dataset
 from car_damage.training import measure as room
-from car_damage.training.measure import Calibration, Exported, calibrate, export_checked, measure
+from car_damage.training.answers import answered
+from car_damage.training.calibration import Calibration, calibrate
+from car_damage.training.measure import (
+    Exported,
+    export_checked,
+    figures_of_photos,
+    figures_of_review,
+    figures_of_slices,
+    measure,
+)
+from tests import tiny_model
+from tests.squares import NO, YES, outputs_of, row, split_of
 
-YES, NO = 4.0, -4.0  # logits
+CALIBRATION = Calibration(1.0, 0.5)
 
 
-def exported(logits: list[float], precision: str = "int8", lost: float = 0.0) -> Exported:
+def exported(precision: str = "int8", lost: float = 0.0) -> Exported:
     comparison = {"keras_accuracy": 0.9, "graph_accuracy": 0.9 - lost}
-    return Exported(precision, Calibration(1.0, 0.5), np.array(logits), comparison)
-
-
-def row(number: int, label: str, path: str, kind: str = "photo") -> Row:
-    return Row("test", number, label, kind, path, f"g{number}", 100, 100, "", "")
+    nothing = outputs_of([])
+    return Exported(precision, CALIBRATION, (0.5, 0.5), nothing, nothing, comparison)
 
 
 @pytest.fixture
 def four_photos():
     """Four photos in three data folders, and a close-up."""
-    rows = [
-        row(0, "damaged", "/cars/damaged/front/a.jpg"),
-        row(1, "damaged", "/cars/damaged/rear/b.jpg"),
-        row(2, "not-damaged", "/cars/not-damaged/c.jpg"),
-        row(3, "not-damaged", "/cars/not-damaged/d.jpg"),
-        row(4, "not-damaged", "/cars/not-damaged/c.jpg", "close_up"),
-    ]
-    y = np.array([1, 1, 0, 0, 0], np.uint8)
-    return Split(np.zeros((5, 8, 8, 3), np.uint8), y, rows)
+    return split_of(
+        [
+            row(0, "damaged", "/cars/damaged/front/a.jpg"),
+            row(1, "damaged", "/cars/damaged/rear/b.jpg"),
+            row(2, "not-damaged", "/cars/not-damaged/c.jpg"),
+            row(3, "not-damaged", "/cars/not-damaged/d.jpg"),
+            row(4, "not-damaged", "/cars/not-damaged/c.jpg", "close_up"),
+        ]
+    )
+
+
+def answers_to(split, logits):
+    return answered(split, np.array(logits), CALIBRATION)
 
 
 def test_close_ups_are_never_mixed_into_the_figures_of_the_photos(four_photos):
-    figures = measure(exported([YES, YES, NO, NO, YES]), four_photos, seed=0)
+    figures = figures_of_photos(answers_to(four_photos, [YES, YES, NO, NO, YES]), seed=0)
     assert figures["photos"]["count"] == 4
     assert figures["photos"]["accuracy"]["value"] == 1
     assert figures["close_ups"]["count"] == 1
@@ -44,7 +56,7 @@ def test_close_ups_are_never_mixed_into_the_figures_of_the_photos(four_photos):
 
 
 def test_data_folders_are_measured_apart_and_named_from_where_they_part(four_photos):
-    figures = measure(exported([YES, NO, NO, YES, NO]), four_photos, seed=0)
+    figures = figures_of_photos(answers_to(four_photos, [YES, NO, NO, YES, NO]), seed=0)
     found = {
         name: (folder["count"], folder["accuracy"]["value"])
         for name, folder in figures["data_folders"].items()
@@ -53,11 +65,65 @@ def test_data_folders_are_measured_apart_and_named_from_where_they_part(four_pho
 
 
 def test_a_data_set_without_close_ups_has_no_figure_of_them(four_photos):
-    rows = four_photos.rows[:4]
-    figures = measure(
-        exported([YES, YES, NO, NO]), Split(four_photos.X[:4], four_photos.y[:4], rows), seed=0
-    )
+    photos = split_of(four_photos.rows[:4])
+    figures = figures_of_photos(answers_to(photos, [YES, YES, NO, NO]), seed=0)
     assert figures["close_ups"] is None
+
+
+def test_each_slice_has_its_own_figures(four_photos):
+    answers = answers_to(four_photos, [YES, NO, NO, YES, NO])
+    first_two, last_three = np.arange(5) < 2, np.arange(5) >= 2
+    figures = figures_of_slices(answers, {"dark": first_two, "small": last_three}, seed=0)
+    assert figures["dark"]["missed"]["value"] == 0.5
+    assert figures["dark"]["cleared"]["value"] is None
+    assert figures["small"]["count"] == 3
+    assert figures["small"]["cleared"]["value"] == pytest.approx(2 / 3)
+
+
+def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photos(four_photos):
+    unsure = 0.0  # a probability of one half
+    val = answers_to(four_photos, [YES, YES, NO, unsure, unsure])
+    test = answers_to(four_photos, [NO, YES, NO, YES, unsure])
+    figures = figures_of_review(val, test, (0.4, 0.6), seed=0)
+    assert figures["target"] == 0.99
+    assert figures["val"] == {"decided": 0.75, "accuracy": 1}
+    assert figures["test"]["decided"] == {"value": 1, "low": 1, "high": 1}
+    assert figures["test"]["accuracy"]["value"] == 0.5
+
+
+def test_an_answer_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does_not(four_photos):
+    at = np.log([1 / 3, 3, 3, 3, 3])  # probabilities of 1/4 and 3/4
+    answers = answers_to(four_photos, at)
+    low, *_, high = np.sort(answers.probabilities)
+    figures = figures_of_review(answers, answers, (low, high), seed=0)
+    assert figures["val"]["decided"] == 0.75
+
+
+def test_where_every_photo_needs_a_person_there_is_no_accuracy_of_those_decided(four_photos):
+    answers = answers_to(four_photos, [YES, YES, NO, NO, NO])
+    figures = figures_of_review(answers, answers, (0.0, 1.0), seed=0)
+    assert figures["val"] == {"decided": 0, "accuracy": None}
+    assert figures["test"]["accuracy"] == {"value": None, "low": None, "high": None}
+
+
+def test_every_figure_is_taken_from_the_graph_that_answers_photos(tmp_path, tiny_graph):
+    graph = tmp_path / "model.tflite"
+    graph.write_bytes(tiny_graph)
+    size = tiny_model.SIZE
+    squares = np.stack([tiny_model.plain_photo(red, size, size) for red in (True, False) * 4])
+    labels = ["damaged", "not-damaged"] * 4
+    split = split_of([row(number, label) for number, label in enumerate(labels)], squares)
+    shares = {"train": 0.5, "val": 0.25, "test": 0.25}
+    dataset = Dataset(split, split, split, {"shares": shares})
+    found = room.graph_outputs(graph, squares)
+    version = Exported("int8", Calibration(1.0, 0.5), (0.5, 0.5), found, found, {})
+    figures = measure(version, dataset, graph, seed=0)
+    assert figures["photos"]["accuracy"]["value"] == 1
+    assert figures["same_size_and_quality"]["accuracy"]["value"] == 1
+    assert figures["same_size_and_quality"]["slices"].keys() == figures["slices"].keys()
+    assert figures["review"]["test"]["decided"]["value"] == 1
+    assert figures["attention"]["greyed_middle"]["count"] == 8
+    assert figures["leaks"]["accuracy_without_grouping"] == 1  # each photo stands in all splits
 
 
 @pytest.mark.parametrize(("lost", "precision"), [(0.005, "int8"), (0.006, "float16")])
@@ -65,7 +131,7 @@ def test_an_export_that_loses_over_half_a_point_falls_back_and_says_so(
     monkeypatch, capsys, lost, precision
 ):
     def export(_model, _dataset, wanted, *_):
-        return exported([], wanted, lost if wanted == "int8" else 0.0)
+        return exported(wanted, lost if wanted == "int8" else 0.0)
 
     monkeypatch.setattr(room, "_export", export)
     result = export_checked(None, None, "int8", Path("model.tflite"), seed=0)

@@ -18,8 +18,8 @@ def add(models: Path, version: str, **about) -> str:
     about = {"size": 32, "fit": "squeeze", "temperature": 1.0, "threshold": 0.5, **about}
     with model_store.add(models, version) as folder:
         (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
-        (folder / "plots").mkdir()
-        (folder / "plots" / "roc.png").write_bytes(b"a plot")
+        (folder / "model.keras").write_bytes(b"to train on from")
+        (folder / "answers.csv").write_bytes(b"to make the report from")
     return version
 
 
@@ -50,10 +50,16 @@ def test_versions_of_one_minute_have_different_names():
     assert len({model_store.new_version_name(now) for _ in range(20)}) > 1
 
 
-def test_a_version_names_the_sha256_of_each_of_its_other_files(tmp_path):
+def test_a_version_names_the_sha256_of_the_files_that_are_the_model(tmp_path):
     folder = tmp_path / add(tmp_path, OTHER)
     files = model_store.load_record(tmp_path, OTHER).about["files"]
-    assert files == {"plots/roc.png": sha256_of(folder / "plots" / "roc.png")}
+    assert files == {"model.keras": sha256_of(folder / "model.keras")}
+
+
+def test_a_version_may_go_without_the_files_that_only_its_report_was_made_from(tmp_path):
+    folder = tmp_path / add(tmp_path, OTHER)
+    (folder / "answers.csv").unlink()
+    assert model_store.load_record(tmp_path, OTHER).version == OTHER
 
 
 def test_only_whole_versions_are_listed(tmp_path):
@@ -102,8 +108,8 @@ def test_the_version_in_use_can_be_switched(models):
 
 def test_a_version_that_is_not_whole_cannot_be_put_to_use(models):
     add(models, OTHER)
-    (models / OTHER / "plots" / "roc.png").unlink()
-    with pytest.raises(UserError, match=r"plots/roc\.png is missing"):
+    (models / OTHER / "model.keras").unlink()
+    with pytest.raises(UserError, match=r"model\.keras is missing"):
         model_store.use(models, OTHER)
     assert model_store.current(models) == VERSION
 

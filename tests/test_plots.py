@@ -1,16 +1,19 @@
+import re
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
 from matplotlib import pyplot
-from PIL import Image
 from scipy.special import expit
 
-from car_damage.training.plots import write_plots
+from car_damage.report import plots
 
-OF_THE_TEST = ["calibration.png", "confusion_matrix.png", "precision_recall.png", "roc.png"]
 HISTORY = [
     {"epoch": 1, "loss": 0.6, "val_loss": 0.5, "accuracy": 0.7, "val_accuracy": 0.75},
     {"epoch": 2, "loss": 0.4, "val_loss": 0.3, "accuracy": 0.8, "val_accuracy": 0.85},
 ]
+COVERAGE = {"test photos": (np.array([0.5, 1.0]), np.array([1.0, 0.75]))}
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture
@@ -20,45 +23,81 @@ def photos():
     return (rng.random(60) < calibrated).astype(np.uint8), calibrated
 
 
-def written(folder):
-    return sorted(path.name for path in folder.iterdir())
+@pytest.fixture
+def drawn(photos):
+    """Every plot there is."""
+    return [
+        plots.roc(*photos, 0.46),
+        plots.precision_recall(*photos, 0.46),
+        plots.calibration(*photos, 0.46),
+        plots.learning_curves(HISTORY),
+        plots.coverage(COVERAGE, (0.9, 0.8)),
+    ]
+
+
+def texts(svg):
+    return [element.text for element in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
 @pytest.mark.filterwarnings("error")
-def test_every_plot_is_a_picture_large_enough_to_read(tmp_path, photos):
-    write_plots(tmp_path, *photos, 0.46, HISTORY)
-    assert written(tmp_path) == sorted([*OF_THE_TEST, "learning_curves.png"])
-    for path in tmp_path.iterdir():
-        with Image.open(path) as picture:
-            assert min(picture.size) > 600
-            assert np.asarray(picture.convert("L")).std() > 10  # not an empty sheet
+def test_every_plot_is_one_svg_element_that_says_what_it_shows(drawn):
+    for svg in drawn:
+        root = ET.fromstring(svg)
+        assert root.tag == f"{SVG}svg"
+        assert root.get("role") == "img"
+        assert len(root.get("aria-label")) > 15
+        assert len(texts(svg)) > 8  # axes and their numbers, as text
 
 
-def test_without_epochs_there_are_no_learning_curves(tmp_path, photos):
-    write_plots(tmp_path, *photos, 0.5, [])
-    assert written(tmp_path) == OF_THE_TEST
+def test_plots_take_every_colour_from_the_page_so_that_they_turn_dark_with_it(drawn):
+    for svg in drawn:
+        assert "var(--series)" in svg
+        assert not set(re.findall(r"#[0-9a-f]{6}\b", svg)) - {"#000000"}  # the default, unseen
+
+
+def test_plots_on_one_page_do_not_share_an_id(drawn):
+    ids = [name for svg in drawn for name in set(re.findall(r' id="([^"]+)"', svg))]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_plot_styles_nothing_but_itself(drawn):
+    assert not any("<style" in svg for svg in drawn)
+
+
+def test_plots_say_which_threshold_is_marked(photos):
+    for draw in (plots.roc, plots.precision_recall, plots.calibration):
+        assert "threshold 0.46" in texts(draw(*photos, 0.46))
 
 
 @pytest.mark.filterwarnings("error")
-def test_one_epoch_is_enough_for_learning_curves(tmp_path, photos):
-    write_plots(tmp_path, *photos, 0.5, HISTORY[:1])
-    assert "learning_curves.png" in written(tmp_path)
+def test_one_epoch_is_enough_for_learning_curves():
+    assert "epoch" in texts(plots.learning_curves(HISTORY[:1]))
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("label", [0, 1])
-def test_one_class_only_leaves_out_the_curves_that_need_two(tmp_path, label):
-    write_plots(tmp_path, np.full(3, label), np.array([0.2, 0.4, 0.9]), 0.5, [])
-    assert written(tmp_path) == ["calibration.png", "confusion_matrix.png"]
+def test_calibration_can_be_drawn_of_one_class_only(label):
+    svg = plots.calibration(np.full(3, label), np.array([0.2, 0.4, 0.9]), 0.5)
+    assert "share truly damaged" in texts(svg)
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_threshold_that_no_photo_reaches_is_no_error(tmp_path, photos):
+def test_a_threshold_that_no_photo_reaches_is_no_error(photos):
     labels, calibrated = photos
-    write_plots(tmp_path, labels, calibrated / 2, 0.9, [])
-    assert written(tmp_path) == OF_THE_TEST
+    assert "threshold 0.90" not in texts(plots.precision_recall(labels, calibrated / 2, 0.9))
 
 
-def test_no_figure_is_left_in_memory_for_a_window(tmp_path, photos):
-    write_plots(tmp_path, *photos, 0.5, HISTORY)
+@pytest.mark.filterwarnings("error")
+def test_coverage_without_a_review_band_marks_no_point():
+    assert "with the review band" in texts(plots.coverage(COVERAGE, (0.9, 0.8)))
+    assert "with the review band" not in texts(plots.coverage(COVERAGE, None))
+
+
+def test_no_figure_is_left_in_memory_for_a_window(drawn):
     assert pyplot.get_fignums() == []
+
+
+def test_drawing_leaves_matplotlib_as_it_was(photos):
+    before = dict(pyplot.rcParams)
+    plots.roc(*photos, 0.5)
+    assert dict(pyplot.rcParams) == before

@@ -11,6 +11,7 @@ import pytest
 
 import predict
 from car_damage import model_store
+from car_damage.doubt import Limits
 from car_damage.errors import exit_code
 from tests import tiny_model
 from tests.photo_files import jpeg
@@ -59,6 +60,21 @@ def test_every_photo_of_a_folder_gets_a_line(run, cars, capsys):
     assert float(blue["probability"]) < 0.5 < float(red["probability"]) < 1
 
 
+def test_doubts_stand_beside_the_answer_and_not_beside_an_error(
+    run, cars, models, tiny_graph, capsys
+):
+    familiar = np.full((1, tiny_model.FEATURES), tiny_model.FEATURES**-0.5, np.float32)
+    doubts = Limits(0.4, 50.0, 0.3, 90, distance=0.1, components=familiar).as_json()
+    name = tiny_model.add_version(
+        models, tiny_graph, "20260401-0900-ffff", doubt=doubts, review_band=[0.5, 1.0]
+    )
+    assert run(cars, "--model", name) == 0
+    red, broken, blue = rows(capsys.readouterr().out)
+    assert (red["review"], red["warnings"]) == ("yes", "blurred low_resolution unfamiliar")
+    assert (broken["review"], broken["warnings"]) == ("", "")
+    assert blue["review"] == "no"
+
+
 def test_photos_that_could_not_be_used_are_counted_on_stderr(run, cars, capsys):
     run(cars)
     assert capsys.readouterr().err == "1 of 3 photos could not be used: see the column error\n"
@@ -75,7 +91,7 @@ def test_the_csv_file_holds_what_the_screen_would_show(run, cars, tmp_path, caps
     assert run(cars, "--csv", tmp_path / "new" / "answers.csv") == 0
     assert (tmp_path / "new" / "answers.csv").read_text() == shown
     assert capsys.readouterr().out == ""
-    assert shown.splitlines()[0] == "path,prediction,probability,error"
+    assert shown.splitlines()[0] == "path,prediction,probability,review,warnings,error"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from car_damage import heatmap, model_store, predictor
+from car_damage.doubt import Limits
 from car_damage.errors import UserError
 from car_damage.photos import Box, unfit
 from tests import tiny_model
+from tests.photo_files import texture
 from tests.tiny_model import BIAS, CELLS, FEATURES, SIZE, VERSION, plain_photo
 
 
@@ -15,6 +17,12 @@ def half_red(height: int = 60, width: int = 90) -> np.ndarray:
     photo = plain_photo(red=False, height=height, width=width)
     photo[:, : width // 3] = plain_photo(red=True)[0, 0]
     return photo
+
+
+def doubtful(short_side: int) -> dict:
+    """An entry `doubt` of `model.json` for which grey is familiar and a strong colour is not."""
+    grey = np.full((1, FEATURES), FEATURES**-0.5, np.float32)
+    return Limits(0.4, 100.0, 0.3, short_side, distance=0.1, components=grey).as_json()
 
 
 @pytest.mark.parametrize(("red", "prediction"), [(True, "damaged"), (False, "not_damaged")])
@@ -69,6 +77,48 @@ def test_an_answer_outlives_the_next_one(models):
     kept = first.heatmap.copy()
     loaded.predict(plain_photo(red=False))
     np.testing.assert_array_equal(first.heatmap, kept)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "review"), [(0.0, 0.1, False), (0.0, 1.0, True), (0.99, 1.0, False)]
+)
+def test_a_probability_in_the_band_needs_a_person(models, tiny_graph, low, high, review):
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", review_band=[low, high])
+    answer = predictor.load(models, name).predict(plain_photo(red=True))
+    assert 0.1 < answer.probability < 0.99
+    assert answer.review == review
+
+
+def test_the_band_begins_with_its_low_end_and_ends_before_its_high_one():
+    assert predictor.needs_review(0.25, [0.25, 0.75])
+    assert not predictor.needs_review(0.75, [0.25, 0.75])
+    assert not predictor.needs_review(0.5, [0.5, 0.5])
+
+
+def test_a_version_without_band_and_limits_reviews_and_warns_of_nothing(models):
+    answer = predictor.load(models).predict(plain_photo(red=True))
+    assert answer.review is False
+    assert answer.warnings == ()
+
+
+def test_a_version_with_limits_warns_of_what_it_does_not_know(models, tiny_graph):
+    doubts = doubtful(short_side=32)
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", doubt=doubts)
+    loaded = predictor.load(models, name)
+    assert loaded.predict(texture(seed=1)).warnings == ()
+    assert loaded.predict(plain_photo(red=True)).warnings == ("blurred", "dark", "unfamiliar")
+    assert loaded.predict(np.full((80, 99, 3), 255, np.uint8)).warnings == (
+        "blurred",
+        "overexposed",
+    )
+
+
+@pytest.mark.parametrize(("side", "warned"), [(31, True), (32, False), (300, False)])
+def test_only_a_photo_smaller_than_the_limit_has_a_low_resolution(models, tiny_graph, side, warned):
+    doubts = doubtful(short_side=32)
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", doubt=doubts)
+    answer = predictor.load(models, name).predict(texture(1, width=400, height=side))
+    assert ("low_resolution" in answer.warnings) == warned
 
 
 def test_a_model_that_is_not_there_is_refused(tmp_path):

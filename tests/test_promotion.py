@@ -8,9 +8,11 @@ import pytest
 
 from car_damage import model_store
 from car_damage.dataset.arrays import Dataset, Row, Split
-from car_damage.training.measure import Calibration, Exported
+from car_damage.training.calibration import Calibration
+from car_damage.training.measure import Exported
 from car_damage.training.promotion import promote
 from tests import tiny_model
+from tests.squares import outputs_of
 
 PHOTOS = 40
 NEW = "20260312-0900-0b2c"
@@ -46,7 +48,8 @@ def answering(dataset, wrong: int) -> Exported:
     """A new version that is wrong on so many test photos."""
     right = np.where(dataset.test.y == 1, 5.0, -5.0)
     right[:wrong] *= -1
-    return Exported("int8", Calibration(1.0, 0.5), right, {})
+    outputs = outputs_of(right)
+    return Exported("int8", Calibration(1.0, 0.5), (0.5, 0.5), outputs, outputs, {})
 
 
 def test_a_new_version_that_is_as_good_comes_into_use(with_new, dataset):

@@ -4,6 +4,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,9 +12,9 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from car_damage import model_store
+from car_damage.doubt import WarningWord
 from car_damage.service.api import QUEUE
 from car_damage.service.application import create_app
-from car_damage.service.schemas import WARNINGS
 from car_damage.service.settings import Settings
 from tests import tiny_model
 from tests.clients import BLUE, RED
@@ -154,7 +155,7 @@ def test_the_bar_the_threshold_and_the_review_band_stand_where_they_belong(page)
 
 
 def test_a_doubtful_answer_asks_for_a_person_and_says_what_to_do(page):
-    answering(page, review=True, probability=0.55, warnings=WARNINGS)
+    answering(page, review=True, probability=0.55, warnings=list(get_args(WarningWord)))
     choose(page, photo(RED))
     expect(page.locator(".verdict")).to_have_text("Not sure: please check")
     told = page.locator(".warnings li")

@@ -59,7 +59,9 @@ def the_version(models: Path) -> Path:
 def test_a_version_holds_all_that_belongs_to_it(trained, data):
     version = the_version(trained)
     names = {path.name for path in version.iterdir()}
-    assert names >= {"model.keras", "model.tflite", "model.json", "history.csv", "plots"}
+    assert names >= {"model.keras", "model.tflite", "model.json", "history.csv"}
+    assert names >= {"answers.csv", "report.html"}
+    assert "label_issues.csv" not in names  # random features tell nothing of labels
     about = json.loads((version / "model.json").read_text())
     assert about["data"]["fingerprint"] == load(data).about["fingerprint"]
     assert about["sample"] is True
@@ -69,6 +71,38 @@ def test_a_version_holds_all_that_belongs_to_it(trained, data):
         load(data).test.y
     )
     assert model_store.current(trained) == version.name
+
+
+def test_the_figures_hold_what_the_report_shows(trained):
+    about = json.loads((the_version(trained) / "model.json").read_text())
+    figures = about["figures"]
+    assert figures.keys() >= {"slices", "same_size_and_quality", "review", "attention", "leaks"}
+    low, high = about["review_band"]
+    assert low <= about["threshold"] <= high
+
+
+def test_every_validation_and_test_square_has_its_answer_in_the_table(trained, data):
+    with (the_version(trained) / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    dataset = load(data)
+    expected = [(row.split, row.path, row.kind) for row in dataset.val.rows + dataset.test.rows]
+    assert [(row["split"], row["path"], row["kind"]) for row in rows] == expected
+    about = json.loads((the_version(trained) / "model.json").read_text())
+    photos = [row for row in rows if row["split"] == "test" and row["kind"] == "photo"]
+    right = [
+        (float(row["probability"]) >= about["threshold"]) == (row["label"] == "damaged")
+        for row in photos
+    ]
+    assert np.mean(right) == about["figures"]["photos"]["accuracy"]["value"]
+
+
+def test_going_on_from_a_model_lists_the_labels_that_look_wrong_to_it(trained, data, tmp_path):
+    model = the_version(trained) / "model.keras"
+    more = ["--weights", str(model), "--epochs", "0"]
+    model_training.main(options(data, tmp_path, *more))
+    with (the_version(tmp_path) / "label_issues.csv").open(newline="") as file:
+        table = csv.DictReader(file)
+        assert table.fieldnames == ["path", "label", "suggested", "quality"]
 
 
 def test_the_history_has_a_row_for_each_epoch(trained):
@@ -190,7 +224,7 @@ def test_each_epoch_shows_each_photo_once_in_another_order_and_view(data):
     batches = AugmentedBatches(train, batch_size=16, seed=0)
     first_order = batches.order
     first, *_ = batches[0]
-    batches.on_epoch_end()
+    batches.skip_to(1)
     assert sorted(batches.order) == sorted(first_order) == list(range(len(train.y)))
     assert (batches.order != first_order).any()
     batches.skip_to(0)

@@ -15,7 +15,7 @@ from car_damage.training.backbones import named
 
 def random_model(name: str = "tiny", seed: int = 1) -> keras.Model:
     """A classifier with a random value in every weight, biases and statistics included."""
-    model = classifiers.build(named(name), 64)
+    model = classifiers.build(named(name))
     random = np.random.default_rng(seed)
     model.set_weights([random.random(w.shape, dtype=np.float32) for w in model.get_weights()])
     return model

@@ -51,7 +51,7 @@ def add_version(models: Path, graph: bytes, version: str = VERSION, **changes: A
         "threshold": 0.5,
         "precision": "float32",
         "sample": False,
-        "figures": {"photos": {"accuracy": {"value": 0.875, "low": 0.8, "high": 0.95}}},
+        "figures": {"photos": {"count": 8, "accuracy": {"value": 0.875, "low": 0.8, "high": 0.95}}},
         **changes,
     }
     with model_store.add(models, version) as folder:

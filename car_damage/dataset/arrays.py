@@ -85,8 +85,8 @@ def write_split(folder: Path, split: str, squares: Iterable[Photo], rows: Sequen
             file.write(square.tobytes())
 
 
-def write_table(path: Path, rows: Sequence[Row] | Sequence[RejectedRow], kind: type) -> None:
-    """Write a CSV file with a column for each field of `kind`."""
+def write_table(path: Path, rows: Sequence[Any], kind: type) -> None:
+    """Write a CSV file with a column for each field of `kind`, a dataclass that `rows` are of."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(kind)])
         table.writeheader()

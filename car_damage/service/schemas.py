@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from car_damage.doubt import WarningWord
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
 
-WARNINGS = ["blurred", "dark", "overexposed", "low_resolution", "unfamiliar"]
 Photo = {"type": "string", "format": "binary"}
 
 
@@ -46,10 +46,7 @@ class Answer(BaseModel):
         ge=0, le=1, description="from this probability on the prediction is damaged"
     )
     review: bool = Field(description="the probability is one where a person should look")
-    warnings: list[str] = Field(
-        description="what makes the answer doubtful",
-        json_schema_extra={"items": {"type": "string", "enum": WARNINGS}},
-    )
+    warnings: list[WarningWord] = Field(description="what makes the answer doubtful")
     model_version: str
     request_id: str
     heatmap: str | None = Field(

@@ -118,11 +118,12 @@ def _degrade(square: Photo, rng: np.random.Generator) -> Photo:
         side = int(rng.integers(smallest, size, endpoint=True))
         square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
     if rng.random() < RECOMPRESS_CHANCE:
-        square = _recompress(square, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
+        square = recompress(square, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
     return cv2.resize(square, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def _recompress(square: Photo, quality: int) -> Photo:
+def recompress(square: Photo, quality: int) -> Photo:
+    """The square, `uint8` (size, size, 3), after a JPEG of this quality, 1 to 100."""
     bgr = cv2.cvtColor(square, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)

@@ -1,9 +1,9 @@
 """The backbones in one table: how each is built, scales its pixels, and where its stages begin.
 
 Every backbone is one flat functional model, so that each of its layers is reachable by name. Its
-input `photo` is `uint8` (size, size, 3), RGB; its first layers scale the pixels as its ImageNet
-weights expect them. The scaling is computed in float32 whatever the policy: bfloat16 keeps 8 bits,
-and a byte less its mean needs more.
+input `photo` is `uint8` (height, width, 3), RGB, of any size; its first layers scale the pixels as
+its ImageNet weights expect them. The scaling is computed in float32 whatever the policy: bfloat16
+keeps 8 bits, and a byte less its mean needs more.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,8 @@ class Backbone:
     """One line of the table.
 
     `stages` maps each stage's name to the prefix of its first layer's name, from the photo on;
-    `default_stage` is where fine-tuning begins unless the user says otherwise.
+    `default_stage` is where fine-tuning begins, and `learning_rate` AdamW's peak, unless the user
+    says otherwise.
     """
 
     name: str
@@ -34,17 +35,18 @@ class Backbone:
     body: Callable[..., keras.Model]
     stages: dict[str, str]
     default_stage: str
+    learning_rate: float = 1e-4
     output: str | None = None  # the layer to cut after; None: the last
 
-    def features(self, size: int, weights: str | None = None) -> keras.Model:
-        """A new model: photo, `uint8` (n, size, size, 3), to features, (n, h, w, d).
+    def features(self, weights: str | None = None) -> keras.Model:
+        """A new model: photos, `uint8` (n, height, width, 3), to features, (n, h, w, d).
 
         With `weights="imagenet"` Keras fetches them (`weights.load` makes its failures readable).
         """
-        photo = keras.Input((size, size, 3), dtype="uint8", name="photo")
+        photo = keras.Input((None, None, 3), dtype="uint8", name="photo")
         body = self.body(
             input_tensor=self.scale(photo),
-            input_shape=(size, size, 3),
+            input_shape=(None, None, 3),
             include_top=False,
             weights=weights,
         )
@@ -111,13 +113,13 @@ def rescaled(photo, scales, offsets) -> keras.KerasTensor:
 
 def tiny_body(
     input_tensor: keras.KerasTensor,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int | None, int | None, int],
     include_top: bool,
     weights: str | None,
 ) -> keras.Model:
     """A plain CNN of 104,000 parameters that learns from random values: for the sample cars.
 
-    Features: (n, size / 8, size / 8, 96).
+    Features: (n, height / 8, width / 8, 96).
     """
     if include_top or weights:
         raise UserError("the backbone tiny has no ImageNet weights; pass --weights none")
@@ -166,7 +168,7 @@ BACKBONES = {
             to_caffe,
             keras.applications.ResNet50,
             RESNET_STAGES | {"conv5": "conv5_"},
-            "conv4",
+            "conv4",  # at 3e-4, ResNet-50 forgets what it knew in one epoch
         ),
         Backbone(
             "resnet50-c4",  # cut as in Faster R-CNN's C4 (Ren et al. 2015)
@@ -190,6 +192,7 @@ BACKBONES = {
                 "top": "Conv_1",
             },
             "block6",
+            learning_rate=3e-4,
         ),
         Backbone(
             "efficientnetv2-b0",  # Tan and Le 2021, https://arxiv.org/abs/2104.00298
@@ -234,6 +237,7 @@ BACKBONES = {
             tiny_body,
             {f"conv{number}": f"conv{number}" for number in range(1, len(TINY_CONVOLUTIONS) + 1)},
             "conv1",
+            learning_rate=4e-3,  # it starts from random values, on drawn cars
         ),
     )
 }

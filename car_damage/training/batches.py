@@ -1,5 +1,8 @@
 """Batches of squares for Keras: shuffled and augmented for training, as they are for measuring."""
 
+from collections.abc import Sequence
+
+import cv2
 import keras
 import numpy as np
 
@@ -9,17 +12,19 @@ from car_damage.training.augmentation import augment, rng_for
 
 
 class AugmentedBatches(keras.utils.PyDataset):
-    """Training batches `(uint8 (b, size, size, 3), float32 (b, 1), float32 (b,))`.
+    """Training batches `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`.
 
+    `sides` gives each epoch's side in pixels; without it, and after its end, squares keep theirs.
     What a batch holds is a function of seed, epoch and position, whichever thread computes it, so
     that a run that was killed goes on with the batches it would have had.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int):
+    def __init__(self, split: Split, batch_size: int, seed: int, sides: Sequence[int] = ()):
         super().__init__(workers=cores(), use_multiprocessing=False, max_queue_size=8)
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
+        self.sides = sides
         self.weights = class_weights(split.y)
         self.skip_to(0)
 
@@ -28,19 +33,22 @@ class AugmentedBatches(keras.utils.PyDataset):
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        squares = [
-            augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, int(row)))
-            for row in rows
-        ]
+        squares = [self._view(int(row)) for row in rows]
         labels = self.split.y[rows].astype(np.float32)
         return np.stack(squares), labels[:, None], self.weights[rows]
 
-    def on_epoch_end(self) -> None:
-        """Called by Keras: the next epoch has its own order and its own views."""
-        self.skip_to(self.epoch + 1)
+    def _view(self, row: int) -> np.ndarray:
+        view = augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, row))
+        if self.epoch >= len(self.sides) or self.sides[self.epoch] == len(view):
+            return view
+        side = self.sides[self.epoch]
+        return cv2.resize(view, (side, side), interpolation=cv2.INTER_AREA)
 
     def skip_to(self, epoch: int) -> None:
-        """Go on with this epoch, counted from 0."""
+        """Go to this epoch, counted from 0: each has its own order and its own views.
+
+        Not left to `on_epoch_end`, which Keras calls before the first epoch, too.
+        """
         self.epoch = epoch
         self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split.y))
 

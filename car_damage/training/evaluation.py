@@ -5,7 +5,7 @@ probability of damaged is at least the threshold.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -43,24 +43,33 @@ def figures(
     groups: np.ndarray,
     seed: int = 0,
 ) -> dict[str, Figure]:
-    """Every figure of `measure`, with its 95 % interval; all arrays have shape (n,), n > 0.
+    """Every figure of `measure`, with its interval by `bootstrap`; all arrays have shape (n,)."""
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
+    return bootstrap(
+        lambda photos: measure(labels[photos], probabilities[photos], threshold), groups, seed
+    )
+
+
+def bootstrap(
+    statistics: Callable[[np.ndarray], dict[str, float]], groups: np.ndarray, seed: int = 0
+) -> dict[str, Figure]:
+    """What `statistics` says of the rows 0 to n - 1, n > 0, each with its 95 % interval.
+
+    `statistics` takes the rows to look at, int (m,), of which some may come repeatedly, and gives
+    NaN for what they do not define. `groups`, (n,), may hold numbers or names.
 
     The interval is the percentile bootstrap (Efron & Tibshirani 1993) over groups instead of
     photos, since copies are no independent evidence: with few groups it is wide, however many
-    copies they hold. Resamples in which a figure is undefined do not count for it. `groups` may
-    hold numbers or names.
+    copies they hold. Resamples in which a figure is undefined do not count for it.
 
     Two limits: a share of exactly 0 or 1 comes with an interval of no width, for resampling cannot
     show a mistake that never happened (the rule of three then puts the limit near 3 in n); and
     resampling only ever raises the calibration error, so where its interval would miss the value,
     it is stretched to it.
     """
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
-    values = measure(labels, probabilities, threshold)
-    resampled = [
-        measure(labels[photos], probabilities[photos], threshold)
-        for photos in _resamples(np.asarray(groups), seed)
-    ]
+    groups = np.asarray(groups)
+    values = statistics(np.arange(len(groups)))
+    resampled = [statistics(photos) for photos in _resamples(groups, seed)]
     return {
         name: _figure(value, np.array([each[name] for each in resampled]))
         for name, value in values.items()
@@ -70,8 +79,8 @@ def figures(
 def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, float]:
     """The figures without intervals; NaN for one that these photos do not define.
 
-    `missed`: the share of damaged cars answered "not_damaged". `pr_auc`: average precision.
-    `brier`: mean squared error of the probability. `ece`: see `calibration_error`.
+    `pr_auc`: average precision. `brier`: mean squared error of the probability. `ece`: see
+    `calibration_error`. The others: see `shares`.
     """
     answers = probabilities >= threshold
     damaged = labels == 1
@@ -79,8 +88,7 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> 
     missed = int(np.count_nonzero(~answers & damaged))
     false_alarms = int(np.count_nonzero(answers & ~damaged))
     return {
-        "accuracy": float(np.mean(answers == damaged)),
-        "missed": _share(missed, found + missed),
+        **shares(damaged, answers),
         "precision": _share(found, found + false_alarms),
         "recall": _share(found, found + missed),
         "f1": _share(2 * found, 2 * found + false_alarms + missed),
@@ -88,6 +96,22 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> 
         "pr_auc": _average_precision(damaged, probabilities),
         "brier": float(np.mean((probabilities - damaged) ** 2)),
         "ece": calibration_error(labels, probabilities),
+    }
+
+
+def shares(damaged: np.ndarray, answers: np.ndarray) -> dict[str, float]:
+    """What the answers alone say, as shares; NaN for one that these photos do not define.
+
+    `missed`: of the damaged cars, those answered "not_damaged". `cleared`: of the others, those
+    answered "not_damaged". Both arrays are bool (n,).
+    """
+    count, positives = len(damaged), int(np.count_nonzero(damaged))
+    missed = int(np.count_nonzero(damaged & ~answers))
+    cleared = int(np.count_nonzero(~damaged & ~answers))
+    return {
+        "accuracy": _share(positives - missed + cleared, count),
+        "missed": _share(missed, positives),
+        "cleared": _share(cleared, count - positives),
     }
 
 

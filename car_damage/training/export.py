@@ -23,7 +23,7 @@ PRECISIONS = ("int8", "float16", "float32")
 FLOAT_OPERATIONS = ["FULLY_CONNECTED", "RESHAPE"]  # what the head is made of; no backbone's cost
 
 
-def to_tflite(model: keras.Model, precision: str, calibration: np.ndarray) -> bytes:
+def to_tflite(model: keras.Model, size: int, precision: str, calibration: np.ndarray) -> bytes:
     """The serving graph of `model` (made by `model.build`), at `precision`, one of `PRECISIONS`.
 
     Its signature `serving_default` takes `photo`, `uint8` (1, size, size, 3), RGB, and gives
@@ -32,7 +32,7 @@ def to_tflite(model: keras.Model, precision: str, calibration: np.ndarray) -> by
     only; about 200 are enough.
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
-        save(serving_model(in_float32(model)), folder)
+        save(serving_model(in_float32(model), size), folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if precision == "int8":
             return quantised(converter, calibration)

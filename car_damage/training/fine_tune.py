@@ -1,5 +1,6 @@
 """Phase 2, the fine-tuning of LP-FT: the top stages learn, at a rate that keeps what they know."""
 
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -14,6 +15,10 @@ LABEL_SMOOTHING = (
     0.05  # some labels are doubtful, and a doubtful photo should not get a loud answer
 )
 GRADIENT_NORM = 1.0
+SMALL = 5 / 7  # of the side, and half of the work: at 224 px, squares of 160 px
+SMALL_EPOCHS = 2 / 3  # of all: the last ones see the photos as the finished model will
+SMALLEST = 128  # pixels: below it too little of a dent is left
+STRIDE = 32  # pixels: the backbones halve their input five times
 PATIENCE = 4  # epochs at least, and a third of them: the cosine's end gains most
 
 
@@ -22,24 +27,64 @@ def fine_tune(
 ) -> None:
     """Train the trainable layers of `model` in place and leave it with its best epoch's weights."""
     epochs, batch_size, seed = settings["epochs"], settings["batch_size"], settings["seed"]
-    train = AugmentedBatches(dataset.train, batch_size, seed)
+    sides = growing_sides(dataset.about["size"], epochs)
+    train = AugmentedBatches(dataset.train, batch_size, seed, sides)
     _compile(model, settings["learning_rate"], steps=len(train) * epochs)
-    if resume:
-        train.skip_to(run.restore(model))
+    done = run.restore(model) if resume else 0
     patience = max(PATIENCE, epochs // 3)
-    if not run.is_over(patience):
-        model.fit(
-            train,
-            validation_data=PlainBatches(dataset.val, batch_size),
-            epochs=epochs,
-            initial_epoch=train.epoch,
-            shuffle=False,  # the batches bring their own order
-            callbacks=[
-                Checkpoints(run, patience),
-                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
-            ],
-        )
+    for end in ends_of_sides(sides):
+        if done < end and not run.is_over(patience):
+            _fit(model, train, PlainBatches(dataset.val, batch_size), (done, end), run, patience)
+            done = end
     run.load_best(model)
+
+
+def growing_sides(size: int, epochs: int) -> list[int]:
+    """The side in pixels of each epoch's squares: small at first, at the end `size`.
+
+    Small squares cost a fraction of the time and teach most of what is to be learnt (progressive
+    learning, Tan and Le 2021, https://arxiv.org/abs/2104.00298). Squares that would become smaller
+    than `SMALLEST` stay as they are.
+    """
+    small = round(SMALL * size / STRIDE) * STRIDE
+    if small < SMALLEST:
+        return [size] * epochs
+    small_epochs = int(SMALL_EPOCHS * epochs)
+    return [small] * small_epochs + [size] * (epochs - small_epochs)
+
+
+def ends_of_sides(sides: list[int]) -> list[int]:
+    """How many epochs are over each time that the side changes, and at the end."""
+    return [
+        epoch for epoch, (side, after) in enumerate(pairwise([*sides, 0]), start=1) if side != after
+    ]
+
+
+def _fit(
+    model: keras.Model,
+    train: AugmentedBatches,
+    val: PlainBatches,
+    epochs: tuple[int, int],
+    run: Run,
+    patience: int,
+) -> None:
+    """Train from epoch `epochs[0]`, counted from 0, to before `epochs[1]`, all of one side.
+
+    Keras takes the shape of the first batches for that of all, so each side needs its own `fit`.
+    """
+    train.skip_to(epochs[0])
+    model.fit(
+        train,
+        validation_data=val,
+        initial_epoch=epochs[0],
+        epochs=epochs[1],
+        shuffle=False,  # the batches bring their own order
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.skip_to(epoch)),
+            Checkpoints(run, patience),
+            keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+        ],
+    )
 
 
 def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:

@@ -6,50 +6,71 @@ and scikit-learn fits the head on them, which takes minutes where epochs over a 
 take tens of them.
 """
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from car_damage.dataset.arrays import Dataset, Split
+from car_damage.dataset.split import SPLITS
 from car_damage.training.batches import AugmentedBatches, PlainBatches, class_weights
 from car_damage.training.model import feature_extractor, set_head
 
-VIEWS = 2  # augmented views of each photo beside the photo itself
+VIEWS = 1  # augmented views of each photo beside the photo itself: each costs a pass over all
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of C, the inverse regularisation: features outnumber photos
 
 
-def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -> float:
-    """Fit the head of `model` in place; return the validation log loss (nats, classes alike)."""
-    extractor = feature_extractor(model)
-    features, labels = _training_features(extractor, dataset.train, batch_size, seed)
-    val_features = extractor.predict(PlainBatches(dataset.val, batch_size))
-    best_loss, best = np.inf, None
-    for strength in STRENGTHS:
-        classifier = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-        probe = make_pipeline(StandardScaler(), classifier).fit(features, labels)
-        probabilities = probe.predict_proba(val_features)[:, 1]
-        weights = class_weights(dataset.val.y)
-        loss = log_loss(dataset.val.y, probabilities, sample_weight=weights)
-        if loss < best_loss:
-            best_loss, best = loss, probe
-    set_head(model, *_folded(*(step for _, step in best.steps)))
-    return best_loss
+@dataclass(frozen=True)
+class Fitted:
+    """What phase 1 found out."""
+
+    loss: float  # nats, on the validation photos, both classes weighing alike
+    probe: Pipeline  # scales features, then classifies
+    features: dict[str, np.ndarray]  # float32 (n, d): `plain_features` of each split
+
+
+def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -> Fitted:
+    """Fit the head of `model` in place."""
+    plain = {name: plain_features(model, getattr(dataset, name), batch_size) for name in SPLITS}
+    features, labels = _training_features(model, plain["train"], dataset.train, batch_size, seed)
+    probes = [_probe(strength).fit(features, labels) for strength in STRENGTHS]
+    losses = [_loss(probe, plain["val"], dataset.val.y) for probe in probes]
+    best = int(np.argmin(losses))
+    set_head(model, *_folded(*(step for _, step in probes[best].steps)))
+    return Fitted(losses[best], probes[best], plain)
+
+
+def plain_features(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
+    """The pooled features of a split's squares as they are, in their order: float32 (n, d)."""
+    return feature_extractor(model).predict(PlainBatches(split, batch_size))
 
 
 def _training_features(
-    extractor: keras.Model, train: Split, batch_size: int, seed: int
+    model: keras.Model, plain: np.ndarray, train: Split, batch_size: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    features = [extractor.predict(PlainBatches(train, batch_size))]
-    labels = [train.y]
+    extractor = feature_extractor(model)
+    features, labels = [plain], [train.y]
     for view in range(VIEWS):
         batches = AugmentedBatches(train, batch_size, seed)
         batches.skip_to(view)
         labels.append(train.y[batches.order])
         features.append(extractor.predict(batches))
     return np.concatenate(features), np.concatenate(labels)
+
+
+def _probe(strength: float) -> Pipeline:
+    classifier = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
+    return make_pipeline(StandardScaler(), classifier)
+
+
+def _loss(probe: Pipeline, features: np.ndarray, labels: np.ndarray) -> float:
+    return log_loss(
+        labels, probe.predict_proba(features)[:, 1], sample_weight=class_weights(labels)
+    )
 
 
 def _folded(scaler: StandardScaler, classifier: LogisticRegression) -> tuple[np.ndarray, float]:

@@ -1,8 +1,6 @@
 """The exported graph: calibrated on the validation photos, measured on the test photos."""
 
-import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,28 +8,25 @@ from typing import Any
 import keras
 import numpy as np
 
-from car_damage.dataset.arrays import Dataset, Row, Split
-from car_damage.parallel import map_in_order
-from car_damage.predictor import Graph
-from car_damage.training.calibration import choose_threshold, fit_temperature, probabilities
-from car_damage.training.evaluation import as_json, figures
+from car_damage.dataset.arrays import Dataset, Split
+from car_damage.training.answers import Answers, answered
+from car_damage.training.attention import attention
+from car_damage.training.calibration import (
+    REVIEW_TARGET,
+    Calibration,
+    calibrate,
+    choose_review_band,
+    probabilities,
+)
+from car_damage.training.equalised import equalise
 from car_damage.training.export import to_tflite
+from car_damage.training.leaks import leaks
+from car_damage.training.outputs import Outputs, graph_logits, graph_outputs
+from car_damage.training.slices import data_folders, slices
 
 CALIBRATION_SQUARES = 200  # training squares that the ranges of int8 are taken from
 MAX_LOSS = 0.005  # of accuracy, by exporting in int8
 FALL_BACK = {"int8": "float16", "float16": "float32"}
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What turns a logit into an answer; fitted on validation photos."""
-
-    temperature: float
-    threshold: float
-
-    def answers(self, logits: np.ndarray) -> np.ndarray:
-        """1 for damaged, 0 for not damaged: int (n,)."""
-        return (probabilities(logits, self.temperature) >= self.threshold).astype(int)
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,9 @@ class Exported:
 
     precision: str
     calibration: Calibration
-    test_logits: np.ndarray  # float (n,), of all test squares, close-ups too
+    review_band: tuple[float, float]  # see `calibration.choose_review_band`
+    val: Outputs  # of all validation squares, close-ups too
+    test: Outputs  # of all test squares
     comparison: dict[str, Any]
 
 
@@ -61,65 +58,100 @@ def export_checked(
     return export_checked(model, dataset, finer, path, seed)
 
 
-def measure(exported: Exported, test: Split, seed: int) -> dict[str, Any]:
-    """Every figure of the test photos, and apart from them those of close-ups and data folders."""
-    calibration = exported.calibration
-    calibrated = probabilities(exported.test_logits, calibration.temperature)
-    groups = np.array([row.group for row in test.rows])
+def measure(exported: Exported, dataset: Dataset, graph: Path, seed: int) -> dict[str, Any]:
+    """Every figure, as `model.json` holds them; all but `review.val` are of the test photos.
 
-    def of(chosen: np.ndarray) -> dict[str, Any]:
-        found = figures(
-            test.y[chosen], calibrated[chosen], calibration.threshold, groups[chosen], seed
-        )
-        return {"count": int(chosen.sum()), **as_json(found)}
-
-    photos, close_ups = test.of_kind("photo"), test.of_kind("close_up")
+    `graph` runs again: on test squares equalised, on photos with their middle greyed out, and on
+    training photos that have copies.
+    """
+    val = answered(dataset.val, exported.val.logits, exported.calibration)
+    test = answered(dataset.test, exported.test.logits, exported.calibration)
+    alike_logits = graph_logits(graph, (equalise(np.asarray(square)) for square in dataset.test.X))
+    alike = answered(dataset.test, alike_logits, exported.calibration)
+    of_slices = slices(dataset.test)
     return {
-        "photos": of(photos),
-        "close_ups": _accuracy_only(of(close_ups)) if close_ups.any() else None,
-        "data_folders": {
-            name: _accuracy_only(of(chosen)) for name, chosen in _by_data_folder(test.rows).items()
+        **figures_of_photos(test, seed),
+        "slices": figures_of_slices(test, of_slices, seed),
+        "same_size_and_quality": {
+            **alike.figures(dataset.test.of_kind("photo"), seed),
+            "slices": figures_of_slices(alike, of_slices, seed),
         },
+        "review": figures_of_review(val, test, exported.review_band, seed),
+        "attention": attention(test, exported.test, graph, exported.calibration.temperature, seed),
+        "leaks": leaks(dataset, test, graph, exported.calibration),
         "export": exported.comparison,
     }
 
 
-def graph_logits(path: Path, squares: np.ndarray) -> np.ndarray:
-    """The logits that the exported graph gives squares (n, size, size, 3), on all cores."""
-    of_this_thread = threading.local()  # an interpreter serves one thread at a time
+def figures_of_photos(test: Answers, seed: int) -> dict[str, Any]:
+    """All figures of the photos, and apart from them those of close-ups and data folders."""
+    split = test.split
+    photos, close_ups = split.of_kind("photo"), split.of_kind("close_up")
+    return {
+        "photos": test.figures(photos, seed),
+        "close_ups": _of_one_class(test.shares(close_ups, seed)) if close_ups.any() else None,
+        "data_folders": {
+            name: _of_one_class(test.shares(photos & rows, seed))
+            for name, rows in data_folders(split.rows).items()
+        },
+    }
 
-    def logit(square: np.ndarray) -> float:
-        if not hasattr(of_this_thread, "graph"):
-            of_this_thread.graph = Graph(path)
-        return of_this_thread.graph.run(np.asarray(square)).logit
 
-    return np.array(list(map_in_order(logit, squares)))
+def figures_of_slices(
+    answers: Answers, of_slices: Mapping[str, np.ndarray], seed: int
+) -> dict[str, Any]:
+    """The shares right, missed and cleared in each slice, by its title."""
+    return {title: answers.shares(rows, seed) for title, rows in of_slices.items()}
 
 
-def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Fit temperature, then threshold, on validation photos."""
-    temperature = fit_temperature(logits, labels)
-    return Calibration(temperature, choose_threshold(probabilities(logits, temperature), labels))
+def figures_of_review(
+    val: Answers, test: Answers, band: tuple[float, float], seed: int
+) -> dict[str, Any]:
+    """What share of photos lies outside of the band, and how many of those are answered rightly.
+
+    The validation photos, which the band was chosen on, come without an interval: it would be that
+    of new photos, and the test photos have it.
+    """
+
+    def decided(answers: Answers) -> dict[str, Any]:
+        outside = (answers.probabilities < band[0]) | (answers.probabilities >= band[1])
+        right = answers.right
+
+        def shares(rows: np.ndarray) -> dict[str, float]:
+            of_outside = right[rows][outside[rows]]
+            return {
+                "decided": float(outside[rows].mean()),
+                "accuracy": float(of_outside.mean()) if of_outside.size else float("nan"),
+            }
+
+        return answers.bootstrap(shares, answers.split.of_kind("photo"), seed)
+
+    of_val = {name: figure["value"] for name, figure in decided(val).items()}
+    return {"target": REVIEW_TARGET, "val": of_val, "test": decided(test)}
 
 
 def _export(
     model: keras.Model, dataset: Dataset, precision: str, path: Path, seed: int
 ) -> Exported:
     print(f"exporting model.tflite in {precision}")
-    path.write_bytes(to_tflite(model, precision, _calibration_squares(dataset.train, seed)))
+    squares = _calibration_squares(dataset.train, seed)
+    path.write_bytes(to_tflite(model, dataset.about["size"], precision, squares))
     val, test = dataset.val, dataset.test
+    val_outputs, test_outputs = graph_outputs(path, val.X), graph_outputs(path, test.X)
     val_photos = val.of_kind("photo")
-    graph = calibrate(graph_logits(path, val.X)[val_photos], val.y[val_photos])
+    graph = calibrate(val_outputs.logits[val_photos], val.y[val_photos])
     of_keras = calibrate(_keras_logits(model, val)[val_photos], val.y[val_photos])
-    test_logits, keras_test_logits = graph_logits(path, test.X), _keras_logits(model, test)
+    keras_test_logits = _keras_logits(model, test)
     comparison = {
         "precision": precision,
         "squares": len(test.y),
         "keras_accuracy": float(np.mean(of_keras.answers(keras_test_logits) == test.y)),
-        "graph_accuracy": float(np.mean(graph.answers(test_logits) == test.y)),
-        "largest_logit_difference": float(np.abs(test_logits - keras_test_logits).max()),
+        "graph_accuracy": float(np.mean(graph.answers(test_outputs.logits) == test.y)),
+        "largest_logit_difference": float(np.abs(test_outputs.logits - keras_test_logits).max()),
     }
-    return Exported(precision, graph, test_logits, comparison)
+    calibrated = probabilities(val_outputs.logits[val_photos], graph.temperature)
+    band = choose_review_band(calibrated, val.y[val_photos], graph.threshold)
+    return Exported(precision, graph, band, val_outputs, test_outputs, comparison)
 
 
 def _calibration_squares(train: Split, seed: int) -> np.ndarray:
@@ -132,17 +164,6 @@ def _keras_logits(model: keras.Model, split: Split) -> np.ndarray:
     return np.asarray(model.predict(split.X, batch_size=32, verbose=0)["logit"], np.float64)[:, 0]
 
 
-def _by_data_folder(rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Which rows are photos of each data folder, named from where all of them lie together."""
-    folders = [Path(row.path).parent.as_posix() for row in rows]
-    together = os.path.commonpath(folders)
-    photos = np.array([row.kind == "photo" for row in rows])
-    return {
-        Path(folder).relative_to(together).as_posix(): photos & (np.array(folders) == folder)
-        for folder in sorted(set(folders))
-    }
-
-
-def _accuracy_only(of_one_class: dict[str, Any]) -> dict[str, Any]:
+def _of_one_class(shares: dict[str, Any]) -> dict[str, Any]:
     """Where all photos are of one class, the share answered rightly is the only figure."""
-    return {key: of_one_class[key] for key in ("count", "accuracy")}
+    return {key: shares[key] for key in ("count", "damaged", "accuracy")}

@@ -13,12 +13,13 @@ from car_damage.training.backbones import HEAD, Backbone
 EMBEDDING = "embedding"  # the layer that pools the features
 
 
-def build(backbone: Backbone, size: int) -> keras.Model:
-    """A new classifier: `uint8` photos (n, size, size, 3) to `{"logit": float32 (n, 1)}`.
+def build(backbone: Backbone) -> keras.Model:
+    """A new classifier: `uint8` photos (n, height, width, 3) to `{"logit": float32 (n, 1)}`.
 
-    Weights are random; `weights.load` fills them. Head and output are float32 whatever the policy.
+    Batches may differ in size. Weights are random; `weights.load` fills them. Head and output are
+    float32 whatever the policy.
     """
-    features = backbone.features(size)
+    features = backbone.features()
     pooled = keras.layers.GlobalAveragePooling2D(name=EMBEDDING, dtype="float32")(features.output)
     logit = keras.layers.Dense(1, name=HEAD, dtype="float32")(pooled)
     return keras.Model(features.input, {"logit": logit}, name=backbone.name)
@@ -34,8 +35,10 @@ def set_head(model: keras.Model, kernel: np.ndarray, bias: float) -> None:
     model.get_layer(HEAD).set_weights([np.reshape(kernel, (-1, 1)), np.reshape(bias, (1,))])
 
 
-def serving_model(model: keras.Model) -> keras.Model:
+def serving_model(model: keras.Model, size: int) -> keras.Model:
     """Photos to `logit` (n, 1), `heatmap` (n, h, w) and `embedding` (n, d), all float32.
+
+    It takes squares, `uint8` (n, size, size, 3).
 
     The backbone is shared with `model`; the head is copied as it is now. It is written with dense
     layers only, the mean over places too, so that `export` can keep it out of the quantisation by
@@ -43,16 +46,19 @@ def serving_model(model: keras.Model) -> keras.Model:
     """
     kernel, bias = model.get_layer(HEAD).get_weights()
     pooling = model.get_layer(EMBEDDING)
-    _, height, width, channels = pooling.input.shape
+    backbone = keras.Model(model.input, [pooling.input, pooling.output])
+    photo = keras.Input((size, size, 3), dtype="uint8", name="photo")
+    features, embedding = backbone(photo)
+    _, height, width, channels = features.shape
     places = height * width
 
     per_place = keras.layers.Dense(1, use_bias=False, dtype="float32")
     mean = keras.layers.Dense(1, dtype="float32")
-    scores = per_place(keras.ops.reshape(pooling.input, (-1, places, channels)))
+    scores = per_place(keras.ops.reshape(features, (-1, places, channels)))
     logit = mean(keras.ops.reshape(scores, (-1, places)))
     per_place.set_weights([kernel])
     mean.set_weights([np.full((places, 1), 1 / places), bias])
 
     heatmap = keras.ops.reshape(scores, (-1, height, width))
-    outputs = {"logit": logit, "heatmap": heatmap, "embedding": pooling.output}
-    return keras.Model(model.input, outputs)
+    outputs = {"logit": logit, "heatmap": heatmap, "embedding": embedding}
+    return keras.Model(photo, outputs)

@@ -8,8 +8,10 @@ from car_damage import model_store, photos
 from car_damage.dataset.arrays import Dataset, Row
 from car_damage.errors import UserError
 from car_damage.parallel import map_in_order
+from car_damage.training.calibration import Calibration
 from car_damage.training.evaluation import compare
-from car_damage.training.measure import Calibration, Exported, graph_logits
+from car_damage.training.measure import Exported
+from car_damage.training.outputs import graph_logits
 
 
 def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule: str) -> str:
@@ -30,7 +32,7 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
         how = f"python -m car_damage.model_store use {name}"
         return f"{name} was not compared with {current} ({error}); to use it: {how}"
     chosen = dataset.test.of_kind("photo")
-    new_answers = exported.calibration.answers(exported.test_logits[chosen])
+    new_answers = exported.calibration.answers(exported.test.logits[chosen])
     result = compare(dataset.test.y[chosen], new=new_answers, current=current_answers)
     beside = (
         f"against {current}: {result.only_new_right} test photos only the new one gets right, "

@@ -11,11 +11,14 @@ from typing import Any
 import keras
 
 from car_damage import model_store
-from car_damage.dataset.arrays import Dataset, Split
-from car_damage.training.calibration import probabilities
+from car_damage.dataset.arrays import Dataset
+from car_damage.training import doubt
+from car_damage.training.answers import ANSWERS, answered, write_answers
 from car_damage.training.checkpoints import HISTORY, Run
+from car_damage.training.label_issues import LABEL_ISSUES
+from car_damage.training.left_out import left_out_figures
 from car_damage.training.measure import Exported, export_checked, measure
-from car_damage.training.plots import write_plots
+from car_damage.training.outputs import graph_outputs
 
 LABELS = ["not_damaged", "damaged"]
 LIBRARIES = (
@@ -62,6 +65,7 @@ def release(
         graph = folder / "model.tflite"
         exported = export_checked(model, dataset, precision, graph, seed)
         print("measuring on the test photos")
+        train = graph_outputs(graph, dataset.train.X)
         record = {
             "version": name,
             "created": now.isoformat(timespec="seconds"),
@@ -71,16 +75,25 @@ def release(
             "labels": LABELS,
             "temperature": exported.calibration.temperature,
             "threshold": exported.calibration.threshold,
+            "review_band": list(exported.review_band),
             "precision": exported.precision,
             "sample": dataset.about["sample"],
             "data": dataset.about,
-            "figures": measure(exported, dataset.test, seed),
+            "figures": measure(exported, dataset, graph, seed)
+            | left_out_figures(models, facts, dataset),
+            "doubt": doubt.fit(dataset, train.embeddings, exported.val.embeddings),
             "libraries": {"python": platform.python_version()}
             | {library: library_version(library) for library in LIBRARIES if _has(library)},
         }
         (folder / "model.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_answers(
+            folder / ANSWERS,
+            [
+                answered(dataset.val, exported.val.logits, exported.calibration),
+                answered(dataset.test, exported.test.logits, exported.calibration),
+            ],
+        )
         _keep_progress(run, folder)
-        _write_plots(folder / "plots", exported, dataset.test, run)
     return record, exported
 
 
@@ -101,6 +114,10 @@ def table(record: dict[str, Any]) -> str:
         _line(f"right in {name} ({folder['count']})", folder["accuracy"])
         for name, folder in figures["data_folders"].items()
     ]
+    lines += [
+        _line("decided without a person", figures["review"]["test"]["decided"]),
+        _line("right among those", figures["review"]["test"]["accuracy"]),
+    ]
     return "\n".join(lines)
 
 
@@ -120,14 +137,8 @@ def _has(library: str) -> bool:
 
 
 def _keep_progress(run: Run, folder: Path) -> None:
-    if (run.folder / HISTORY).exists():
-        shutil.copy(run.folder / HISTORY, folder / HISTORY)
+    for name in (HISTORY, LABEL_ISSUES):
+        if (run.folder / name).exists():
+            shutil.copy(run.folder / name, folder / name)
+    if (run.folder / "tensorboard").exists():
         shutil.copytree(run.folder / "tensorboard", folder / "tensorboard")
-
-
-def _write_plots(folder: Path, exported: Exported, test: Split, run: Run) -> None:
-    chosen = test.of_kind("photo")
-    calibration = exported.calibration
-    calibrated = probabilities(exported.test_logits[chosen], calibration.temperature)
-    folder.mkdir()
-    write_plots(folder, test.y[chosen], calibrated, calibration.threshold, run.history())

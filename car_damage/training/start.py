@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from car_damage import model_store
+from car_damage.model_store import MODELS
 from car_damage.training import backbones, weights
 from car_damage.training.model import build
 
@@ -20,7 +22,7 @@ class Start:
 
     model: keras.Model
     backbone: backbones.Backbone
-    source: str  # of the weights: a file's name, `imagenet` or `none`
+    source: str  # of the weights: `imagenet`, `none`, a file, or `<version>/model.keras`
     missing_layers: list[str]  # layers that keep random values
 
     def facts(self) -> dict[str, Any]:
@@ -29,26 +31,46 @@ class Start:
         return {"backbone": self.backbone.name, "weights": weights}
 
 
-def starting_model(backbone: str | None, source: str, about: dict[str, Any]) -> Start:
+def starting_model(
+    backbone: str | None, source: str | None, about: dict[str, Any], models: Path = MODELS
+) -> Start:
     """Build a backbone for the data set `about` and give it its weights.
 
-    Drawn cars alone may do without ImageNet's weights: a small network then starts from random
-    values, and that is said. On real photos it would be a `UserError`.
+    Without a `source` these are ImageNet's; for drawn cars, those of the version in use in
+    `models`, whose weights need no network. Drawn cars alone may do without both: a small network
+    then starts from random values, and that is said. On real photos it would be a `UserError`.
     """
+    if source is None:
+        backbone, source = _default_source(backbone, about, models)
     name = backbone or (SAMPLE_DEFAULT if about["sample"] else DEFAULT)
     try:
-        return _start(name, source, about["size"])
+        return _start(name, source)
     except weights.ImagenetUnavailable as error:
         if not about["sample"] or backbone:
             raise
         print(f"*** {error} ***\n*** a small network learns the drawn cars from random values ***")
-        return _start(WITHOUT_WEIGHTS, "none", about["size"])
+        return _start(WITHOUT_WEIGHTS, "none")
 
 
-def _start(name: str, source: str, size: int) -> Start:
+def _default_source(
+    backbone: str | None, about: dict[str, Any], models: Path
+) -> tuple[str | None, str]:
+    if not about["sample"] or backbone or model_store.current(models) is None:
+        return backbone, "imagenet"
+    record = model_store.load_record(models)
+    return record.about["backbone"], str(record.folder / "model.keras")
+
+
+def _start(name: str, source: str) -> Start:
     backbone = backbones.named(name)
-    model = build(backbone, size)
+    model = build(backbone)
     missing = weights.load(model, source)
     if missing and source != "none":
         print(f"not in {source}, so from random values: {', '.join(missing)}")
-    return Start(model, backbone, Path(source).name, missing)
+    return Start(model, backbone, _called(source), missing)
+
+
+def _called(source: str) -> str:
+    """A name for the weights that tells nothing of this machine's folders."""
+    path = Path(source)
+    return f"{path.parent.name}/{path.name}" if path.suffix == ".keras" else path.name

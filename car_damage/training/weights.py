@@ -110,10 +110,10 @@ def model_arrays(model: keras.Model) -> Arrays:
 
 def imagenet_arrays(model: keras.Model) -> Arrays:
     """The weights that Keras fetches, or has in its cache, for the backbone of `model`."""
-    backbone, size = named(model.name), model.input_shape[1]
+    backbone = named(model.name)
     try:
         with socket_timeout(DOWNLOAD_TIMEOUT):
-            return model_arrays(backbone.features(size, weights="imagenet"))
+            return model_arrays(backbone.features(weights="imagenet"))
     except UserError:
         raise
     except Exception as error:  # Keras raises a bare Exception for any failed download

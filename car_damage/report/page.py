@@ -1,0 +1,63 @@
+"""The report as a page: one file without scripts that needs nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from car_damage import model_store
+from car_damage.errors import UserError
+from car_damage.files import write_text
+from car_damage.predictor import Predictor
+from car_damage.report import formats
+from car_damage.report.results import Results, read_results
+from car_damage.report.sections import sections
+
+REPORT = "report.html"
+
+
+def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
+    """Write `models/<version>/report.html` in one step and return its path.
+
+    Everything comes from the version's folder, the pictures from the photo files that its
+    `answers.csv` and `label_issues.csv` name; a photo that is no longer there is said to be
+    missing. With `with_photos=False` nothing of any photo is in the page, not even a file's name.
+
+    Raises `UserError` when the version is not there or not as it was made.
+    """
+    results = read_results(models, version)
+    predictor = Predictor(results.record) if with_photos else None
+    page = render(
+        "report.html",
+        results=results,
+        photos=results.figures.get("photos") or {},
+        sections=sections(results, find_rival(models, version), predictor),
+    )
+    path = results.record.folder / REPORT
+    write_text(path, page)
+    return path
+
+
+def find_rival(models: Path, version: str) -> Results | None:
+    """The version to compare with: the one in use, or where that is this one, the one before."""
+    rival = model_store.current(models)
+    if rival in (None, version):
+        earlier = [name for name in model_store.versions(models) if name < version]
+        rival = earlier[-1] if earlier else None
+    try:
+        return read_results(models, rival) if rival else None
+    except UserError:  # a broken version is nothing to compare with, and no reason to stop
+        return None
+
+
+def render(template: str, **context: Any) -> str:
+    """The template filled in; what comes from files and photos' names is escaped."""
+    environment = Environment(
+        loader=PackageLoader("car_damage.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(formats.FILTERS)
+    return environment.get_template(template).render(**context)

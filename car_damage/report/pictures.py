@@ -1,0 +1,54 @@
+"""Photos for the page, small, and each with its heatmap: JPEGs as `data:` addresses."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from car_damage import heatmap, photos
+from car_damage.predictor import Predictor
+
+SHORT_SIDE = 240  # pixels that a photo is decoded at least with
+LONG_SIDE = 360  # pixels that it is shown at most with
+QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and its heatmap drawn over it, as `data:` addresses."""
+
+    photo: str
+    heatmap: str
+
+
+def picture(path: str) -> str | None:
+    """The photo as a `data:` address, or None when it is no longer there or cannot be used."""
+    photo = _read(path, SHORT_SIDE)
+    return None if photo is None else _data_address(photo)
+
+
+def with_heatmap(path: str, predictor: Predictor) -> Pair | None:
+    """The photo and its heatmap, or None when it is no longer there or cannot be used."""
+    about = predictor.record.about
+    photo = _read(path, max(SHORT_SIDE, about["size"]))
+    if photo is None:
+        return None
+    drawn = heatmap.overlay(photo, predictor.predict(photo).heatmap, about["size"], about["fit"])
+    return Pair(_data_address(photo), _data_address(drawn))
+
+
+def _read(path: str, at_least: int) -> photos.Photo | None:
+    try:
+        return photos.decode(Path(path).read_bytes(), at_least)
+    except (OSError, photos.UnusablePhoto):
+        return None
+
+
+def _data_address(photo: photos.Photo) -> str:
+    small = Image.fromarray(photo)
+    small.thumbnail((LONG_SIDE, LONG_SIDE))
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,230 @@
+"""Curves as SVG to stand in a page: drawn by matplotlib, coloured by the page's style sheet.
+
+Drawn with matplotlib's objects and not with pyplot, whose global state no library should touch.
+Colours are those of a light page; `_svg` puts CSS variables in their place, so that the curves turn
+with the page to dark mode. Text stays text, in the page's own typeface.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from scipy.stats import binomtest
+from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
+
+from car_damage.training.evaluation import CALIBRATION_BINS, calibration_bin
+
+# Okabe and Ito's palette: told apart with every kind of colour vision.
+BLUE, ORANGE = "#0072b2", "#d55e00"
+INK, GREY, PALE_GREY, PAPER = "#111111", "#6b6b6b", "#d9d9d9", "#fefefe"
+CSS = {
+    BLUE: "var(--series)",
+    ORANGE: "var(--mark)",
+    INK: "currentColor",
+    GREY: "var(--muted)",
+    PALE_GREY: "var(--line)",
+    PAPER: "var(--paper)",
+}
+SIZE = (4.7, 4.3)  # inches of 72 units: on a telephone's screen a unit is about a pixel
+NOT_FOR_A_PAGE = (
+    r"<style.*?</style>",  # it would style the whole page
+    r' id="[A-Za-z0-9.]+_\d+"',  # names of parts, alike in every figure; nothing refers to them
+    r"font-family: [^;\"]*;? ?",  # the page's own is inherited instead
+)
+STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 11,
+    "legend.fontsize": 10,
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
+    ),
+}
+
+
+@rc_context(STYLE)
+def roc(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Markup:
+    """Damaged cars found against false alarms; needs both classes."""
+    figure = _new_figure()
+    ax = figure.add_subplot()
+    RocCurveDisplay.from_predictions(
+        labels, probabilities, ax=ax, name="ROC curve", curve_kwargs={"color": BLUE, "lw": 2}
+    )
+    ax.plot([0, 1], [0, 1], "--", color=GREY, lw=1, label="guessing")
+    answers = probabilities >= threshold
+    alarms, found = answers[labels == 0].mean(), answers[labels == 1].mean()
+    _mark(ax, alarms, found, f"threshold {threshold:.2f}")
+    _shares_on_both_axes(ax)
+    ax.set(xlabel="false alarms, share of undamaged cars", ylabel="found, share of damaged cars")
+    ax.legend(loc="lower right", frameon=False)
+    return _svg(figure, "roc", "ROC curve: damaged cars found against false alarms")
+
+
+@rc_context(STYLE)
+def precision_recall(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Markup:
+    """Precision against recall; needs both classes."""
+    figure = _new_figure()
+    ax = figure.add_subplot()
+    PrecisionRecallDisplay.from_predictions(
+        labels, probabilities, ax=ax, name="PR curve", curve_kwargs={"color": BLUE, "lw": 2}
+    )
+    ax.axhline(labels.mean(), ls="--", color=GREY, lw=1, label="guessing")
+    answers = probabilities >= threshold
+    if answers.any():
+        precision = labels[answers].mean()
+        _mark(ax, answers[labels == 1].mean(), precision, f"threshold {threshold:.2f}")
+    _shares_on_both_axes(ax)
+    ax.set(
+        xlabel="recall: found, share of damaged cars",
+        ylabel='precision: damaged, share of "damaged"',
+    )
+    ax.legend(loc="lower left", frameon=False)
+    return _svg(figure, "pr", "Precision against recall")
+
+
+@rc_context(STYLE)
+def calibration(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Markup:
+    """Share truly damaged against the probability, and how many photos have which."""
+    figure = _new_figure()
+    above, below = figure.subplots(2, height_ratios=(3, 1.1), sharex=True)
+    _reliability(above, labels, probabilities)
+    _histogram(below, labels, probabilities)
+    for ax in (above, below):
+        ax.axvline(threshold, ls=":", color=ORANGE, lw=1.6, label=f"threshold {threshold:.2f}")
+    _legend_above(above)
+    return _svg(figure, "calibration", "Share truly damaged against the probability of damage")
+
+
+@rc_context(STYLE)
+def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
+    """Loss and accuracy after each epoch.
+
+    `history` has at least one mapping, with the keys epoch, loss, val_loss, accuracy and
+    val_accuracy.
+    """
+    figure = _new_figure()
+    epochs = [row["epoch"] for row in history]
+    best = min(history, key=lambda row: row["val_loss"])["epoch"]
+    loss, accuracy = figure.subplots(2, sharex=True)
+    training = "training (augmented)"
+    for ax, name in ((loss, "loss"), (accuracy, "accuracy")):
+        ax.plot(epochs, [row[name] for row in history], "o--", color=GREY, ms=3.5, label=training)
+        validation = [row[f"val_{name}"] for row in history]
+        ax.plot(epochs, validation, "o-", color=BLUE, ms=4, lw=2, label="validation")
+        ax.axvline(best, ls=":", color=ORANGE, lw=1.6, label="lowest validation loss")
+        _tidy(ax)
+    loss.set_ylabel("loss (cross-entropy)")
+    _legend_above(loss)
+    accuracy.set(xlabel="epoch", ylabel="photos right", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
+    _in_percent(accuracy.yaxis)
+    accuracy.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    return _svg(figure, "learning", "Loss and accuracy after each epoch")
+
+
+@rc_context(STYLE)
+def coverage(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], chosen: tuple[float, float] | None
+) -> Markup:
+    """Accuracy against the share of photos decided without a person.
+
+    `curves` holds a pair of arrays, share decided and accuracy, by what they were measured on: at
+    most two. `chosen` is the point that the review band gives, if there is one.
+    """
+    figure = _new_figure()
+    ax = figure.add_subplot()
+    lines = ({"color": BLUE, "lw": 2}, {"color": GREY, "lw": 1.5, "ls": "--"})
+    for (name, (decided, accuracy)), line in zip(curves.items(), lines, strict=False):
+        ax.plot(decided, accuracy, label=name, **line)
+    if chosen is not None:
+        _mark(ax, *chosen, "with the review band")
+    ax.set(xlabel="photos decided without a person", ylabel="right, share of those decided")
+    lowest = min(ax.get_ylim()[0], 0.99)
+    ax.set(xlim=(-0.02, 1.02), ylim=(lowest, 1 + 0.02 * (1 - lowest)))
+    for axis in (ax.xaxis, ax.yaxis):
+        _in_percent(axis)
+    _tidy(ax)
+    ax.legend(loc="lower left", frameon=False)
+    return _svg(figure, "coverage", "Accuracy against the share of photos decided")
+
+
+def _reliability(ax: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """Per bin the share that is damaged at the mean probability, with Wilson's 95 % interval."""
+    bins = calibration_bin(probabilities)
+    ax.plot([0, 1], [0, 1], "--", color=GREY, lw=1, label="perfect")
+    for number in np.unique(bins):
+        inside = bins == number
+        share = labels[inside].mean()
+        result = binomtest(int(labels[inside].sum()), int(inside.sum()))
+        interval = result.proportion_ci(method="wilson")
+        reach = [[max(share - interval.low, 0)], [max(interval.high - share, 0)]]
+        ax.errorbar(
+            probabilities[inside].mean(), share, reach, fmt="o", color=BLUE, ms=5, capsize=2, lw=1.2
+        )
+    ax.errorbar([], [], [], fmt="o", color=BLUE, ms=5, capsize=2, label="measured, 95 % interval")
+    ax.set(ylabel="share truly damaged", ylim=(-0.03, 1.03))
+    _in_percent(ax.yaxis)
+    _tidy(ax)
+
+
+def _histogram(ax: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """How many photos each bin holds, written above its bar."""
+    counts = np.bincount(calibration_bin(probabilities), minlength=CALIBRATION_BINS)
+    middles = (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS
+    bars = ax.bar(middles, counts, width=0.9 / CALIBRATION_BINS, color=PALE_GREY)
+    ax.bar_label(bars, [count or "" for count in counts], fontsize=8, color=GREY, padding=1)
+    ax.set(xlabel="calibrated probability of damaged", ylabel="photos", xlim=(-0.02, 1.02))
+    ax.margins(y=0.2)
+    _in_percent(ax.xaxis)
+    _tidy(ax)
+    ax.grid(False)
+
+
+def _new_figure() -> Figure:
+    return Figure(figsize=SIZE, layout="constrained")
+
+
+def _mark(ax: Axes, x: float, y: float, label: str) -> None:
+    ax.plot(x, y, "o", ms=9, color=ORANGE, mec=PAPER, mew=1.5, ls="", label=label)
+
+
+def _legend_above(ax: Axes) -> None:
+    """The legend outside the axes, where it can hide nothing."""
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+
+
+def _shares_on_both_axes(ax: Axes) -> None:
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    _in_percent(ax.xaxis)
+    _in_percent(ax.yaxis)
+    _tidy(ax)
+
+
+def _in_percent(axis: Axis) -> None:
+    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+
+
+def _tidy(ax: Axes) -> None:
+    ax.grid(color=PALE_GREY, lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _svg(figure: Figure, name: str, alt: str) -> Markup:
+    """The figure as an <svg> element; `name` keeps its ids apart from other plots' of the page."""
+    text = io.StringIO()
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(text, format="svg", transparent=True, metadata=no_metadata)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
+    for pattern in NOT_FOR_A_PAGE:
+        svg = re.sub(pattern, "", svg)
+    for colour, variable in CSS.items():
+        svg = svg.replace(colour, variable)
+    return Markup(svg)

@@ -1,0 +1,113 @@
+"""Several versions on one page, a column each."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from car_damage.errors import UserError
+from car_damage.files import write_text
+from car_damage.report import answers, formats, words
+from car_damage.report.page import render
+from car_damage.report.results import Results, read_results
+
+MOST = 8  # versions: more columns fit no page, and their names no file's name
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measured figures, a row each, with a value for each version."""
+
+    caption: str
+    rows: dict[str, list[formats.Measured]]  # by title
+    scale: formats.Scale
+
+
+def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
+    """Write `models/report-<versions>.html` in one step and return its path.
+
+    Raises `UserError` when a version is not there or not as it was made, or they are too many.
+    """
+    if len(versions) > MOST:
+        raise UserError(f"{len(versions)} versions do not fit one page: name {MOST} at most")
+    results = [read_results(models, version) for version in versions]
+    page = render(
+        "side_by_side.html",
+        results=results,
+        facts=_facts(results),
+        same_data=len({_data_set(each) for each in results}) == 1,
+        tables=[table for table in _tables(results) if table.rows],
+        numbers={title for title, is_share, _ in words.MEANINGS.values() if not is_share},
+        against_first=[answers.against(each, results[0]) for each in results[1:]],
+    )
+    path = models / f"report-{'-'.join(versions)}.html"
+    write_text(path, page)
+    return path
+
+
+def _facts(results: Sequence[Results]) -> dict[str, list[Any]]:
+    """What the versions are, a row each; rows that none of them fills are left out."""
+    facts = {
+        "Made": [formats.date(each.about.get("created")) for each in results],
+        "Backbone": [each.about.get("backbone") for each in results],
+        "Weights": [(each.about.get("weights") or {}).get("source") for each in results],
+        "Square": [f"{each.about['size']} pixels, {each.about['fit']}" for each in results],
+        "Precision": [each.about.get("precision") for each in results],
+        "Data set": [_data_set(each) for each in results],
+        "Test photos": [(each.figures.get("photos") or {}).get("count") for each in results],
+    }
+    return {name: row for name, row in facts.items() if any(fact is not None for fact in row)}
+
+
+def _data_set(results: Results) -> str | None:
+    """The beginning of the data set's fingerprint: enough to tell sets apart."""
+    fingerprint = (results.about.get("data") or {}).get("fingerprint")
+    return fingerprint[:12] if fingerprint else None
+
+
+def _tables(results: Sequence[Results]) -> Iterable[Table]:
+    """All tables, also those without rows."""
+    for better, names in (("Higher", words.HIGHER_IS_BETTER), ("Lower", words.LOWER_IS_BETTER)):
+        titles = {words.MEANINGS[name][0]: name for name in names}
+        yield _table(f"{better} is better", results, titles, _of("photos"))
+    yield _table(
+        "Same size and quality",
+        results,
+        {words.MEANINGS[name][0]: name for name in ("accuracy", "missed", "ece")},
+        _of("same_size_and_quality"),
+    )
+    decided = {"Decided without a person": "decided", "Right among these": "accuracy"}
+    yield _table("With the review band", results, decided, _of("review", "test"))
+    for group, caption in (("slices", "Slices"), ("left_out", "Folders left out")):
+        rows = {row: row for each in results for row in each.figures.get(group) or {}}
+        for name, (title, whole) in words.OF_A_SLICE.items():
+            heading = f"{caption}: {title.lower()}, share {whole}"
+            yield _table(heading, results, rows, _of(group, figure=name))
+
+
+def _of(*parts: str, figure: str | None = None) -> Callable[[Results, str], formats.Measured]:
+    """What looks a name up among a version's figures, in the part that lies at `parts`.
+
+    With `figure` the name is that of a slice, and the value its figure. None where it is absent.
+    """
+
+    def look_up(results: Results, name: str) -> formats.Measured:
+        value: Any = results.figures
+        for key in (*parts, name) if figure is None else (*parts, name, figure):
+            value = (value or {}).get(key)
+        return value
+
+    return look_up
+
+
+def _table(
+    caption: str,
+    results: Sequence[Results],
+    titles: dict[str, str],
+    look_up: Callable[[Results, str], formats.Measured],
+) -> Table:
+    """A row for each title whose figure any of the versions has."""
+    rows = {title: [look_up(each, name) for each in results] for title, name in titles.items()}
+    rows = {title: row for title, row in rows.items() if row != [None] * len(row)}
+    return Table(caption, rows, formats.scale_for(chain.from_iterable(rows.values())))
