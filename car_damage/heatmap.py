@@ -27,6 +27,29 @@ def overlay(photo: Photo, heatmap: np.ndarray, size: int, how: Fit) -> Photo:
     return np.rint(photo + opacity * (colour.astype(np.float32) - photo)).astype(np.uint8)
 
 
+def strongest_place(
+    heatmap: np.ndarray, width: int, height: int, size: int, how: Fit
+) -> Box | None:
+    """Where the heatmap points at, in pixels of the photo; None where no place speaks for damage.
+
+    The box round the highest place and those beside it that are at least half as high. `heatmap`
+    is as in `overlay`; `width` and `height` are the upright photo's.
+    """
+    peak = heatmap.max()
+    if peak <= 0:
+        return None
+    _, areas = cv2.connectedComponents((heatmap >= peak / 2).astype(np.uint8))
+    rows, columns = np.nonzero(areas == areas.flat[heatmap.argmax()])
+    down, across = size / heatmap.shape[0], size / heatmap.shape[1]
+    place = Box(
+        left=columns.min() * across,
+        top=rows.min() * down,
+        right=(columns.max() + 1) * across,
+        bottom=(rows.max() + 1) * down,
+    )
+    return unfit(place, width, height, size, how)
+
+
 def _over_photo(heatmap: np.ndarray, photo: Photo, size: int, how: Fit) -> np.ndarray:
     """The heatmap at each pixel of the photo, float32 (height, width); 0 outside of the square.
 

@@ -1,22 +1,39 @@
 """Work on many things at once, in order, with only a few of them in memory."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+CGROUPS = Path("/sys/fs/cgroup")
 AHEAD = 4  # results waiting per worker: enough to ride out one slow photo
 
 
 def cores() -> int:
-    """How many cores this process may run on."""
+    """How many cores this process may really use: what a container's quota and affinity leave."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return max(1, int(min(allowed, _quota())))
+
+
+def _quota() -> float:
+    """The least CPU quota of this process's control groups, in cores; infinite without any."""
+    quotas = [math.inf]
+    for file in CGROUPS.glob("cpu.max"):  # version 2, as a container sees its own group
+        quota, period = file.read_text().split()
+        quotas.append(math.inf if quota == "max" else int(quota) / int(period))
+    for file in CGROUPS.glob("cpu/cpu.cfs_quota_us"):  # version 1
+        quota, period = file.read_text(), file.with_name("cpu.cfs_period_us").read_text()
+        quotas.append(math.inf if int(quota) < 0 else int(quota) / int(period))
+    return min(quotas)
 
 
 def map_in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

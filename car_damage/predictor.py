@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ class Answer:
     # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
     # average to the log-odds of `probability`; above 0 a place speaks for damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
+    seconds: dict[str, float] = field(repr=False, compare=False)  # that "fit" and "graph" took
 
 
 class Graph:
@@ -67,8 +69,11 @@ class Predictor:
         Decoded at the version's size or more, it is small here only if the file's photo is.
         """
         about = self.record.about
+        begun = perf_counter()
         square = photos.fit(photo, about["size"], about["fit"])
+        fitted = perf_counter()
         outputs = self._graph.run(square)
+        seconds = {"fit": fitted - begun, "graph": perf_counter() - fitted}
         probability = sigmoid(outputs.logit / about["temperature"])
         return Answer(
             prediction="damaged" if probability >= about["threshold"] else "not_damaged",
@@ -78,6 +83,7 @@ class Predictor:
             review=needs_review(probability, about.get("review_band")),
             warnings=self._warnings(photo, square, outputs.embedding),
             heatmap=_log_odds(outputs, about["temperature"]),
+            seconds=seconds,
         )
 
     def _warnings(

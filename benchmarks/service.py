@@ -1,0 +1,195 @@
+"""The service under load: start, latency, throughput, memory.
+
+    python benchmarks/service.py                    # 20 seconds of load
+    python benchmarks/service.py --seconds 600      # the ten minutes of the goal
+
+Starts gunicorn as in production on the current model (`models/`), and asks it over kept-alive
+connections with 1024 px photos (drawn soft shapes with camera-like grain). Compares one client's
+median with decoding, fitting and the graph, in a process of their own with as many threads as one
+worker has. Memory is the proportional set size of all processes together. Linux only.
+"""
+
+import argparse
+import http.client
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from car_damage import model_store, photos, predictor  # noqa: E402 - only now can they be found
+from car_damage.parallel import cores  # noqa: E402
+
+PORT = 5099
+CLIENTS = 8
+SAMPLES = 200  # requests of one client, and photos answered in-process
+WARM_UP = 20  # of them, that do not count
+
+
+def photo(seed: int) -> bytes:
+    """A JPEG of 1024 x 768 pixels."""
+    rng = np.random.default_rng(seed)
+    shapes = cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (1024, 768))
+    grainy = (shapes + rng.normal(0, 6, shapes.shape)).clip(0, 255).astype(np.uint8)
+    return cv2.imencode(".jpg", grainy, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+
+
+@contextmanager
+def gunicorn(models: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The service as in production, looking for `models` where its folder lies."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
+        cwd=models.resolve().parent,
+        env=os.environ | {"PORT": str(PORT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def connect() -> http.client.HTTPConnection:
+    """A connection that is kept alive."""
+    return http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+
+
+def wait_until_ready() -> None:
+    """Ask until /ready answers with 200."""
+    while True:
+        connection = connect()
+        try:
+            connection.request("GET", "/ready")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.02)
+
+
+def ask(connection: http.client.HTTPConnection, data: bytes) -> float:
+    """Send a photo; return the seconds until its answer was read."""
+    begun = time.perf_counter()
+    connection.request("POST", "/predict", data, {"Content-Type": "image/jpeg"})
+    response = connection.getresponse()
+    response.read()
+    if response.status != 200:
+        raise SystemExit(f"answered with {response.status}")
+    return time.perf_counter() - begun
+
+
+def in_process(models: Path, data: list[bytes]) -> float:
+    """Median seconds of decoding, fitting and the graph."""
+    loaded = predictor.load(models, threads=1)  # as each of as many workers as cores
+    times = []
+    for number in range(SAMPLES):
+        begun = time.perf_counter()
+        loaded.predict(photos.decode(data[number % len(data)], loaded.record.about["size"]))
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times[WARM_UP:])
+
+
+def load(data: list[bytes], seconds: float) -> list[float]:
+    """Seconds that each request took, of `CLIENTS` clients that ask without a pause."""
+    times: list[float] = []
+    end = time.monotonic() + seconds
+
+    def client(number: int) -> None:
+        connection = connect()
+        while time.monotonic() < end:
+            times.append(ask(connection, data[number % len(data)]))
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    return times
+
+
+def memory(pid: int) -> float:
+    """Megabytes of the process and its children, what they share counted once."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(_pss(process) for process in [str(pid), *children]) / 1000
+
+
+def _pss(pid: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def back_after_kill(pid: int) -> float:
+    """Seconds until as many workers as before have loaded their model, one of them killed."""
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    begun = time.perf_counter()
+    os.kill(int(workers[0]), signal.SIGKILL)
+    while loaded_workers() == len(workers):  # the death is not noticed yet
+        time.sleep(0.005)
+    while loaded_workers() < len(workers):
+        time.sleep(0.005)
+    return time.perf_counter() - begun
+
+
+def loaded_workers() -> int:
+    """How many workers have told their memory, which each does once its model has answered."""
+    connection = connect()
+    try:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    except OSError:  # it was the killed worker that took the connection
+        return 0
+    finally:
+        connection.close()
+    told = [line for line in lines if line.startswith("car_damage_resident_memory_bytes{")]
+    return sum(float(line.split()[-1]) > 0 for line in told)
+
+
+def main() -> None:
+    """Measure, and print each figure when it is there."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=20, help="default: %(default)s")
+    parser.add_argument("--models", type=Path, default=model_store.MODELS, metavar="DIR")
+    args = parser.parse_args()
+    data = [photo(seed) for seed in range(16)]
+    print(f"{cores()} cores, model {model_store.current(args.models)}")
+    alone = in_process(args.models, data)
+    print(f"in-process: median {alone * 1000:.1f} ms")
+
+    begun = time.perf_counter()
+    with gunicorn(args.models) as process:
+        wait_until_ready()
+        print(f"ready after {time.perf_counter() - begun:.2f} s, {memory(process.pid):.0f} MB")
+        connection = connect()
+        median = statistics.median(
+            [ask(connection, data[n % 16]) for n in range(SAMPLES)][WARM_UP:]
+        )
+        print(f"1 client: median {median * 1000:.1f} ms, {median / alone:.2f} times in-process")
+        for minute in range(max(1, round(args.seconds / 60))):
+            times = load(data, min(args.seconds, 60))
+            print(
+                f"{CLIENTS} clients, minute {minute + 1}: {len(times) / min(args.seconds, 60):.1f} "
+                f"photos/s, median {statistics.median(times) * 1000:.0f} ms, "
+                f"99 % below {statistics.quantiles(times, n=100)[-1] * 1000:.0f} ms, "
+                f"{memory(process.pid):.0f} MB"
+            )
+        print(f"a killed worker was back after {back_after_kill(process.pid):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

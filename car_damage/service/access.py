@@ -1,0 +1,80 @@
+"""Who may ask, from where and how often; and what a browser may do with our pages."""
+
+import hmac
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+from flask_limiter import Limiter
+from flask_openapi3 import APIBlueprint
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from car_damage.service.problems import Problem
+from car_damage.service.settings import Settings
+from car_damage.service.telemetry import HEADER
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def guard(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
+    """Trust proxies as told, and let only those ask `answers` who may, as often as they may."""
+    app.after_request(_add_headers)
+    proxies = settings.trusted_proxies
+    if proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+    if settings.cors_origins:
+        CORS(
+            app,
+            origins=list(settings.cors_origins),
+            allow_headers=["Authorization", "Content-Type", HEADER],
+            expose_headers=["Retry-After", HEADER],
+        )
+    if settings.rate_limit:
+        limiter = Limiter(
+            lambda: _asker(settings.api_keys),
+            app=app,
+            storage_uri=settings.rate_limit_storage,
+            headers_enabled=True,
+        )
+        limiter.limit(settings.rate_limit)(answers)
+    app.before_request(lambda: _check_key(answers, settings.api_keys))
+
+
+def _check_key(answers: APIBlueprint, keys: tuple[str, ...]) -> None:
+    """Refuse whoever has no key, before a byte of the photo is read."""
+    if not keys or request.blueprint != answers.name or request.method == "OPTIONS":
+        return
+    if request.authorization is None:
+        raise Problem("unauthorized", "A key is needed: send it as 'Authorization: Bearer KEY'.")
+    if _key_number(keys) is None:
+        raise Problem("unauthorized", "The key is not one of those that this service knows.")
+
+
+def _asker(keys: tuple[str, ...]) -> str:
+    """Whose requests are counted together: those with one key, or from one address."""
+    number = _key_number(keys)
+    return f"address {request.remote_addr}" if number is None else f"key {number}"
+
+
+def _key_number(keys: tuple[str, ...]) -> int | None:
+    """Which key the request brought. Compares with every one, each in constant time."""
+    sent = request.authorization
+    token = (sent.token or "") if sent and sent.type == "bearer" else ""
+    same = [hmac.compare_digest(token.encode(), key.encode()) for key in keys]
+    return same.index(True) if any(same) else None
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers[name] = value
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,205 @@
+"""The routes: what is asked for comes in here, and the answer goes out."""
+
+import shutil
+from typing import IO, Any
+
+from flask import Response, current_app, g, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+from werkzeug.formparser import default_stream_factory
+
+from car_damage.model_store import Record
+from car_damage.service import metrics
+from car_damage.service.classify import Job, Result
+from car_damage.service.problems import KINDS, MIME_TYPE, Problem, from_exception
+from car_damage.service.queue import PhotoQueue
+from car_damage.service.schemas import (
+    Alive,
+    Answer,
+    Box,
+    Card,
+    Photo,
+    Photos,
+    PredictQuery,
+    PredictResponse,
+    Ready,
+)
+from car_damage.service.settings import MAX_PHOTOS
+
+PROBLEM_CONTENT = {
+    MIME_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}},
+}
+QUEUE = "car_damage_queue"  # where the application keeps it, among its extensions
+
+
+def refusals(*statuses: int) -> dict[str, Any]:
+    """For the OpenAPI document: the errors that a route may answer with."""
+    titles = {
+        status: "; ".join(kind.title for kind in KINDS.values() if kind.status == status)
+        for status in statuses
+    }
+    return {
+        str(status): {"description": title, "content": PROBLEM_CONTENT}
+        for status, title in titles.items()
+    }
+
+
+answers = APIBlueprint("answers", __name__, abp_tags=[Tag(name="answers")])
+states = APIBlueprint("states", __name__, abp_tags=[Tag(name="service")])
+
+
+@answers.post(
+    "/predict",
+    summary="Is the car damaged?",
+    responses={
+        200: PredictResponse,
+        **refusals(400, 401, 408, 413, 415, 422, 429, 500, 503),
+    },
+    security=[{}, {"key": []}],
+    openapi_extensions={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": Photos.model_json_schema()},
+                "image/*": {"schema": Photo},
+            },
+        }
+    },
+)
+def predict(query: PredictQuery) -> Response:
+    """Send one photo, in a form or as the whole body, or up to 32 photos in a form."""
+    g.jobs = [Job(stream, query.heatmap) for stream in photos_in_request()]
+    outcomes = photo_queue().answer(g.jobs)
+    if len(outcomes) == 1:
+        return jsonify(answer_body(answer_of(outcomes[0])))
+    bodies = [body_of(job, outcome) for job, outcome in zip(g.jobs, outcomes, strict=True)]
+    return jsonify({"predictions": bodies, "request_id": g.request_id})
+
+
+@states.get("/health", summary="Does the process live?", responses={200: Alive})
+def health() -> Response:
+    """Always, as long as anything answers at all."""
+    return jsonify(Alive().model_dump())
+
+
+@states.get("/ready", summary="Can photos be sent?", responses={200: Ready, **refusals(503)})
+def ready() -> Response:
+    """Once the model has answered a blank photo, until a stop is asked for."""
+    if current_app.config["STOPPING"]():
+        raise Problem("stopping", "The service is stopping; send photos elsewhere.")
+    return jsonify(Ready(model_version=loaded().version).model_dump())
+
+
+@states.get("/model", summary="Which model answers?", responses={200: Card, **refusals(503)})
+def model() -> Response:
+    """Its card: what it is and how far it can be trusted."""
+    return jsonify(Card(**loaded().about).model_dump())
+
+
+@states.get(
+    "/metrics",
+    summary="For Prometheus",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def show_metrics() -> Response:
+    """Counts and times of all worker processes."""
+    text, content_type = metrics.exposition()
+    return Response(text, content_type=content_type)
+
+
+def photo_queue() -> PhotoQueue:
+    """The application's queue, with its model."""
+    queue: PhotoQueue = current_app.extensions[QUEUE]
+    return queue
+
+
+def loaded() -> Record:
+    """The record of the version in use. Raises `Problem` while there is none."""
+    queue = photo_queue()
+    if queue.predictor is None:
+        raise Problem("no_model", f"No photo can be answered: {queue.unready}.")
+    return queue.predictor.record
+
+
+def photos_in_request() -> list[IO[bytes]]:
+    """What the request brought, unread, without asking yet whether they are photos.
+
+    The sender's file names are used for nothing.
+    """
+    if request.mimetype == "multipart/form-data":
+        return _photos_in_form()
+    if request.mimetype.startswith("image/"):
+        return [_whole_body()]
+    if request.content_length:
+        raise Problem(
+            "not_a_photo",
+            "Send the photo as the field image of a form (curl -F image=@car.jpg), or as the body "
+            "with its content type, such as image/jpeg.",
+        )
+    raise Problem("no_photo", "There is no photo in the request: curl -F image=@car.jpg sends one.")
+
+
+def _whole_body() -> IO[bytes]:
+    body = default_stream_factory(request.content_length, None, None)  # on disk above 500 kB
+    shutil.copyfileobj(request.stream, body)
+    body.seek(0)
+    return body
+
+
+def _photos_in_form() -> list[IO[bytes]]:
+    photos = request.files.getlist("image")
+    if len(photos) > MAX_PHOTOS:
+        raise Problem(
+            "too_many_photos", f"At most {MAX_PHOTOS} photos a request; this one has {len(photos)}."
+        )
+    if not photos and "image" in request.form:
+        raise Problem(
+            "no_photo", "The field image holds text and no file: with curl, -F image=@car.jpg."
+        )
+    if not photos:
+        raise Problem("no_photo", "There is no photo in the request: name its field image.")
+    return [photo.stream for photo in photos]
+
+
+def answer_of(outcome: Result | Exception) -> Result:
+    """The result, or the problem raised that came instead."""
+    if isinstance(outcome, Exception):
+        raise from_exception(outcome)
+    return outcome
+
+
+def body_of(job: Job, outcome: Result | Exception) -> dict[str, Any]:
+    """One of several photos as JSON: its answer, or the problem object that came instead."""
+    if isinstance(outcome, Result):
+        return answer_body(outcome)
+    problem = from_exception(outcome)
+    job.facts["refusal"] = problem.kind
+    return problem.as_dict(g.request_id)
+
+
+def answer_body(result: Result) -> dict[str, Any]:
+    """An answer as JSON, with heatmap and box only where they were asked for."""
+    answer = Answer(
+        prediction=result.answer.prediction,
+        probability=round(result.answer.probability, 4),
+        threshold=result.answer.threshold,
+        review=result.answer.review,
+        warnings=list(result.answer.warnings),
+        model_version=result.answer.model_version,
+        request_id=g.request_id,
+    )
+    if result.overlay is not None:
+        answer.heatmap, answer.box = result.overlay, box_of(result)
+    return answer.model_dump(exclude_unset=True)
+
+
+def box_of(result: Result) -> Box | None:
+    """The box in whole pixels."""
+    if result.box is None:
+        return None
+    place = result.box
+    return Box(
+        left=round(place.left),
+        top=round(place.top),
+        right=round(place.right),
+        bottom=round(place.bottom),
+    )

@@ -1,0 +1,66 @@
+"""The application: everything put together, with settings and models as arguments."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import flask_openapi3_swagger
+from flask import Response, jsonify, send_from_directory
+from flask_openapi3 import Info, OpenAPI
+
+from car_damage.service import access, problems, telemetry
+from car_damage.service.api import QUEUE, answers, refusals, states
+from car_damage.service.queue import PhotoQueue
+from car_damage.service.schemas import ProblemDetails
+from car_damage.service.settings import MAX_PHOTOS, Settings
+
+API_VERSION = "1.0"
+SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
+FORM_TEXT = 100_000  # bytes of form fields that are no files: we use none of them
+
+
+def create_app(
+    settings: Settings, models: Path, stopping: Callable[[], bool] = lambda: False
+) -> OpenAPI:
+    """The service for the current version in `models`, which is loaded in the background.
+
+    `stopping` says whether the process was asked to stop, for /ready.
+    """
+    app = OpenAPI(
+        __name__,
+        info=Info(title="Car damage classifier", version=API_VERSION),
+        security_schemes={"key": {"type": "http", "scheme": "bearer"}},
+        responses=refusals(400),
+        validation_error_status=400,
+        validation_error_model=ProblemDetails,
+        validation_error_callback=problems.from_validation,
+        doc_ui=False,
+        static_folder="page",
+        static_url_path="/static",
+    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * problems.MIB
+    app.config["MAX_FORM_MEMORY_SIZE"] = FORM_TEXT
+    app.config["MAX_FORM_PARTS"] = 2 * MAX_PHOTOS  # one above MAX_PHOTOS still gets its own words
+    app.config["STOPPING"] = stopping
+    app.json.sort_keys = False  # type: ignore[attr-defined] - answers keep the documented order
+    app.extensions[QUEUE] = PhotoQueue(
+        models, settings.graph_threads, settings.max_queue, settings.request_timeout
+    )
+    telemetry.watch(app)
+    access.guard(app, answers, settings)
+    problems.handle_in(app)
+    app.register_api(answers)
+    app.register_api(states)
+    _add_pages(app)
+    return app
+
+
+def _add_pages(app: OpenAPI) -> None:
+    """What is no part of the API: the page, and the document on the API."""
+    app.add_url_rule("/", view_func=lambda: app.send_static_file("index.html"), endpoint="page")
+    app.add_url_rule("/docs", view_func=lambda: app.send_static_file("docs.html"), endpoint="docs")
+    app.add_url_rule("/docs/<path:name>", view_func=_swagger_file, endpoint="swagger")
+    app.add_url_rule("/openapi.json", view_func=lambda: jsonify(app.api_doc), endpoint="openapi")
+
+
+def _swagger_file(name: str) -> Response:
+    return send_from_directory(SWAGGER, name)

@@ -1,0 +1,77 @@
+"""One line a record on stdout: JSON for machines, or text for people."""
+
+import json
+import logging
+import secrets
+import time
+from typing import Any
+
+REQUESTS = logging.getLogger("car_damage.requests")
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object: time, level, message, and whatever `extra` it was given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {
+            "time": f"{_utc(record.created)}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        } | _extra(record)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a line to read, `extra` as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; a traceback follows on its own lines."""
+        extra = "".join(f" {name}={_plain(value)}" for name, value in _extra(record).items())
+        line = f"{_utc(record.created)} {record.levelname:7} {record.getMessage()}{extra}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+def new_request_id() -> str:
+    """An id under which a request can be found, and that no other has."""
+    return secrets.token_hex(16)
+
+
+def config(log_format: str) -> dict[str, Any]:
+    """For `logging.config.dictConfig`, and for gunicorn's `logconfig_dict`."""
+    formatter = JsonFormatter if log_format == "json" else TextFormatter
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "line",
+            }
+        },
+        "root": {"level": "INFO", "handlers": ["stdout"]},
+        "loggers": {
+            "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+            "werkzeug": {"level": "WARNING"},  # it would log each request a second time
+        },
+    }
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in STANDARD}
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def _plain(value: Any) -> str:
+    """Line breaks and the like as escapes: a client must not be able to forge a line."""
+    return json.dumps(value, default=str) if isinstance(value, str | list | dict) else str(value)

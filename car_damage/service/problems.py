@@ -1,0 +1,164 @@
+"""Every error as `application/problem+json` (RFC 9457): a stable type and a sentence that helps."""
+
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, g, json
+from flask_limiter import RateLimitExceeded
+from pydantic import ValidationError
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+
+from car_damage.photos import UnusablePhoto
+
+MIME_TYPE = "application/problem+json"
+RETRY_AFTER = 1  # seconds: a queue of photos moves on several times in that time
+MIB = 1024 * 1024
+RETRY_LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: what all of them share, whoever they happen to."""
+
+    status: int
+    title: str
+
+
+KINDS = {
+    "bad_request": Kind(400, "The request cannot be understood"),
+    "no_photo": Kind(400, "There is no photo in the request"),
+    "empty": Kind(400, "The file is empty"),
+    "unauthorized": Kind(401, "The key is missing or wrong"),
+    "not_found": Kind(404, "There is nothing at this address"),
+    "method_not_allowed": Kind(405, "The address does not take this method"),
+    "upload_stopped": Kind(408, "The upload stopped before its end"),
+    "upload_too_large": Kind(413, "The upload is too large"),
+    "too_many_photos": Kind(413, "The request has too many photos"),
+    "not_a_photo": Kind(415, "This is not a photo that can be read"),
+    "too_small": Kind(422, "The photo is too small"),
+    "too_large": Kind(422, "The photo has too many pixels"),
+    "truncated": Kind(422, "The photo is cut short or damaged"),
+    "rate_limited": Kind(429, "Too many requests"),
+    "internal_error": Kind(500, "Something went wrong on our side"),
+    "busy": Kind(503, "Too many photos are waiting"),
+    "timed_out": Kind(503, "The photo waited for too long"),
+    "no_model": Kind(503, "No model is loaded"),
+    "stopping": Kind(503, "The service is stopping"),
+}
+# What Flask and Werkzeug raise by themselves, by its status.
+OF_STATUS = {
+    401: "unauthorized",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "upload_too_large",
+    415: "not_a_photo",
+}
+SENTENCES = {
+    "not_found": "There is nothing at this address; GET /docs lists what there is.",
+    "method_not_allowed": "The address does not take this method; GET /docs says which it takes.",
+    "upload_stopped": "The upload stopped before its end; send the photo again.",
+    "internal_error": "Something went wrong on our side; the log has more under the request id.",
+    "bad_request": "The request cannot be understood; GET /docs shows how one looks.",
+}
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's word
+    """A request, or one photo of it, that is refused; `kind` is one of `KINDS`."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that goes with the kind."""
+        return KINDS[self.kind].status
+
+    def as_dict(self, request_id: str) -> dict[str, Any]:
+        """The members of the problem object, and the id of the request that it stands for."""
+        return {
+            "type": f"/problems/{self.kind}",
+            "title": KINDS[self.kind].title,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+
+
+def from_exception(error: Exception) -> Problem:
+    """The problem that an exception stands for; one that nobody foresaw is logged whole."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, UnusablePhoto):
+        sentence = str(error)
+        return Problem(error.reason, f"{sentence[0].upper()}{sentence[1:]}.")
+    logger.error("unexpected error", exc_info=error, extra={"request_id": g.request_id})
+    return Problem("internal_error", SENTENCES["internal_error"])
+
+
+def response_to(problem: Problem) -> Response:
+    """The HTTP response that tells the problem."""
+    g.refusal = problem.kind
+    body = json.dumps(problem.as_dict(g.request_id))
+    response = Response(body, problem.status, mimetype=MIME_TYPE)
+    if problem.status in RETRY_LATER:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def from_validation(error: ValidationError) -> Response:
+    """The response to a query parameter that has a wrong value."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return response_to(Problem("bad_request", f"Parameter {name}: {first['msg']}."))
+
+
+def malformed() -> Problem:
+    """The problem of a request that breaks HTTP's own rules."""
+    return Problem("bad_request", SENTENCES["bad_request"])
+
+
+def handle_in(app: Flask) -> None:
+    """Have `app` tell every error as a problem."""
+    app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
+    app.register_error_handler(HTTPException, _from_http)
+    app.register_error_handler(ClientDisconnected, _stopped_upload)
+    app.register_error_handler(RateLimitExceeded, _too_many)
+
+
+def _from_http(error: HTTPException) -> Response:
+    """The response to what Flask or Werkzeug refused, with the headers that it asks for."""
+    if error.response is not None:  # made by us already, as of a wrong parameter; or a redirect
+        return error.response  # type: ignore[return-value]
+    kind = OF_STATUS.get(error.code or 500, "bad_request")
+    if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return response_to(from_exception(error))
+    response = response_to(Problem(kind, _sentence(kind)))
+    for name, value in error.get_headers():
+        if name != "Content-Type":
+            response.headers[name] = value  # such as Allow
+    return response
+
+
+def _sentence(kind: str) -> str:
+    if kind == "upload_too_large":
+        limit = (current_app.config["MAX_CONTENT_LENGTH"] or 0) // MIB
+        return f"The upload is larger than {limit} MB, or has too many form fields."
+    return SENTENCES.get(kind, f"{KINDS[kind].title}.")
+
+
+def _stopped_upload(_: ClientDisconnected) -> Response:
+    return response_to(Problem("upload_stopped", SENTENCES["upload_stopped"]))
+
+
+def _too_many(error: RateLimitExceeded) -> Response:
+    return response_to(
+        Problem("rate_limited", f"More than {error.description} were asked for; wait, then retry.")
+    )

@@ -1,0 +1,102 @@
+"""Photos wait here for the one thread of the process that answers them.
+
+One thread, since a model serves one at a time and LiteRT has threads of its own: photos are
+answered in the order in which they came, and only one is in memory decoded.
+"""
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+
+import cv2
+import numpy as np
+
+from car_damage import photos, predictor
+from car_damage.errors import UserError
+from car_damage.service import metrics
+from car_damage.service.classify import Job, Result, classify
+from car_damage.service.problems import Problem
+
+# What a model answers before any client's photo: the first of each stage is far slower.
+BLANK = cv2.imencode(".jpg", np.zeros((photos.SIZE, photos.SIZE, 3), np.uint8))[1].tobytes()
+
+logger = logging.getLogger(__name__)
+
+
+class PhotoQueue:
+    """The process's model, and the photos that it works on and keeps waiting: at most `limit`.
+
+    The model is loaded as the first job, so that photos which come meanwhile wait for it.
+    `unready` says why there is no model, and is None once it has answered a blank photo.
+    """
+
+    def __init__(self, models: Path, graph_threads: int, limit: int, timeout: float):
+        self.unready: str | None = "the model is being loaded"
+        self.predictor: predictor.Predictor | None = None
+        self._free = limit
+        self._lock = Lock()
+        self._timeout = timeout
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="photos")
+        self.loading = self._thread.submit(self._load, models, graph_threads)
+
+    def answer(self, jobs: Sequence[Job]) -> list[Result | Exception]:
+        """Answer each job in its turn, or say why not; one's error does not touch the others.
+
+        Raises `Problem` "busy" at once when there is no room for all of them. A job that had to
+        wait for longer than the time limit is not worked on any more.
+        """
+        with self._room_for(len(jobs)):
+            begun = monotonic()
+            futures = [self._thread.submit(self._work, job, begun) for job in jobs]
+            return [self._outcome(future, begun + self._timeout) for future in futures]
+
+    def _load(self, models: Path, graph_threads: int) -> None:
+        try:
+            loaded = predictor.load(models, threads=graph_threads)
+            classify(loaded, Job(io.BytesIO(BLANK)))
+        except UserError as error:
+            self.unready = str(error)
+            logger.error("no model: %s", error)
+        except Exception:
+            self.unready = "the model could not be loaded: the log says why"
+            logger.exception("the model could not be loaded")
+        else:
+            self.predictor, self.unready = loaded, None
+            metrics.MODEL.labels(loaded.record.version).set(1)
+            metrics.count_memory()
+            logger.info("answering with model %s", loaded.record.version)
+
+    def _work(self, job: Job, begun: float) -> Result:
+        job.note_time("queue", monotonic() - begun)
+        if self.predictor is None:
+            raise Problem("no_model", f"No photo can be answered: {self.unready}.")
+        return classify(self.predictor, job)
+
+    def _outcome(self, future: Future[Result], deadline: float) -> Result | Exception:
+        try:
+            return future.result(max(0.0, deadline - monotonic()))
+        except TimeoutError:
+            if future.cancel():
+                return Problem("timed_out", "The photo waited for too long; try again later.")
+            return future.exception() or future.result()  # its turn had come: soon done
+        except Exception as error:
+            return error
+
+    @contextmanager
+    def _room_for(self, count: int) -> Iterator[None]:
+        with self._lock:
+            if count > self._free:
+                raise Problem("busy", "Too many photos are waiting; try again in a moment.")
+            self._free -= count
+        metrics.IN_FLIGHT.inc(count)
+        try:
+            yield
+        finally:
+            metrics.IN_FLIGHT.dec(count)
+            with self._lock:
+                self._free += count

@@ -1,0 +1,118 @@
+"""What the API takes and gives, as pydantic models: the code that makes /openapi.json."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, RootModel
+
+from car_damage.doubt import WarningWord
+from car_damage.service.problems import KINDS
+from car_damage.service.settings import MAX_PHOTOS
+
+Photo = {"type": "string", "format": "binary"}
+
+
+class PredictQuery(BaseModel):
+    """How /predict may be asked."""
+
+    heatmap: bool = Field(False, description="add the heatmap and the box it points at")
+
+
+class Photos(BaseModel):
+    """A form with photos."""
+
+    image: list[str] = Field(
+        min_length=1,
+        max_length=MAX_PHOTOS,
+        description="JPEG, PNG, WebP, GIF, BMP or TIFF",
+        json_schema_extra={"items": Photo},
+    )
+
+
+class Box(BaseModel):
+    """A rectangle in pixels of the upright photo; right and bottom edge lie outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Answer(BaseModel):
+    """What the model says of one photo."""
+
+    prediction: Literal["damaged", "not_damaged"]
+    probability: float = Field(ge=0, le=1, description="that the car is damaged")
+    threshold: float = Field(
+        ge=0, le=1, description="from this probability on the prediction is damaged"
+    )
+    review: bool = Field(description="the probability is one where a person should look")
+    warnings: list[WarningWord] = Field(description="what makes the answer doubtful")
+    model_version: str
+    request_id: str
+    heatmap: str | None = Field(
+        None, description="with ?heatmap=true: the heatmap over the photo, a PNG as a data URI"
+    )
+    box: Box | None = Field(
+        None,
+        description="with ?heatmap=true: where the heatmap points at; null where nothing speaks "
+        "for damage",
+    )
+
+
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field(
+        description="stable: `/problems/` and one of " + ", ".join(KINDS), pattern="^/problems/"
+    )
+    title: str = Field(description="the same for all of a type")
+    status: int
+    detail: str = Field(description="a sentence that helps")
+    request_id: str
+
+
+class Answers(BaseModel):
+    """What the model says of several photos, in order; an error stands in its photo's place."""
+
+    predictions: list[Answer | ProblemDetails]
+    request_id: str
+
+
+class PredictResponse(RootModel[Answer | Answers]):
+    """One photo's answer, or those of several photos."""
+
+
+class Alive(BaseModel):
+    """The process lives."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """The model answers."""
+
+    status: Literal["ready"] = "ready"
+    model_version: str
+
+
+class Card(BaseModel):
+    """The model's card: what it is and how far it can be trusted; of model.json what others need.
+
+    The rest tells of where the model was made, or is there for the machine alone.
+    """
+
+    version: str
+    created: str | None = None
+    backbone: str | None = None
+    precision: str | None = Field(None, description="of the numbers that it calculates with")
+    sample: bool = Field(False, description="it only knows drawn cars, and is there to try things")
+    size: int = Field(description="pixels a side of the square that the model sees")
+    fit: Literal["squeeze", "letterbox", "crop"] = Field(description="how a photo becomes square")
+    temperature: float = Field(description="by which its log-odds are divided to be honest")
+    threshold: float = Field(description="from this probability on the prediction is damaged")
+    review_band: list[float] | None = Field(
+        None, description="from the first probability to below the second a person should look"
+    )
+    figures: dict[str, Any] = Field(
+        default_factory=dict, description="measured on test photos, each with its 95 % interval"
+    )

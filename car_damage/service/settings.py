@@ -1,0 +1,126 @@
+"""What an operator may set: environment variables, read once at start, each with its check."""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from limits import parse_many
+from limits.errors import ConfigurationError
+from limits.storage import storage_from_string
+
+from car_damage.errors import UserError
+from car_damage.options import whole_number
+from car_damage.parallel import cores
+
+MAX_PHOTOS = 32  # in one request
+# What a header can carry, commas aside; shorter ones can be guessed.
+KEY = re.compile(r"[!-+\--~]{8,}")
+ORIGIN = re.compile(r"\*|https?://[^/\s,*]+")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the service runs; the defaults are those of a start without any variable."""
+
+    port: int = 5000
+    workers: int = 1  # processes, each with a model of its own
+    max_upload_mb: int = 10  # MiB of one request's body
+    max_queue: int = 64  # photos that one process works on and keeps waiting
+    request_timeout: int = 30  # seconds that a photo may wait for its turn
+    api_keys: tuple[str, ...] = ()  # none: open to everybody
+    cors_origins: tuple[str, ...] = ()
+    rate_limit: str | None = None
+    rate_limit_storage: str = "memory://"
+    trusted_proxies: int = 0
+    log_format: str = "json"
+
+    @property
+    def graph_threads(self) -> int:
+        """Threads of one process's model, so that all processes together fill the cores."""
+        return max(1, cores() // self.workers)
+
+
+@cache
+def chosen() -> Settings:
+    """The settings of this process, and of those that it forks: read once. Raises `UserError`."""
+    return read(os.environ)
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """The settings that `environment` asks for; a variable that is empty counts as unset.
+
+    Raises `UserError` with the name, the value and what is expected.
+    """
+    values: dict[str, Any] = {"workers": cores()}
+    for variable, (field, parse) in VARIABLES.items():
+        if text := environment.get(variable, "").strip():
+            try:
+                values[field] = parse(text)
+            except argparse.ArgumentTypeError as error:
+                raise UserError(f"{variable}: {error}") from error
+    return Settings(**values)
+
+
+def _list_of(pattern: re.Pattern[str], expected: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        parts = tuple(part.strip() for part in text.split(","))
+        if not all(pattern.fullmatch(part) for part in parts):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+        return parts
+
+    return parse
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {' or '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _rate(text: str) -> str:
+    try:
+        parse_many(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a rate such as 60/minute or 5/second;1000/day"
+        ) from error
+    return text
+
+
+def _storage(text: str) -> str:
+    try:
+        storage_from_string(text)
+    except (ConfigurationError, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a storage such as memory:// or redis://localhost:6379"
+        ) from error
+    return text
+
+
+VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "PORT": ("port", whole_number(1, 65_535)),
+    "WEB_CONCURRENCY": ("workers", whole_number(1, 256)),
+    "MAX_UPLOAD_MB": ("max_upload_mb", whole_number(1, 1000)),
+    # At least what one request may bring: else it would be told to try again for ever.
+    "MAX_QUEUE": ("max_queue", whole_number(MAX_PHOTOS, 10_000)),
+    "REQUEST_TIMEOUT": ("request_timeout", whole_number(1, 3600)),
+    "API_KEYS": (
+        "api_keys",
+        _list_of(KEY, "keys of at least 8 printable ASCII characters, separated by commas"),
+    ),
+    "CORS_ORIGINS": (
+        "cors_origins",
+        _list_of(ORIGIN, "origins such as https://example.org, separated by commas, or *"),
+    ),
+    "RATE_LIMIT": ("rate_limit", _rate),
+    "RATE_LIMIT_STORAGE": ("rate_limit_storage", _storage),
+    "TRUSTED_PROXIES": ("trusted_proxies", whole_number(0, 10)),
+    "LOG_FORMAT": ("log_format", _choice("json", "text")),
+}

@@ -1,0 +1,58 @@
+"""What log and metrics tell of every request: who asked, what came of it, and how long it took."""
+
+import re
+from time import perf_counter
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from car_damage.service import logs, metrics
+
+HEADER = "X-Request-ID"
+SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)  # longer or stranger ids could forge or flood a log
+
+
+def watch(app: Flask) -> None:
+    """Have `app` log and count each request."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    g.begun = perf_counter()
+    g.jobs = []  # of the photos in the request, if it gets that far
+    asked = request.headers.get(HEADER, "")
+    g.request_id = asked if SANE.fullmatch(asked) else logs.new_request_id()
+
+
+def _end(response: Response) -> Response:
+    response.headers[HEADER] = g.request_id
+    _count(response)
+    logs.REQUESTS.info("request", extra=_line(response))
+    return response
+
+
+def _line(response: Response) -> dict[str, Any]:
+    line = {
+        "request_id": g.request_id,
+        "method": request.method,
+        "path": request.path,
+        "status": response.status_code,
+        "total_ms": round((perf_counter() - g.begun) * 1000, 3),
+        "client": request.remote_addr,
+    }
+    if "refusal" in g:
+        line["refusal"] = g.refusal
+    if len(g.jobs) == 1:
+        return line | g.jobs[0].facts
+    return line | ({"photos": [job.facts for job in g.jobs]} if g.jobs else {})
+
+
+def _count(response: Response) -> None:
+    route = request.url_rule.rule if request.url_rule else "unmatched"
+    metrics.REQUESTS.labels(route, response.status_code).inc()
+    for job in g.jobs:
+        metrics.count_photo(job.facts)
+    if "refusal" in g:
+        metrics.REFUSALS.labels(g.refusal).inc()
+    metrics.count_memory()

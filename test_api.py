@@ -1,0 +1,327 @@
+"""The contract of the API, held against a tiny model that takes red for damage.
+
+python -m pytest test_api.py
+"""
+
+import base64
+import io
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from car_damage.service import queue
+from car_damage.service.problems import KINDS
+from tests import tiny_model
+from tests.clients import BLUE, RED, client_of, form, problem
+from tests.gunicorn_process import ROOT, running
+from tests.photo_files import jpeg, texture
+from tests.tiny_model import VERSION, plain_photo
+
+
+@pytest.fixture
+def client(models):
+    return client_of(models)
+
+
+# One photo
+
+
+@pytest.mark.parametrize(("photo", "prediction"), [(RED, "damaged"), (BLUE, "not_damaged")])
+def test_a_photo_in_a_form_is_answered(client, photo, prediction):
+    response = client.post("/predict", data=form(photo))
+    assert response.status_code == 200
+    answer = response.json
+    assert answer.pop("request_id") == response.headers["X-Request-ID"]
+    probability = answer.pop("probability")
+    assert (probability > 0.5) == (prediction == "damaged")
+    assert answer == {
+        "prediction": prediction,
+        "threshold": 0.5,
+        "review": False,
+        "warnings": [],
+        "model_version": VERSION,
+    }
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "image/png", "image/x-whatever"])
+def test_a_photo_as_the_whole_body_is_answered_whatever_image_it_claims_to_be(client, content_type):
+    response = client.post("/predict", data=RED, content_type=content_type)
+    assert response.json["prediction"] == "damaged"
+
+
+def test_the_answer_lists_its_members_in_the_documented_order(client):
+    text = client.post("/predict", data=form(RED)).text
+    names = ["prediction", "probability", "threshold", "review", "warnings", "model_version"]
+    places = [text.index(f'"{name}"') for name in names]
+    assert places == sorted(places)
+
+
+def test_the_service_and_the_command_line_give_the_same_probability(client, models):
+    from car_damage import photos, predictor
+
+    loaded = predictor.load(models)
+    expected = loaded.predict(photos.decode(RED, at_least=tiny_model.SIZE)).probability
+    assert client.post("/predict", data=form(RED)).json["probability"] == round(expected, 4)
+
+
+# Several photos
+
+
+def test_several_photos_are_answered_in_order(client):
+    response = client.post("/predict", data=form(RED, BLUE, RED))
+    said = [answer["prediction"] for answer in response.json["predictions"]]
+    assert said == ["damaged", "not_damaged", "damaged"]
+    assert response.json["request_id"] == response.headers["X-Request-ID"]
+
+
+def test_one_photo_s_error_does_not_spoil_the_others(client):
+    response = client.post("/predict", data=form(RED, b"no photo", RED[:-300], BLUE))
+    assert response.status_code == 200
+    first, second, third, fourth = response.json["predictions"]
+    assert (first["prediction"], fourth["prediction"]) == ("damaged", "not_damaged")
+    assert (second["type"], second["status"]) == ("/problems/not_a_photo", 415)
+    assert (third["type"], third["status"]) == ("/problems/truncated", 422)
+
+
+def test_32_photos_are_taken_and_33_refused(client):
+    assert len(client.post("/predict", data=form(*[BLUE] * 32)).json["predictions"]) == 32
+    assert problem(client.post("/predict", data=form(*[BLUE] * 33))) == (413, "too_many_photos")
+
+
+# Why
+
+
+def seen(answer: dict) -> np.ndarray:
+    """The heatmap over the photo, uint8 (height, width, 3)."""
+    kind, data = answer["heatmap"].split(",")
+    assert kind == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+
+
+def left_third_red(height: int, width: int) -> np.ndarray:
+    photo = plain_photo(red=False, height=height, width=width)
+    photo[:, : width // 3] = plain_photo(red=True)[0, 0]
+    return photo
+
+
+def test_the_heatmap_shows_the_photo_and_the_box_where_the_damage_is(client):
+    photo = jpeg(left_third_red(600, 900), quality=95)
+    answer = client.post("/predict?heatmap=true", data=form(photo)).json
+    assert seen(answer).shape[0] / seen(answer).shape[1] == pytest.approx(2 / 3, abs=0.01)
+    box = answer["box"]
+    assert (box["left"], box["top"], box["bottom"]) == (0, 0, 600)
+    assert box["right"] == pytest.approx(300, abs=900 / tiny_model.CELLS)
+
+
+def test_the_box_is_in_pixels_of_the_upright_photo(client):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: to be turned by 90 degrees to the right
+    lying = np.rot90(left_third_red(300, 900))
+    answer = client.post(
+        "/predict?heatmap=true", data=form(jpeg(np.ascontiguousarray(lying), exif=exif))
+    ).json
+    assert (answer["box"]["left"], answer["box"]["bottom"]) == (0, 300)
+    assert answer["box"]["right"] < 900 / 2
+
+
+def test_nothing_is_pointed_at_where_nothing_speaks_for_damage(client):
+    answer = client.post("/predict?heatmap=true", data=form(BLUE)).json
+    assert answer["box"] is None
+    assert "heatmap" in answer
+
+
+def test_a_heatmap_is_only_drawn_where_it_is_asked_for_and_changes_no_answer(client):
+    with_heatmap = client.post("/predict?heatmap=true", data=form(RED)).json
+    without = client.post("/predict", data=form(RED)).json
+    for answer in (with_heatmap, without):
+        del answer["request_id"]
+    del with_heatmap["heatmap"], with_heatmap["box"]
+    assert without == with_heatmap
+
+
+def test_a_drawn_heatmap_is_never_larger_than_a_screen(client):
+    file = io.BytesIO()
+    Image.fromarray(plain_photo(True, 3000, 4000)).save(file, "PNG")
+    answer = client.post("/predict?heatmap=true", data=form(file.getvalue())).json
+    assert max(seen(answer).shape) <= 960
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("request_of", "status", "kind"),
+    [
+        ({"data": {}, "content_type": "multipart/form-data"}, 400, "no_photo"),
+        ({}, 400, "no_photo"),
+        ({"data": {"image": "car.jpg"}, "content_type": "multipart/form-data"}, 400, "no_photo"),
+        ({"data": {"photo": (io.BytesIO(RED), "car.jpg")}}, 400, "no_photo"),
+        ({"data": b"", "content_type": "image/jpeg"}, 400, "empty"),
+        ({"data": RED, "content_type": "application/octet-stream"}, 415, "not_a_photo"),
+        ({"json": {"image": "abc"}}, 415, "not_a_photo"),
+        ({"data": b"hello", "content_type": "image/jpeg"}, 415, "not_a_photo"),
+        ({"data": RED[:500], "content_type": "image/jpeg"}, 422, "truncated"),
+        ({"data": jpeg(plain_photo(True, 20, 20)), "content_type": "image/jpeg"}, 422, "too_small"),
+        ({"query_string": "heatmap=perhaps", "data": RED}, 400, "bad_request"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_its_reason(client, request_of, status, kind):
+    assert problem(client.post("/predict", **request_of)) == (status, kind)
+
+
+def test_what_does_not_exist_is_told_as_a_problem_too(client):
+    assert problem(client.get("/nothing")) == (404, "not_found")
+    assert problem(client.get("/static/nothing.js")) == (404, "not_found")
+    response = client.get("/predict")
+    assert problem(response) == (405, "method_not_allowed")
+    assert "POST" in response.headers["Allow"]
+
+
+def test_an_upload_above_the_limit_is_refused(models):
+    client = client_of(models, max_upload_mb=1)
+    response = client.post("/predict", data=RED + bytes(1024**2), content_type="image/jpeg")
+    assert problem(response) == (413, "upload_too_large")
+    assert "1 MB" in response.json["detail"]
+    assert problem(client.post("/predict", data=form(bytes(1024**2)))) == (413, "upload_too_large")
+    assert client.post("/predict", data=form(RED)).status_code == 200
+
+
+def test_an_error_that_nobody_foresaw_is_logged_whole_and_answered_without_it(
+    client, monkeypatch, caplog
+):
+    def fail(*_):
+        raise ZeroDivisionError("the secret")
+
+    monkeypatch.setattr(queue, "classify", fail)
+    response = client.post("/predict", data=form(RED))
+    assert problem(response) == (500, "internal_error")
+    assert "secret" not in response.text
+    logged = next(record for record in caplog.records if record.exc_info)
+    assert logged.request_id == response.json["request_id"]
+    assert "the secret" in str(logged.exc_info[1])
+
+
+def test_every_kind_of_problem_has_a_status_of_its_family_and_a_title():
+    for kind, about in KINDS.items():
+        assert 400 <= about.status < 600, kind
+        assert about.title
+
+
+# States
+
+
+def test_the_process_lives_and_is_ready(client):
+    assert client.get("/health").json == {"status": "alive"}
+    assert client.get("/ready").json == {"status": "ready", "model_version": VERSION}
+
+
+def test_without_a_model_the_process_lives_but_is_not_ready_and_says_why(tmp_path):
+    client = client_of(tmp_path)
+    assert client.get("/health").status_code == 200
+    for response in (client.get("/ready"), client.get("/model")):
+        assert problem(response) == (503, "no_model")
+        assert "there is no model in" in response.json["detail"]
+    assert problem(client.post("/predict", data=form(RED))) == (503, "no_model")
+
+
+def test_a_model_that_cannot_answer_a_blank_photo_is_not_ready(models, tiny_graph):
+    (models / "current").write_text(
+        tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", temperature="hot")
+    )
+    client = client_of(models)
+    assert problem(client.get("/ready")) == (503, "no_model")
+    assert "Traceback" not in client.get("/ready").text
+
+
+def test_a_process_that_is_asked_to_stop_is_not_ready_any_more(client):
+    client.application.config["STOPPING"] = lambda: True
+    assert problem(client.get("/ready")) == (503, "stopping")
+    assert client.post("/predict", data=form(RED)).status_code == 200
+
+
+def test_a_photo_that_comes_while_the_model_loads_waits_for_it(models, monkeypatch):
+    loads = threading.Event()
+    load = queue.predictor.load
+
+    def load_late(*arguments, **options):
+        loads.wait(10)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(queue.predictor, "load", load_late)
+    from car_damage.service.application import create_app
+    from car_damage.service.settings import Settings
+
+    client = create_app(Settings(), models).test_client()
+    assert problem(client.get("/ready")) == (503, "no_model")
+    threading.Timer(0.1, loads.set).start()
+    assert client.post("/predict", data=form(RED)).json["prediction"] == "damaged"
+
+
+def test_the_model_s_card_tells_its_figures_and_nothing_of_where_it_was_made(models, tiny_graph):
+    tiny_model.add_version(
+        models,
+        tiny_graph,
+        "20260401-0900-ffff",
+        settings={"raw": "/home/me"},
+        review_band=[0.2, 0.8],
+    )
+    (models / "current").write_text("20260401-0900-ffff")
+    card = client_of(models).get("/model").json
+    assert card["version"] == "20260401-0900-ffff"
+    assert card["review_band"] == [0.2, 0.8]
+    assert card["figures"]["photos"]["accuracy"]["value"] == 0.875
+    assert not {"settings", "files", "libraries"} & card.keys()
+
+
+# What describes the API
+
+
+def test_the_document_on_the_api_names_every_route_and_every_problem(client):
+    document = client.get("/openapi.json").json
+    assert document["openapi"].startswith("3.")
+    assert set(document["paths"]) == {"/predict", "/health", "/ready", "/model", "/metrics"}
+    responses = document["paths"]["/predict"]["post"]["responses"]
+    told = {int(status) for status in responses}
+    assert told >= {200, 400, 401, 408, 413, 415, 422, 429, 500, 503}
+    assert all(
+        "application/problem+json" in responses[str(status)]["content"] for status in told - {200}
+    )
+    body = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert set(body) == {"multipart/form-data", "image/*"}
+
+
+def test_the_page_on_the_api_takes_nothing_from_elsewhere(client):
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "://" not in page.text
+    for name in ("js/swagger-ui-bundle.js", "css/swagger-ui.css"):
+        assert f"docs/{name}" in page.text
+        assert client.get(f"/docs/{name}").status_code == 200
+
+
+def test_importing_the_service_does_not_import_tensorflow():
+    code = "import sys, app; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# The real thing
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
+def test_gunicorn_answers_with_the_shipped_model(models, tmp_path):
+    folder = ROOT if (ROOT / "models" / "current").exists() else models.parent
+    with running(folder, tmp_path) as service:
+        photo = jpeg(texture(7, 1024, 768))
+        status, answer = service.ask("/predict?heatmap=true", photo)
+        assert status == 200
+        assert 0 <= answer["probability"] <= 1
+        assert answer["prediction"] in ("damaged", "not_damaged")
+        assert seen(answer).shape[2] == 3
+        assert service.ask("/model")[1]["version"] == answer["model_version"]
+        assert service.ask("/predict", b"no photo")[1]["type"] == "/problems/not_a_photo"
+        assert service.stop() == 0

@@ -1,0 +1,41 @@
+"""The service under test: an application around the tiny model, and what its answers mean."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from car_damage.service.api import QUEUE
+from car_damage.service.application import create_app
+from car_damage.service.settings import Settings
+from tests.photo_files import jpeg
+from tests.tiny_model import plain_photo
+
+RED = jpeg(plain_photo(red=True))
+BLUE = jpeg(plain_photo(red=False))
+
+
+def client_of(models: Path, **settings: Any) -> FlaskClient:
+    """A client of a new application, once its model is loaded or was found unfit."""
+    app = create_app(Settings(**settings), models)
+    app.extensions[QUEUE].loading.result()
+    return app.test_client()
+
+
+def form(*photos: bytes, name: str = "car.jpg") -> dict[str, Any]:
+    """A form with photos, as a browser sends it."""
+    return {"image": [(io.BytesIO(photo), name) for photo in photos]}
+
+
+def problem(response: TestResponse) -> tuple[int, str]:
+    """Status and kind of a refusal, which must be told as RFC 9457 wants it."""
+    body = response.json
+    assert response.content_type == "application/problem+json"
+    assert body["status"] == response.status_code
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    assert body["title"]
+    assert body["detail"].endswith(".")
+    assert "Traceback" not in response.text
+    return response.status_code, body["type"].removeprefix("/problems/")

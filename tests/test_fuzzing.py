@@ -1,0 +1,17 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.gunicorn_process import ROOT
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="atheris has no wheel for other systems")
+def test_no_file_that_a_fuzzer_finds_gets_past_the_door_unseen(tmp_path):
+    seconds = 60 if os.environ.get("CI") else 5
+    command = [sys.executable, str(ROOT / "tests/fuzz_photos.py"), f"-max_total_time={seconds}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert list(tmp_path.iterdir()) == []
