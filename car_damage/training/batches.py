@@ -9,22 +9,32 @@ import numpy as np
 from car_damage.dataset.arrays import Split
 from car_damage.parallel import cores
 from car_damage.training.augmentation import augment, rng_for
+from car_damage.training.outliers import EVEN_CHANCE, outlier
 
 
 class AugmentedBatches(keras.utils.PyDataset):
     """Training batches `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`.
 
     `sides` gives each epoch's side in pixels; without it, and after its end, squares keep theirs.
+    `outliers` more squares in each batch show no car that could be judged; their label is 0.5.
     What a batch holds is a function of seed, epoch and position, whichever thread computes it, so
     that a run that was killed goes on with the batches it would have had.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, sides: Sequence[int] = ()):
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        sides: Sequence[int] = (),
+        outliers: int = 0,
+    ):
         super().__init__(workers=cores(), use_multiprocessing=False, max_queue_size=8)
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.sides = sides
+        self.outliers = outliers
         self.weights = class_weights(split.y)
         self.skip_to(0)
 
@@ -33,12 +43,23 @@ class AugmentedBatches(keras.utils.PyDataset):
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        squares = [self._view(int(row)) for row in rows]
-        labels = self.split.y[rows].astype(np.float32)
-        return np.stack(squares), labels[:, None], self.weights[rows]
+        first = len(self.split.y) + batch * self.outliers  # numbers of their own, after the rows
+        numbers = range(first, first + self.outliers)
+        squares = [self._sized(self._view(int(row))) for row in rows]
+        squares += [self._sized(self._outlier(number)) for number in numbers]
+        labels = np.append(self.split.y[rows], [EVEN_CHANCE] * self.outliers).astype(np.float32)
+        weights = np.append(self.weights[rows], np.ones(self.outliers, np.float32))
+        return np.stack(squares), labels[:, None], weights
 
     def _view(self, row: int) -> np.ndarray:
-        view = augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, row))
+        return augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, row))
+
+    def _outlier(self, number: int) -> np.ndarray:
+        rng = rng_for(self.seed, self.epoch, number)
+        row = rng.integers(len(self.split.y))
+        return augment(outlier(np.asarray(self.split.X[row]), rng), rng)
+
+    def _sized(self, view: np.ndarray) -> np.ndarray:
         if self.epoch >= len(self.sides) or self.sides[self.epoch] == len(view):
             return view
         side = self.sides[self.epoch]

@@ -11,9 +11,8 @@ from car_damage.training.checkpoints import Checkpoints, Run
 
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
-LABEL_SMOOTHING = (
-    0.05  # some labels are doubtful, and a doubtful photo should not get a loud answer
-)
+LABEL_SMOOTHING = 0.05  # some labels are doubtful: such a photo should not get a loud answer
+OUTLIERS = 1 / 16  # of a batch, on top of it: enough to learn from in every step
 GRADIENT_NORM = 1.0
 SMALL = 5 / 7  # of the side, and half of the work: at 224 px, squares of 160 px
 SMALL_EPOCHS = 2 / 3  # of all: the last ones see the photos as the finished model will
@@ -28,7 +27,8 @@ def fine_tune(
     """Train the trainable layers of `model` in place and leave it with its best epoch's weights."""
     epochs, batch_size, seed = settings["epochs"], settings["batch_size"], settings["seed"]
     sides = growing_sides(dataset.about["size"], epochs)
-    train = AugmentedBatches(dataset.train, batch_size, seed, sides)
+    outliers = round(OUTLIERS * batch_size)
+    train = AugmentedBatches(dataset.train, batch_size, seed, sides, outliers)
     _compile(model, settings["learning_rate"], steps=len(train) * epochs)
     done = run.restore(model) if resume else 0
     patience = max(PATIENCE, epochs // 3)
