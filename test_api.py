@@ -313,9 +313,8 @@ def test_importing_the_service_does_not_import_tensorflow():
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
-def test_gunicorn_answers_with_the_shipped_model(models, tmp_path):
-    folder = ROOT if (ROOT / "models" / "current").exists() else models.parent
-    with running(folder, tmp_path) as service:
+def test_gunicorn_answers_with_the_shipped_model(tmp_path):
+    with running(ROOT, tmp_path) as service:
         photo = jpeg(texture(7, 1024, 768))
         status, answer = service.ask("/predict?heatmap=true", photo)
         assert status == 200
