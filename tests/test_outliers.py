@@ -33,7 +33,8 @@ def test_noise_is_sometimes_grey_and_sometimes_coarse():
 
 
 def test_dead_leaves_range_from_one_colour_to_a_thicket():
-    colours = [len(np.unique(drawn.reshape(-1, 3), axis=0)) for drawn in made(outliers._dead_leaves)]
+    drawn = made(outliers._dead_leaves)
+    colours = [len(np.unique(leaves.reshape(-1, 3), axis=0)) for leaves in drawn]
     assert min(colours) <= 2
     assert max(colours) > 20
 
