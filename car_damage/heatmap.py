@@ -24,7 +24,8 @@ def overlay(photo: Photo, heatmap: np.ndarray, size: int, how: Fit) -> Photo:
     steps = np.rint(FIRST_COLOUR + strength * (255 - FIRST_COLOUR)).astype(np.uint8)
     colour = cv2.cvtColor(cv2.applyColorMap(steps, COLOURS), cv2.COLOR_BGR2RGB)
     opacity = (OPACITY * np.sqrt(strength))[:, :, np.newaxis]  # root: else the faint is invisible
-    return np.rint(photo + opacity * (colour.astype(np.float32) - photo)).astype(np.uint8)
+    painted: Photo = np.rint(photo + opacity * (colour.astype(np.float32) - photo)).astype(np.uint8)
+    return painted
 
 
 def strongest_place(
@@ -62,7 +63,8 @@ def _over_photo(heatmap: np.ndarray, photo: Photo, size: int, how: Fit) -> np.nd
     pixel = unfit(middle, width, height, size, how)
     down = _weights(height, (pixel.top, pixel.bottom), size, heatmap.shape[0])
     across = _weights(width, (pixel.left, pixel.right), size, heatmap.shape[1])
-    return down @ heatmap @ across.T
+    spread: np.ndarray = down @ heatmap @ across.T
+    return spread
 
 
 def _weights(pixels: int, middle_pixel: tuple[float, float], size: int, cells: int) -> np.ndarray:
@@ -73,6 +75,7 @@ def _weights(pixels: int, middle_pixel: tuple[float, float], size: int, cells: i
     begin, end = middle_pixel
     in_square = (np.arange(pixels) + 0.5 - begin) / (end - begin) + (size - 1) / 2
     in_cells = np.clip(in_square * cells / size - 0.5, 0, cells - 1)
-    weights = np.maximum(0, 1 - np.abs(in_cells[:, np.newaxis] - np.arange(cells)))
+    weights: np.ndarray = np.maximum(0, 1 - np.abs(in_cells[:, np.newaxis] - np.arange(cells)))
     seen = (in_square >= 0) & (in_square <= size)
-    return (weights * seen[:, np.newaxis]).astype(np.float32)
+    weights = (weights * seen[:, np.newaxis]).astype(np.float32)
+    return weights

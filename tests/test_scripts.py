@@ -21,7 +21,8 @@ case "$1 $2 ${{3:-}}" in
   "-m venv "*) [ -z "${{NO_ENSUREPIP:-}}" ] && mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
   "-m pip --version") ;;
   "-m pip install") echo "pip ${{*: -1}}" >> "$LOG"; [ -z "${{NO_INDEX:-}}" ] ;;
-  "-m ruff "* | "-m pytest "*) echo "${{*:2}}" >> "$LOG"; [ "$2" != "${{FAILING:-}}" ] ;;
+  "-m ruff "* | "-m mypy "* | "-m pytest "*)
+    echo "${{*:2}}" >> "$LOG"; [ "$2" != "${{FAILING:-}}" ] ;;
   *) exec {shlex.quote(sys.executable)} "$@" ;;
 esac
 """
@@ -263,7 +264,7 @@ def test_an_environment_of_another_python_is_left_alone(project):
     assert project.take_log() == []
 
 
-def test_tests_are_set_up_linted_and_run_with_the_options_given(project):
+def test_tests_are_set_up_linted_typed_and_run_with_the_options_given(project):
     result = project.run("run_tests.sh", "-k", "photos")
     assert result.returncode == 0, result.stderr
     assert project.take_log() == [
@@ -271,6 +272,7 @@ def test_tests_are_set_up_linted_and_run_with_the_options_given(project):
         "pip requirements-dev.txt",
         "ruff check .",
         "ruff format --check .",
+        "mypy",
         "pytest -k photos",
     ]
 
@@ -283,9 +285,10 @@ def test_after_the_pipeline_the_tests_install_only_what_they_add(project):
 
 
 @pytest.mark.parametrize("script", ["run_tests.sh", ".ci/run"])
-def test_a_failed_check_stops_the_tests(project, script):
-    assert project.run(script, FAILING="ruff").returncode != 0
-    assert project.take_log()[-1] == "ruff check ."
+@pytest.mark.parametrize(("check", "last"), [("ruff", "ruff check ."), ("mypy", "mypy")])
+def test_a_failed_check_stops_the_tests(project, script, check, last):
+    assert project.run(script, FAILING=check).returncode != 0
+    assert project.take_log()[-1] == last
 
 
 def test_ci_fails_when_a_test_fails(project):

@@ -108,7 +108,8 @@ def load(folder: Path) -> Dataset:
     if about["fingerprint"] != _fingerprint(folder):
         raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
     rows = _read_rows(folder / "photos.csv")
-    return Dataset(*(_read_split(folder, split, rows) for split in SPLITS), about)
+    splits = {split: _read_split(folder, split, rows) for split in SPLITS}
+    return Dataset(**splits, about=about)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -132,10 +133,11 @@ def _fingerprint(folder: Path) -> str:
 
 def _read_rows(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Row(**{**line, **{name: int(line[name]) for name in ("row", "width", "height")}})
-            for line in csv.DictReader(file)
-        ]
+        return [_row(line) for line in csv.DictReader(file)]
+
+
+def _row(line: dict[str, Any]) -> Row:
+    return Row(**line | {name: int(line[name]) for name in ("row", "width", "height")})
 
 
 def _read_split(folder: Path, split: str, rows: Sequence[Row]) -> Split:

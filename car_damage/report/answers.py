@@ -77,4 +77,5 @@ def against(new: Results, current: Results) -> Comparison | None:
 
 def _sureness(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     """How far the answers are from turning into the other: distance in log-odds, (n,)."""
-    return np.abs(logit(probabilities) - logit(threshold))
+    distance: np.ndarray = np.abs(logit(probabilities) - logit(threshold))
+    return distance

@@ -8,6 +8,7 @@ with the page to dark mode. Text stays text, in the page's own typeface.
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -16,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.typing import RcKeyType
 from scipy.stats import binomtest
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
@@ -38,7 +40,7 @@ NOT_FOR_A_PAGE = (
     r' id="[A-Za-z0-9.]+_\d+"',  # names of parts, alike in every figure; nothing refers to them
     r"font-family: [^;\"]*;? ?",  # the page's own is inherited instead
 )
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "font.size": 11,
     "legend.fontsize": 10,
@@ -138,7 +140,10 @@ def coverage(
     """
     figure = _new_figure()
     ax = figure.add_subplot()
-    lines = ({"color": BLUE, "lw": 2}, {"color": GREY, "lw": 1.5, "ls": "--"})
+    lines: tuple[dict[str, Any], ...] = (
+        {"color": BLUE, "lw": 2},
+        {"color": GREY, "lw": 1.5, "ls": "--"},
+    )
     for (name, (decided, accuracy)), line in zip(curves.items(), lines, strict=False):
         ax.plot(decided, accuracy, label=name, **line)
     if chosen is not None:

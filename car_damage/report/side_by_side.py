@@ -48,7 +48,7 @@ def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
 
 def _facts(results: Sequence[Results]) -> dict[str, list[Any]]:
     """What the versions are, a row each; rows that none of them fills are left out."""
-    facts = {
+    facts: dict[str, list[Any]] = {
         "Made": [formats.date(each.about.get("created")) for each in results],
         "Backbone": [each.about.get("backbone") for each in results],
         "Weights": [(each.about.get("weights") or {}).get("source") for each in results],
@@ -96,7 +96,8 @@ def _of(*parts: str, figure: str | None = None) -> Callable[[Results, str], form
         value: Any = results.figures
         for key in (*parts, name) if figure is None else (*parts, name, figure):
             value = (value or {}).get(key)
-        return value
+        measured: formats.Measured = value
+        return measured
 
     return look_up
 

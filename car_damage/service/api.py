@@ -5,6 +5,7 @@ from typing import IO, Any
 
 from flask import Response, current_app, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.types import ResponseDict
 from werkzeug.formparser import default_stream_factory
 
 from car_damage.model_store import Record
@@ -31,7 +32,7 @@ PROBLEM_CONTENT = {
 QUEUE = "car_damage_queue"  # where the application keeps it, among its extensions
 
 
-def refusals(*statuses: int) -> dict[str, Any]:
+def refusals(*statuses: int) -> ResponseDict:
     """For the OpenAPI document: the errors that a route may answer with."""
     titles = {
         status: "; ".join(kind.title for kind in KINDS.values() if kind.status == status)

@@ -41,7 +41,8 @@ def create_app(
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_TEXT
     app.config["MAX_FORM_PARTS"] = 2 * MAX_PHOTOS  # one above MAX_PHOTOS still gets its own words
     app.config["STOPPING"] = stopping
-    app.json.sort_keys = False  # type: ignore[attr-defined] - answers keep the documented order
+    # Answers keep the documented order.
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     app.extensions[QUEUE] = PhotoQueue(
         models, settings.graph_threads, settings.max_queue, settings.request_timeout
     )

@@ -83,7 +83,8 @@ class PhotoQueue:
         except TimeoutError:
             if future.cancel():
                 return Problem("timed_out", "The photo waited for too long; try again later.")
-            return future.exception() or future.result()  # its turn had come: soon done
+            error = future.exception()  # its turn had come: soon done
+            return error if isinstance(error, Exception) else future.result()
         except Exception as error:
             return error
 

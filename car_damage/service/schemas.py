@@ -3,12 +3,13 @@
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
+from pydantic.config import JsonDict
 
 from car_damage.doubt import WarningWord
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
 
-Photo = {"type": "string", "format": "binary"}
+Photo: JsonDict = {"type": "string", "format": "binary"}
 
 
 class PredictQuery(BaseModel):

@@ -33,7 +33,7 @@ def _end(response: Response) -> Response:
 
 
 def _line(response: Response) -> dict[str, Any]:
-    line = {
+    line: dict[str, Any] = {
         "request_id": g.request_id,
         "method": request.method,
         "path": request.path,
@@ -44,8 +44,10 @@ def _line(response: Response) -> dict[str, Any]:
     if "refusal" in g:
         line["refusal"] = g.refusal
     if len(g.jobs) == 1:
-        return line | g.jobs[0].facts
-    return line | ({"photos": [job.facts for job in g.jobs]} if g.jobs else {})
+        line |= g.jobs[0].facts
+    elif g.jobs:
+        line["photos"] = [job.facts for job in g.jobs]
+    return line
 
 
 def _count(response: Response) -> None:

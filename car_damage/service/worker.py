@@ -31,7 +31,7 @@ class Worker(ThreadWorker):
                 conn.sock.shutdown(socket.SHUT_RD)  # nothing is left to wait for
         return outcome
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer what could not be read as a request."""
         if not isinstance(exc, ParseException):
             super().handle_error(req, client, addr, exc)

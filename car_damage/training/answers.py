@@ -25,12 +25,14 @@ class Answers:
     @property
     def damaged(self) -> np.ndarray:
         """Which squares are answered "damaged": bool (n,)."""
-        return self.probabilities >= self.threshold
+        damaged: np.ndarray = self.probabilities >= self.threshold
+        return damaged
 
     @property
     def right(self) -> np.ndarray:
         """Which squares are answered as they are labelled: bool (n,)."""
-        return self.damaged == (self.split.y == 1)
+        right: np.ndarray = self.damaged == (self.split.y == 1)
+        return right
 
     def figures(self, chosen: np.ndarray, seed: int) -> dict[str, Any]:
         """How many squares are `chosen`, bool (n,), and every figure of them."""
@@ -100,7 +102,8 @@ def write_answers(path: Path, answered: Sequence[Answers]) -> None:
 
 
 def _groups(split: Split, chosen: np.ndarray) -> np.ndarray:
-    return np.array([row.group for row in split.rows])[chosen]
+    groups: np.ndarray = np.array([row.group for row in split.rows])[chosen]
+    return groups
 
 
 def _answer_row(row: Row, probability: float) -> AnswerRow:

@@ -50,9 +50,9 @@ def border_shares(outputs: Outputs) -> np.ndarray:
     weight = np.maximum(outputs.heatmaps + bias[:, np.newaxis, np.newaxis], 0)
     border = border_places(outputs.heatmaps.shape[1:])
     total = weight.sum(axis=(1, 2))
-    return np.divide(
-        weight[:, border].sum(axis=1), total, out=np.full(len(total), np.nan), where=total > 0
-    )
+    shares = np.full(len(total), np.nan)
+    np.divide(weight[:, border].sum(axis=1), total, out=shares, where=total > 0)
+    return shares
 
 
 def border_places(shape: tuple[int, ...]) -> np.ndarray:

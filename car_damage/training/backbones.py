@@ -6,8 +6,9 @@ its ImageNet weights expect them. The scaling is computed in float32 whatever th
 keeps 8 bits, and a byte less its mean needs more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -103,7 +104,9 @@ def to_standard(photo: keras.KerasTensor) -> keras.KerasTensor:
     return rescaled(photo, scales, offsets)
 
 
-def rescaled(photo, scales, offsets) -> keras.KerasTensor:
+def rescaled(
+    photo: keras.KerasTensor, scales: Iterable[float], offsets: Iterable[float]
+) -> keras.KerasTensor:
     """`photo` times `scales` plus `offsets`, a number a channel, in float32."""
     layer = keras.layers.Rescaling(
         list(scales), offset=list(offsets), dtype="float32", name="scaling"
@@ -143,17 +146,17 @@ TINY_MOMENTUM = 0.9  # Keras's 0.99 would take more steps than a sample run has
 TINY_CONVOLUTIONS = ((24, 2), (32, 2), (48, 1), (64, 2), (96, 1))  # filters, stride
 
 
-def mobilenet_v3_large(**options) -> keras.Model:
+def mobilenet_v3_large(**options: Any) -> keras.Model:
     """Keras's MobileNetV3-Large without its own scaling: ours stands before it."""
     return keras.applications.MobileNetV3Large(include_preprocessing=False, **options)
 
 
-def efficientnet_v2_b0(**options) -> keras.Model:
+def efficientnet_v2_b0(**options: Any) -> keras.Model:
     """Keras's EfficientNetV2-B0 without its own scaling: ours stands before it."""
     return keras.applications.EfficientNetV2B0(include_preprocessing=False, **options)
 
 
-def convnext_tiny(**options) -> keras.Model:
+def convnext_tiny(**options: Any) -> keras.Model:
     """Keras's ConvNeXt-Tiny without its own scaling: ours stands before it."""
     return keras.applications.ConvNeXtTiny(include_preprocessing=False, **options)
 

@@ -12,7 +12,7 @@ from car_damage.training.augmentation import augment, rng_for
 from car_damage.training.outliers import EVEN_CHANCE, outlier
 
 
-class AugmentedBatches(keras.utils.PyDataset):
+class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
     """Training batches `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`.
 
     `sides` gives each epoch's side in pixels; without it, and after its end, squares keep theirs.
@@ -74,7 +74,7 @@ class AugmentedBatches(keras.utils.PyDataset):
         self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split.y))
 
 
-class PlainBatches(keras.utils.PyDataset):
+class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
     """Batches in the arrays' order, read from disk as they are needed."""
 
     def __init__(self, split: Split, batch_size: int):
@@ -95,4 +95,5 @@ class PlainBatches(keras.utils.PyDataset):
 def class_weights(y: np.ndarray) -> np.ndarray:
     """A weight for each photo, float32 (n,), with which both classes weigh alike; mean 1."""
     counts = np.bincount(y, minlength=2)
-    return (len(y) / (2 * counts))[y].astype(np.float32)
+    weights: np.ndarray = (len(y) / (2 * counts))[y].astype(np.float32)
+    return weights

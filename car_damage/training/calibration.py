@@ -41,7 +41,8 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
 
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """The calibrated probabilities of damaged, `float64` (n,), for logits of shape (n,)."""
-    return expit(np.asarray(logits, np.float64) / temperature)
+    calibrated: np.ndarray = expit(np.asarray(logits, np.float64) / temperature)
+    return calibrated
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -82,7 +82,7 @@ class Run:
         return self.folder / f"epoch-{epoch}.weights.h5"
 
 
-class Checkpoints(keras.callbacks.Callback):
+class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
     """Saves each epoch to its run, and stops after `patience` epochs without a better one."""
 
     def __init__(self, run: Run, patience: int):

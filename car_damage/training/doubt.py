@@ -86,7 +86,8 @@ def principal(embedded: np.ndarray) -> np.ndarray:
     count = min(COMPONENTS, max(1, dimensions // INSIDE))
     largest = (dimensions - count, dimensions - 1)  # eigenvalues come in ascending order
     _, vectors = eigh(directions.T @ directions, subset_by_index=largest)
-    return vectors.T.astype(STORED).astype(np.float32)
+    components: np.ndarray = vectors.T.astype(STORED).astype(np.float32)
+    return components
 
 
 def _qualities(split: Split, how: photos.Fit) -> Iterator[Quality]:
@@ -97,7 +98,7 @@ def _qualities(split: Split, how: photos.Fit) -> Iterator[Quality]:
         shown = photos.shown(square, row.width, row.height, how)
         return doubt.measure(shown, min(row.width, row.height))
 
-    return map_in_order(measured, np.flatnonzero(split.of_kind("photo")))
+    return map_in_order(measured, np.flatnonzero(split.of_kind("photo")).tolist())
 
 
 def _lowest(values: list[float]) -> float:

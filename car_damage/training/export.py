@@ -39,7 +39,8 @@ def to_tflite(model: keras.Model, size: int, precision: str, calibration: np.nda
         if precision == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        return converter.convert()
+        graph: bytes = converter.convert()
+        return graph
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -79,7 +80,8 @@ def quantised(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> by
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=photos, debug_options=options
     )
-    return debugger.get_nondebug_quantized_model()
+    graph: bytes = debugger.get_nondebug_quantized_model()
+    return graph
 
 
 @contextlib.contextmanager

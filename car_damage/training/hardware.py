@@ -32,7 +32,8 @@ def fast_bfloat16() -> bool:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
-        return details.get("compute_capability", (0, 0)) >= TENSOR_CORES_WITH_BFLOAT16
+        capability: tuple[int, int] = details.get("compute_capability", (0, 0))
+        return capability >= TENSOR_CORES_WITH_BFLOAT16
     return CPU_FLAGS.exists() and "amx_bf16" in CPU_FLAGS.read_text(encoding="ascii")
 
 

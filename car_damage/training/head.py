@@ -46,7 +46,8 @@ def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -
 
 def plain_features(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
     """The pooled features of a split's squares as they are, in their order: float32 (n, d)."""
-    return feature_extractor(model).predict(PlainBatches(split, batch_size))
+    features: np.ndarray = feature_extractor(model).predict(PlainBatches(split, batch_size))
+    return features
 
 
 def _training_features(
@@ -68,9 +69,8 @@ def _probe(strength: float) -> Pipeline:
 
 
 def _loss(probe: Pipeline, features: np.ndarray, labels: np.ndarray) -> float:
-    return log_loss(
-        labels, probe.predict_proba(features)[:, 1], sample_weight=class_weights(labels)
-    )
+    likely = probe.predict_proba(features)[:, 1]
+    return float(log_loss(labels, likely, sample_weight=class_weights(labels)))
 
 
 def _folded(scaler: StandardScaler, classifier: LogisticRegression) -> tuple[np.ndarray, float]:

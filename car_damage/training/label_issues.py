@@ -71,9 +71,10 @@ def _out_of_fold(
     """For each photo the probability of each class, by a probe that has seen none of its copies."""
     fewest = min(len(np.unique(groups[labels == label])) for label in range(len(LABELS)))
     folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
-    return cross_val_predict(
+    likely: np.ndarray = cross_val_predict(
         probe, features, labels, groups=groups, cv=folds, method="predict_proba"
     )
+    return likely
 
 
 def _issue(row: Row, quality: float) -> LabelIssue:

@@ -4,7 +4,7 @@ Where each source shows one class only, photos held out at random are of sources
 knows, and it may have learnt the source instead of the damage. Whole folders held out show it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def _lies_in(row: Row, folders: Iterable[str]) -> bool:
     return any(f"/{folder.strip('/')}/" in path for folder in folders)
 
 
-def _chosen(split: Split, wanted) -> Split:
+def _chosen(split: Split, wanted: Callable[[Row], bool]) -> Split:
     positions = [position for position, row in enumerate(split.rows) if wanted(row)]
     return Split(split.X[positions], split.y[positions], [split.rows[at] for at in positions])
 

@@ -28,7 +28,8 @@ def graph_outputs(path: Path, squares: Iterable[Photo]) -> Outputs:
     def run(square: Photo) -> predictor.Outputs:
         if not hasattr(of_this_thread, "graph"):
             of_this_thread.graph = predictor.Graph(path)
-        return of_this_thread.graph.run(np.asarray(square))
+        graph: predictor.Graph = of_this_thread.graph
+        return graph.run(np.asarray(square))
 
     each = list(map_in_order(run, squares))
     return Outputs(

@@ -57,7 +57,8 @@ def _squares(dataset: Dataset, size: int, how: photos.Fit) -> np.ndarray:
     """The test photos as the version wants them: from the arrays, or else from the files."""
     test = dataset.test
     if (size, how) == (dataset.about["size"], dataset.about["fit"]):
-        return test.X[test.of_kind("photo")]
+        chosen: np.ndarray = test.X[test.of_kind("photo")]
+        return chosen
     rows = [row for row in test.rows if row.kind == "photo"]
 
     def square(row: Row) -> photos.Photo:
