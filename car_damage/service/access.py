@@ -29,7 +29,8 @@ def guard(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
     app.after_request(_add_headers)
     proxies = settings.trusted_proxies
     if proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+        proxied = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)
+        app.wsgi_app = proxied  # type: ignore[method-assign]  # Flask's documented way to wrap it
     if settings.cors_origins:
         CORS(
             app,

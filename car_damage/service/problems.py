@@ -136,7 +136,7 @@ def handle_in(app: Flask) -> None:
 def _from_http(error: HTTPException) -> Response:
     """The response to what Flask or Werkzeug refused, with the headers that it asks for."""
     if error.response is not None:  # made by us already, as of a wrong parameter; or a redirect
-        return error.response  # type: ignore[return-value]
+        return error.response  # type: ignore[return-value]  # within Flask it is always Flask's
     kind = OF_STATUS.get(error.code or 500, "bad_request")
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return response_to(from_exception(error))
