@@ -11,7 +11,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 
 # Wheels only, so that no compiler is missed, and without pip, which nothing needs afterwards. What
-# is never run goes: LiteRT's driver for graphics cards, and the packages' own tests (35 MB in all).
+# is never run goes: LiteRT's driver for graphics cards, and the packages' own tests (34 MB in all).
 FROM base AS packages
 WORKDIR /build
 COPY requirements-serve.txt ./
