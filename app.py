@@ -5,7 +5,7 @@
 
     curl -X POST -F "image=@car.jpg" http://localhost:5000/predict
 
-Environment variables set it up: docs/api.md lists them.
+Environment variables set it up: docs/operations.md lists them.
 """
 
 import logging.config

@@ -79,12 +79,14 @@ def current(models: Path) -> str | None:
 def load_record(models: Path, version: str | None = None) -> Record:
     """Open a version, the current one by default, and check it against its SHA-256s.
 
-    Raises `UserError` when it is not there, or its model's files are missing or have changed.
+    Raises `UserError` when it is not there, or its model's files are missing or have changed. Only
+    the graph must be there: copies of a version that are to answer photos leave the rest out.
     """
     folder = _folder(models, _chosen(models) if version is None else version)
     about = _read_about(folder)
     for name, sha256 in about["files"].items():
-        _check_file(folder, name, sha256)
+        if name == GRAPH or (folder / name).exists():
+            _check_file(folder, name, sha256)
     return Record(folder, about)
 
 

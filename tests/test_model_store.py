@@ -108,8 +108,8 @@ def test_the_version_in_use_can_be_switched(models):
 
 def test_a_version_that_is_not_whole_cannot_be_put_to_use(models):
     add(models, OTHER)
-    (models / OTHER / "model.keras").unlink()
-    with pytest.raises(UserError, match=r"model\.keras is missing"):
+    (models / OTHER / "model.keras").write_bytes(b"something else")
+    with pytest.raises(UserError, match=r"model\.keras has changed"):
         model_store.use(models, OTHER)
     assert model_store.current(models) == VERSION
 
@@ -137,6 +137,19 @@ def test_only_the_name_of_a_version_is_taken(models, action, name):
 def test_a_version_that_is_not_there_is_refused(models, action):
     with pytest.raises(UserError, match=f"there is no version {OTHER}"):
         action(models, OTHER)
+
+
+def test_a_version_without_the_file_to_train_on_from_still_answers(models, tiny_graph):
+    about = model_store.load_record(models).about
+    with model_store.add(models, OTHER) as folder:
+        (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
+        (folder / "model.tflite").write_bytes(tiny_graph)
+        (folder / "model.keras").write_bytes(b"to train on from")
+    (models / OTHER / "model.keras").unlink()
+    assert model_store.load_record(models, OTHER).version == OTHER
+    (models / OTHER / "model.tflite").unlink()
+    with pytest.raises(UserError, match=r"model\.tflite is missing"):
+        model_store.load_record(models, OTHER)
 
 
 def test_a_graph_that_was_changed_is_refused(models):

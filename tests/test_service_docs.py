@@ -8,7 +8,6 @@ import pytest
 from werkzeug.serving import make_server
 
 from car_damage.service.problems import KINDS
-from car_damage.service.settings import VARIABLES, Settings
 from tests.clients import BLUE, RED, client_of
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -46,13 +45,3 @@ def test_every_kind_of_problem_is_told_with_its_status():
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)`", DOCUMENT, re.MULTILINE)
     told = {kind: int(status) for status, kind in rows}
     assert told == {kind: about.status for kind, about in KINDS.items()}
-
-
-def test_every_variable_is_told_with_its_default():
-    told = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", DOCUMENT, re.MULTILINE))
-    assert told.keys() == VARIABLES.keys()
-    defaults = Settings()
-    for variable, (field, _) in VARIABLES.items():
-        value = getattr(defaults, field)
-        if field != "workers" and value not in ((), None):
-            assert told[variable].strip("`") == str(value), variable
