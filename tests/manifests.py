@@ -18,7 +18,7 @@ Manifest = dict[str, Any]
 @cache
 def built(overlay: str) -> list[Manifest]:
     """All objects of the overlay."""
-    kubectl = needed("kubectl", "version 1.30 or newer: https://kubernetes.io/docs/tasks/tools")
+    kubectl = needed("kubectl", "1.21 or newer: https://kubernetes.io/docs/tasks/tools")
     done = subprocess.run(
         [kubectl, "kustomize", str(KUBERNETES / overlay)],
         capture_output=True,

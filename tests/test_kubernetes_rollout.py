@@ -7,9 +7,10 @@ goes, as the nodes of a cluster do, and sends no request a second time.
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
+from operator import itemgetter
 from pathlib import Path
 from threading import Event
 
@@ -26,6 +27,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="pods run Linux"),
 ]
 
+NOTICED = 5  # seconds from when a pod is told to go until no new connection is sent there
 CLIENTS = 4
 PHOTO = jpeg(texture(seed=1))
 IMAGE = {"Content-Type": "image/jpeg"}
@@ -98,6 +100,15 @@ def photos_of(service: Service) -> int:
     return sum("prediction" in line for line in service.lines())
 
 
+def play(*events: tuple[float, Callable[[], object]]) -> None:
+    """Let each event happen so many seconds from now, one after the other."""
+    passed = 0.0
+    for moment, happen in sorted(events, key=itemgetter(0)):
+        time.sleep(moment - passed)
+        happen()
+        passed = moment
+
+
 def test_a_rollout_under_load_loses_no_request(tmp_path):
     pre_stop = container(PRODUCTION)["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod(PRODUCTION)["spec"]["terminationGracePeriodSeconds"]
@@ -119,19 +130,18 @@ def test_a_rollout_under_load_loses_no_request(tmp_path):
         threads.submit(kill_if_dead, new, liveness, until=over)
         lead_to(old.port, new.port)
 
-        # The old pod is told to go: its hook sleeps, and meanwhile the network learns of it.
         upload = threads.submit(old.ask, "/predict", upload_that_ends_after(stopping))
         kept = threads.submit(outcomes_over_one_connection, old)
-        time.sleep(pre_stop / 2)
-        lead_to(new.port)
-        time.sleep(pre_stop / 2)
-        answered = photos_of(new)
-        assert photos_of(old) > 0
-        old.process.send_signal(signal.SIGTERM)
-        assert set(kept.result(PATIENCE)) == {200}
+        play(
+            (NOTICED, lambda: lead_to(new.port)),
+            (pre_stop, lambda: old.process.send_signal(signal.SIGTERM)),
+        )
+        assert set(kept.result(PATIENCE)) == {200}  # it ends once the pod says that it stops
         stopping.set()
         assert old.process.wait(grace - pre_stop) == 0  # longer, and the kubelet would kill it
+        assert photos_of(old) > 0
 
+        answered = photos_of(new)
         wait_until(lambda: photos_of(new) > answered + CLIENTS)
         over.set()
         assert {outcome for client in clients for outcome in client.result()} == {200}
