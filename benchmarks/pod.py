@@ -22,7 +22,7 @@ from PIL import Image
 
 from car_damage import model_store
 
-SECONDS = 10  # of load, for each kind
+SECONDS = 20  # of load, for each kind
 KINDS = {"1024 x 768": (1024, 768, 6), "4000 x 3000": (4000, 3000, 4)}  # and the camera's grain
 LARGEST = (7000, 7100)  # pixels: just below what the service takes
 
@@ -103,6 +103,7 @@ def main() -> None:
         for name, photo in largest_photos():
             peak = peak_memory(pid, lambda photo=photo: service.ask(service.connect(), photo))
             print(f"{name} of 50 megapixels, {len(photo) / 1000:.0f} kB: {peak:.0f} MB")
+        print(f"afterwards: {service.memory(pid):.0f} MB")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.programs import needed
+from tests.programs import program
 
 KUBERNETES = Path(__file__).parents[1] / "deploy" / "kubernetes"
 BASE, PRODUCTION = "base", "overlays/production"
@@ -18,9 +18,8 @@ Manifest = dict[str, Any]
 @cache
 def built(overlay: str) -> list[Manifest]:
     """All objects of the overlay."""
-    kubectl = needed("kubectl", "1.21 or newer: https://kubernetes.io/docs/tasks/tools")
     done = subprocess.run(
-        [kubectl, "kustomize", str(KUBERNETES / overlay)],
+        [program("kubectl", "kubernetes-client"), "kustomize", KUBERNETES / overlay],
         capture_output=True,
         text=True,
         timeout=60,

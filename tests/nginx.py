@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from tests.gunicorn_process import free_port, wait_until
-from tests.programs import needed
+from tests.programs import program
 
 CONFIG = """
 daemon off;
@@ -44,7 +44,7 @@ def network(folder: Path) -> Iterator[tuple[int, Callable[..., None]]]:
     It listens from the first call on.
     """
     port, config = free_port(), folder / "nginx.conf"
-    program = needed("nginx", "Debian's package nginx-light")
+    nginx = program("nginx", "nginx")
     process: subprocess.Popen[bytes] | None = None
 
     def led_to(pods: str) -> bool:
@@ -62,7 +62,7 @@ def network(folder: Path) -> Iterator[tuple[int, Callable[..., None]]]:
             CONFIG.format(user=getpass.getuser(), servers=servers, port=port, pods=pods)
         )
         if process is None:
-            process = subprocess.Popen([program, "-p", folder, "-c", config, "-e", folder / "log"])
+            process = subprocess.Popen([nginx, "-p", folder, "-c", config, "-e", folder / "log"])
         else:
             process.send_signal(signal.SIGHUP)
         wait_until(lambda: led_to(pods))

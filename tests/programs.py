@@ -1,4 +1,4 @@
-"""Programs of the system that some tests need and no Python package brings."""
+"""Programs of the system that tests need, and that no Python package brings."""
 
 import os
 import shutil
@@ -6,12 +6,12 @@ import shutil
 import pytest
 
 
-def needed(name: str, where: str) -> str:
-    """The program's path. Without it the test is skipped; in CI it fails, so that none is missed.
-
-    `where` tells people where to get it.
-    """
-    path = shutil.which(name)
-    if path is None and "CI" in os.environ:
-        pytest.fail(f"{name} is missing: {where}")
-    return path or pytest.skip(f"{name} is missing: {where}")
+def program(name: str, package: str) -> str:
+    """Where it lies. Without it, skips the test on a laptop and fails it in CI."""
+    found = shutil.which(name)
+    if found is None:
+        missing = f"needs {name}: apt-get install {package}"
+        if "CI" in os.environ:
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
