@@ -36,11 +36,11 @@ SAMPLES = 200  # requests of one client, and photos answered in-process
 WARM_UP = 20  # of them, that do not count
 
 
-def photo(seed: int) -> bytes:
-    """A JPEG of 1024 x 768 pixels."""
+def photo(seed: int, width: int = 1024, height: int = 768, grain: float = 6) -> bytes:
+    """A JPEG of this size; `grain` is its standard deviation in grey levels."""
     rng = np.random.default_rng(seed)
-    shapes = cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (1024, 768))
-    grainy = (shapes + rng.normal(0, 6, shapes.shape)).clip(0, 255).astype(np.uint8)
+    shapes = cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (width, height))
+    grainy = (shapes + rng.normal(0, grain, shapes.shape)).clip(0, 255).astype(np.uint8)
     return cv2.imencode(".jpg", grainy, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
