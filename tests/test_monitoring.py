@@ -41,6 +41,11 @@ def yaml_file(name: str) -> dict[str, Any]:
     return yaml.safe_load((MONITORING / name).read_text(encoding="utf-8"))
 
 
+def chapter(title: str) -> str:
+    """A part of the document, without its title."""
+    return OPERATIONS.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
 def rules(name: str) -> list[dict[str, Any]]:
     return [rule for group in yaml_file(f"rules/{name}.yml")["groups"] for rule in group["rules"]]
 
@@ -51,6 +56,9 @@ DASHBOARD = json.loads((MONITORING / "grafana/dashboards/car-damage.json").read_
 PANELS = {panel["id"]: panel for panel in DASHBOARD["panels"] if panel["type"] != "row"}
 QUERIES = [
     (panel["title"], target["expr"]) for panel in PANELS.values() for target in panel["targets"]
+]
+QUERIES += [
+    ("in the document", query) for query in re.findall(r"```promql\n(.*?)```", OPERATIONS, re.S)
 ]
 
 
@@ -87,15 +95,14 @@ def test_every_alert_says_how_grave_it_is_and_what_to_do(name, alert):
 
 
 def test_the_document_has_a_section_for_each_alert():
-    chapter = OPERATIONS.split("\n## When an alert fires\n")[1].split("\n## ")[0]
-    assert re.findall(r"^### (.+)$", chapter, re.MULTILINE) == list(ALERTS)
+    assert re.findall(r"^### (.+)$", chapter("When an alert fires"), re.M) == list(ALERTS)
 
 
 def test_every_metric_that_is_asked_for_is_told_by_the_service(models):
     asked = " ".join(
         [rule["expr"] for rule in [*RECORDED, *ALERTS.values()]] + [expr for _, expr in QUERIES]
     )
-    told = set(re.findall(r"^(\w+)[{ ]", client_of(models).get("/metrics").text, re.MULTILINE))
+    told = set(re.findall(r"^(\w+)[{ ]", client_of(models).get("/metrics").text, re.M))
     assert set(re.findall(r"(?<!:)\bcar_damage_\w+\b(?!:)", asked)) <= told
 
 
@@ -255,8 +262,8 @@ def numbers(values: list[float]) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("panel", "query"), QUERIES)
-def test_every_query_of_the_dashboard_finds_data(ask, panel, query):
+@pytest.mark.parametrize(("place", "query"), QUERIES)
+def test_every_query_of_dashboard_and_document_finds_data(ask, place, query):
     assert numbers(ask(short(query)))
 
 
@@ -283,3 +290,25 @@ def test_what_was_sent_is_what_prometheus_counts(ask):
     assert damaged > 0
     assert ask("job:car_damage_damaged:share6h") == [pytest.approx(0.5, abs=0.2)]
     assert ask("job:car_damage_refused_uploads:share1h") == [pytest.approx(1 / 3, abs=0.15)]
+
+
+@pytest.mark.slow
+def test_the_fields_that_logs_are_asked_for_stand_in_their_lines(service):
+    service.ask("/predict", RED)
+    service.ask("/predict", b"no photo")
+    wait_until(lambda: any(line.get("refusal") == "not_a_photo" for line in service.lines()))
+    told = {field for line in service.lines() for field in line}
+    watching = chapter("Watching")
+    by_name = set(re.findall(r"\$\.(\w+)", watching))  # metric filters
+    by_name |= set(re.findall(r"[\[(,] ?\.(\w+)", watching))  # jq
+    assert len(by_name) > 5
+    assert by_name | insights_fields(watching) <= told
+
+
+def insights_fields(text: str) -> set[str]:
+    """The fields of log lines that the queries for Logs Insights in a document name."""
+    queries = " ".join(re.findall(r"```text\n(.*?)```", text, re.S))
+    plain = re.sub(r'"[^"]*"|as \w+|@\w+|\w+(?=\()|\d+\w*', " ", queries)
+    return set(re.findall(r"\w+", plain)) - set(
+        ["fields", "filter", "sort", "limit", "stats", "desc", "and", "by"]
+    )
