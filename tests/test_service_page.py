@@ -1,7 +1,6 @@
 """The page, as a person uses it, in a real browser: Debian's package chromium."""
 
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import get_args
@@ -18,6 +17,7 @@ from car_damage.service.application import create_app
 from car_damage.service.settings import Settings
 from tests import tiny_model
 from tests.clients import BLUE, RED
+from tests.programs import program
 
 PHONE = {"width": 360, "height": 740}
 KEY = "a-key-of-the-suite"
@@ -50,8 +50,7 @@ def address(serve) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the page's tests need a browser: apt-get install chromium"
+    chromium = program("chromium", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser

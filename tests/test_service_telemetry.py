@@ -2,6 +2,7 @@ import hashlib
 import json
 import logging
 import re
+import time
 
 import pytest
 
@@ -143,3 +144,29 @@ def test_the_model_the_memory_and_the_photos_in_flight_are_told(client):
     assert told['car_damage_model_info{version="20260311-1402-0a1b"}'] == 1
     assert told["car_damage_photos_in_flight"] == 0
     assert told["car_damage_resident_memory_bytes"] > 1e6
+
+
+def test_the_time_of_an_answer_is_that_of_its_stages(client, caplog):
+    grew = grown(client, lambda: client.post("/predict?heatmap=true", data=form(RED)))
+    [line] = [vars(record) for record in caplog.records if "photo_bytes" in vars(record)]
+    stages = [line[f"{stage}_ms"] for stage in ("queue", "decode", "fit", "graph", "heatmap")]
+    assert grew["car_damage_answer_seconds_count"] == 1
+    assert grew["car_damage_answer_seconds_sum"] == pytest.approx(sum(stages) / 1000)
+
+
+@pytest.mark.parametrize("photos", [(RED, BLUE), (b"no photo",)])
+def test_several_photos_and_refused_ones_count_for_no_answer_s_time(client, photos):
+    grew = grown(client, lambda: client.post("/predict", data=form(*photos)))
+    assert grew["car_damage_answer_seconds_count"] == 0
+
+
+def test_when_the_process_started_is_told(models):
+    before = time.time()
+    assert before <= counts(client_of(models))["car_damage_worker_start_time_seconds"]
+
+
+def test_what_never_happened_is_told_as_0(client):
+    told = counts(client)
+    assert 'car_damage_requests_total{route="/predict",status="500"}' in told
+    assert 'car_damage_warnings_total{warning="unfamiliar"}' in told
+    assert 'car_damage_refusals_total{reason="internal_error"}' in told

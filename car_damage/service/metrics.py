@@ -9,7 +9,7 @@ in the same files, so that they do not pile up.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -24,8 +24,13 @@ from prometheus_client import (
     values,
 )
 
+from car_damage.doubt import WarningWord
+from car_damage.service.problems import KINDS
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 STAGES = ("queue", "decode", "fit", "graph", "heatmap")
+# Seconds. 0.3 is the objective that deploy/monitoring/ holds answers against.
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10, 30)
 STATM = Path("/proc/self/statm")  # on Linux; elsewhere the memory is not told
 
 MASTER = "master"  # the slot of the process that starts the workers
@@ -46,7 +51,12 @@ STAGE_SECONDS = Histogram(
     "car_damage_stage_seconds",
     "Time that a photo spent in a stage",
     ["stage"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    buckets=BUCKETS,
+)
+ANSWER_SECONDS = Histogram(
+    "car_damage_answer_seconds",
+    "Time from the end of an upload to its answer, of requests with one photo",
+    buckets=BUCKETS,
 )
 PREDICTIONS = Counter("car_damage_predictions", "Photos answered", ["prediction"])
 PROBABILITY = Histogram(
@@ -69,11 +79,23 @@ MEMORY = Gauge(
     "Memory of each worker process, what it shares with others included",
     multiprocess_mode="liveall",
 )
+STARTED = Gauge(
+    "car_damage_worker_start_time_seconds",
+    "When each worker process started, in Unix time",
+    multiprocess_mode="liveall",
+)
 
+# From 0 on: Prometheus takes no series' first count for a growth.
+for _status in (200, 500, 503):
+    REQUESTS.labels("/predict", _status)
 for _stage in STAGES:
     STAGE_SECONDS.labels(_stage)
 for _prediction in ("damaged", "not_damaged"):
     PREDICTIONS.labels(_prediction)
+for _warning in get_args(WarningWord):
+    WARNINGS.labels(_warning)
+for _kind in KINDS:
+    REFUSALS.labels(_kind)
 
 
 def use_slot(slot: int) -> None:
@@ -99,6 +121,12 @@ def count_photo(facts: Mapping[str, Any]) -> None:
         REFUSALS.labels(facts["refusal"]).inc()
     for warning in facts.get("warnings", ()):
         WARNINGS.labels(warning).inc()
+
+
+def count_answer(facts: Mapping[str, Any]) -> None:
+    """Count how long the only photo of a request took from stage to stage, if it was answered."""
+    if "prediction" in facts:
+        ANSWER_SECONDS.observe(sum(facts.get(f"{stage}_ms", 0) for stage in STAGES) / 1000)
 
 
 def count_memory() -> None:

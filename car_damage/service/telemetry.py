@@ -13,7 +13,8 @@ SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)  # longer or stranger ids could fo
 
 
 def watch(app: Flask) -> None:
-    """Have `app` log and count each request."""
+    """Have `app` log and count each request, and note that its process has started."""
+    metrics.STARTED.set_to_current_time()
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -55,6 +56,8 @@ def _count(response: Response) -> None:
     metrics.REQUESTS.labels(route, response.status_code).inc()
     for job in g.jobs:
         metrics.count_photo(job.facts)
+    if len(g.jobs) == 1:  # of several, each waits for those before it
+        metrics.count_answer(g.jobs[0].facts)
     if "refusal" in g:
         metrics.REFUSALS.labels(g.refusal).inc()
     metrics.count_memory()
