@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from car_damage.dataset.arrays import ABOUT, load
 from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED
 from car_damage.errors import UserError, exit_code
-from car_damage.options import positive_number, whole_number
+from car_damage.options import positive_number, share, whole_number
 
 if TYPE_CHECKING:
     from car_damage.training.backbones import Backbone
@@ -67,6 +67,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="RATE",
         help="peak of fine-tuning's rate (default: as suits the backbone)",
     )
+    add(
+        "--keep",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="of the weights that training started from, to mix into those at its end: a model "
+        "that was good before stays so on photos unlike the new ones (default: %(default)s)",
+    )
     add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N")
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N")
     add(
@@ -114,6 +122,9 @@ def train(args: argparse.Namespace) -> None:
     models = args.models or (SAMPLE_MODELS if dataset.about["sample"] else MODELS)
     hardware.set_up(args.seed)
     start = starting_model(args.backbone, args.weights, dataset.about)
+    if args.keep and not start.source.endswith(".keras"):
+        raise UserError("--keep mixes with an earlier model: name its model.keras with --weights")
+    before = start.model.get_weights()
     settings = choose_settings(args, start.backbone)
     from_random = start.source == "none"
     trainable_from(start.model, start.backbone, settings["unfreeze"], from_random)
@@ -134,6 +145,7 @@ def train(args: argparse.Namespace) -> None:
     if settings["epochs"]:
         print(f"phase 2: fine-tuning from {settings['unfreeze']} on")
         fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)
+        fine_tune.mix_in(start.model, before, settings["keep"])
 
     facts = {**start.facts(), "settings": settings}
     record, exported = release.release(start.model, dataset, models, facts, args.precision, run)
@@ -153,6 +165,7 @@ def choose_settings(args: argparse.Namespace, backbone: "Backbone") -> dict[str,
         "learning_rate": args.learning_rate or backbone.learning_rate,
         "batch_size": args.batch_size,
         "seed": args.seed,
+        "keep": args.keep,
         "leave_out": args.leave_out,
     }
 

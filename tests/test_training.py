@@ -181,6 +181,23 @@ def test_resuming_what_was_never_begun_is_refused(data, tmp_path):
         model_training.main(options(data, tmp_path, "--resume"))
 
 
+def test_a_model_mixed_with_its_start_lies_between_both(trained, data, tmp_path):
+    start = str(the_version(trained) / "model.keras")
+    weights = [keras.saving.load_model(start).get_weights()]
+    for keep in ("0", "0.75"):
+        more = ["--weights", start, "--epochs", "1", "--keep", keep]
+        model_training.main(options(data, tmp_path / keep, *more))
+        made = the_version(tmp_path / keep) / "model.keras"
+        weights.append(keras.saving.load_model(made).get_weights())
+    for before, after, mixed in zip(*weights, strict=True):
+        np.testing.assert_allclose(mixed, 0.75 * before + 0.25 * after, rtol=1e-4, atol=1e-5)
+
+
+def test_keeping_some_of_weights_that_answered_nothing_yet_is_refused(data, tmp_path):
+    with pytest.raises(UserError, match="--keep"):
+        model_training.main(options(data, tmp_path, "--keep", "0.5"))
+
+
 def test_an_unknown_stage_is_refused_with_all_that_there_are(data, tmp_path):
     with pytest.raises(UserError, match="conv1, conv2"):
         model_training.main(options(data, tmp_path, "--unfreeze", "conv99"))
@@ -192,6 +209,7 @@ def test_an_unknown_stage_is_refused_with_all_that_there_are(data, tmp_path):
         (["--epochs", "-1"], "whole number"),
         (["--batch-size", "0"], "whole number"),
         (["--learning-rate", "fast"], "number above 0"),
+        (["--keep", "1"], "share"),
         (["--backbone", "vgg"], "resnet50"),
         (["--precision", "int4"], "int8"),
         (["--nonsense"], "--nonsense"),

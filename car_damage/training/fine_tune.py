@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import keras
+import numpy as np
 
 from car_damage.dataset.arrays import Dataset
 from car_damage.training.batches import AugmentedBatches, PlainBatches
@@ -37,6 +38,19 @@ def fine_tune(
             _fit(model, train, PlainBatches(dataset.val, batch_size), (done, end), run, patience)
             done = end
     run.load_best(model)
+
+
+def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
+    """Make each weight `share` of what it was `before` and the rest of what it is now.
+
+    Between a good model and what fine-tuning made of it lie models that hold better on photos
+    unlike those of the fine-tuning (WiSE-FT, Wortsman et al. 2022,
+    https://arxiv.org/abs/2109.01903).
+    """
+    after = model.get_weights()
+    model.set_weights(
+        [share * old + (1 - share) * new for old, new in zip(before, after, strict=True)]
+    )
 
 
 def growing_sides(size: int, epochs: int) -> list[int]:
