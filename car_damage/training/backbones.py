@@ -28,7 +28,7 @@ class Backbone:
 
     `stages` maps each stage's name to the prefix of its first layer's name, from the photo on;
     `default_stage` is where fine-tuning begins, and `learning_rate` AdamW's peak, unless the user
-    says otherwise.
+    says otherwise. `dense`: nearly all of its work are plain convolutions, and none depthwise.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Backbone:
     default_stage: str
     learning_rate: float = 1e-4
     output: str | None = None  # the layer to cut after; None: the last
+    dense: bool = False
 
     def features(self, weights: str | None = None) -> keras.Model:
         """A new model: photos, `uint8` (n, height, width, 3), to features, (n, h, w, d).
@@ -172,6 +173,7 @@ BACKBONES = {
             keras.applications.ResNet50,
             RESNET_STAGES | {"conv5": "conv5_"},
             "conv4",  # at 3e-4, ResNet-50 forgets what it knew in one epoch
+            dense=True,
         ),
         Backbone(
             "resnet50-c4",  # cut as in Faster R-CNN's C4 (Ren et al. 2015)
@@ -180,6 +182,7 @@ BACKBONES = {
             RESNET_STAGES,
             "conv3",
             output="conv4_block6_out",
+            dense=True,
         ),
         Backbone(
             "mobilenetv2",  # Sandler et al. 2018, https://arxiv.org/abs/1801.04381

@@ -17,24 +17,33 @@ TOP_PAD = 64 * 1024 * 1024  # bytes
 
 
 def set_up(seed: int) -> None:
-    """Seed everything that draws numbers, and train in bfloat16 where that is fast."""
+    """Seed everything that draws numbers, and keep the memory that each step frees."""
     keep_freed_memory()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if fast_bfloat16() else "float32")
 
 
-def fast_bfloat16() -> bool:
-    """Whether the GPU, or without one the CPU's matrix unit (AMX), multiplies bfloat16 fast.
+def choose_precision(dense: bool) -> None:
+    """Have models that are built from now on train in bfloat16 where that is fast, with float32
+    weights; `dense` says whether nearly all of the model's work are plain convolutions.
+    """
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if fast_bfloat16(dense) else "float32")
 
-    AVX-512's bfloat16 instructions alone gain too little over float32 to give up its digits.
+
+def fast_bfloat16(dense: bool) -> bool:
+    """Whether the GPU, or without one the CPU, multiplies bfloat16 fast.
+
+    A CPU's matrix unit (AMX) does in any case. AVX-512's bfloat16 instructions do where nearly all
+    work are plain convolutions (ResNet-50: 1.5 times as fast); depthwise ones wait for memory, and
+    converting takes more than it saves (MobileNetV2: 0.8 times).
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         capability: tuple[int, int] = details.get("compute_capability", (0, 0))
         return capability >= TENSOR_CORES_WITH_BFLOAT16
-    return CPU_FLAGS.exists() and "amx_bf16" in CPU_FLAGS.read_text(encoding="ascii")
+    flags = CPU_FLAGS.read_text(encoding="ascii").split() if CPU_FLAGS.exists() else []
+    return "amx_bf16" in flags or (dense and "avx512_bf16" in flags)
 
 
 def keep_freed_memory() -> None:

@@ -8,7 +8,7 @@ import keras
 
 from car_damage import model_store
 from car_damage.model_store import MODELS
-from car_damage.training import backbones, weights
+from car_damage.training import backbones, hardware, weights
 from car_damage.training.model import build
 
 DEFAULT = "resnet50"
@@ -34,7 +34,8 @@ class Start:
 def starting_model(
     backbone: str | None, source: str | None, about: dict[str, Any], models: Path = MODELS
 ) -> Start:
-    """Build a backbone for the data set `about` and give it its weights.
+    """Build a backbone for the data set `about`, in the precision that is fast here, and give it
+    its weights.
 
     Without a `source` these are ImageNet's; for drawn cars, those of the version in use in
     `models`, whose weights need no network. Drawn cars alone may do without both: a small network
@@ -63,6 +64,7 @@ def _default_source(
 
 def _start(name: str, source: str) -> Start:
     backbone = backbones.named(name)
+    hardware.choose_precision(backbone.dense)
     model = build(backbone)
     missing = weights.load(model, source)
     if missing and source != "none":
