@@ -73,8 +73,10 @@ def test_pixels_are_scaled_in_float32_under_mixed_precision():
 )
 @pytest.mark.slow
 def test_every_backbone_takes_photos_and_gives_a_map_of_features(name, places, channels):
-    features = named(name).features()
+    backbone = named(name)
+    features = backbone.features()
 
+    assert backbone.embedding is None or features.get_layer(backbone.embedding)
     assert (features.input.name, features.input.dtype) == ("photo", "uint8")
     shape = features.compute_output_shape((None, 64, 64, 3))
     assert shape == (None, places, places, channels)
@@ -143,10 +145,10 @@ def test_the_head_is_linear_on_the_pooled_features():
     kernel = np.linspace(-1, 1, 96)
     classifiers.set_head(model, kernel, 0.5)
 
-    embedding = classifiers.feature_extractor(model).predict(PHOTOS, verbose=0)
+    pooled = classifiers.feature_extractor(model).predict(PHOTOS, verbose=0)
 
     logit = model.predict(PHOTOS, verbose=0)["logit"][:, 0]
-    np.testing.assert_allclose(embedding @ kernel + 0.5, logit, atol=1e-5)
+    np.testing.assert_allclose(pooled @ kernel + 0.5, logit, atol=1e-5)
 
 
 def test_the_outputs_stay_float32_under_mixed_precision():

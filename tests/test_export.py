@@ -88,6 +88,16 @@ def test_the_graph_answers_as_the_keras_model_does(exported, model, photos):
     np.testing.assert_allclose(outputs["logit"], expected, atol=tolerance)
 
 
+def test_the_embedding_says_how_much_each_feature_varies_over_the_photo(exported, model, photos):
+    precision, outputs = exported
+    features = keras.Model(model.input, model.get_layer(classifiers.POOLED).input)
+
+    expected = np.std(features.predict(photos, verbose=0), axis=(1, 2))
+
+    tolerance = {"int8": 0.05, "float16": 0.01, "float32": 1e-4}[precision]
+    np.testing.assert_allclose(outputs["embedding"], expected, atol=tolerance * expected.max())
+
+
 def test_int8_is_about_a_quarter_of_float32(graphs):
     assert len(graphs["int8"]) < 0.4 * len(graphs["float32"])
 

@@ -29,6 +29,8 @@ class Backbone:
     `stages` maps each stage's name to the prefix of its first layer's name, from the photo on;
     `default_stage` is where fine-tuning begins, and `learning_rate` AdamW's peak, unless the user
     says otherwise. `dense`: nearly all of its work are plain convolutions, and none depthwise.
+    `embedding`: the layer whose features tell best what is no car; None: the last. It was measured
+    where it is named (docs/experiments.md).
     """
 
     name: str
@@ -39,6 +41,7 @@ class Backbone:
     learning_rate: float = 1e-4
     output: str | None = None  # the layer to cut after; None: the last
     dense: bool = False
+    embedding: str | None = None
 
     def features(self, weights: str | None = None) -> keras.Model:
         """A new model: photos, `uint8` (n, height, width, 3), to features, (n, h, w, d).
@@ -174,6 +177,7 @@ BACKBONES = {
             RESNET_STAGES | {"conv5": "conv5_"},
             "conv4",  # at 3e-4, ResNet-50 forgets what it knew in one epoch
             dense=True,
+            embedding="conv4_block3_out",
         ),
         Backbone(
             "resnet50-c4",  # cut as in Faster R-CNN's C4 (Ren et al. 2015)
@@ -183,6 +187,7 @@ BACKBONES = {
             "conv3",
             output="conv4_block6_out",
             dense=True,
+            embedding="conv4_block3_out",
         ),
         Backbone(
             "mobilenetv2",  # Sandler et al. 2018, https://arxiv.org/abs/1801.04381
@@ -199,6 +204,7 @@ BACKBONES = {
             },
             "block6",
             learning_rate=3e-4,
+            embedding="block_13_expand_relu",
         ),
         Backbone(
             "efficientnetv2-b0",  # Tan and Le 2021, https://arxiv.org/abs/2104.00298

@@ -8,9 +8,9 @@ Zhou et al. 2016, https://arxiv.org/abs/1512.04150), exactly and not by approxim
 import keras
 import numpy as np
 
-from car_damage.training.backbones import HEAD, Backbone
+from car_damage.training.backbones import HEAD, Backbone, named
 
-EMBEDDING = "embedding"  # the layer that pools the features
+POOLED = "pooled"  # the layer that averages the features over all places
 
 
 def build(backbone: Backbone) -> keras.Model:
@@ -20,35 +20,37 @@ def build(backbone: Backbone) -> keras.Model:
     float32 whatever the policy.
     """
     features = backbone.features()
-    pooled = keras.layers.GlobalAveragePooling2D(name=EMBEDDING, dtype="float32")(features.output)
+    pooled = keras.layers.GlobalAveragePooling2D(name=POOLED, dtype="float32")(features.output)
     logit = keras.layers.Dense(1, name=HEAD, dtype="float32")(pooled)
     return keras.Model(features.input, {"logit": logit}, name=backbone.name)
 
 
 def feature_extractor(model: keras.Model) -> keras.Model:
     """The part of `model` up to the pooled features, float32 (n, d); it shares the weights."""
-    return keras.Model(model.input, model.get_layer(EMBEDDING).output)
+    return keras.Model(model.input, model.get_layer(POOLED).output)
 
 
 def set_head(model: keras.Model, kernel: np.ndarray, bias: float) -> None:
-    """Make logit = embedding . kernel + bias; `kernel` holds d numbers in any shape."""
+    """Make logit = pooled features . kernel + bias; `kernel` holds d numbers in any shape."""
     model.get_layer(HEAD).set_weights([np.reshape(kernel, (-1, 1)), np.reshape(bias, (1,))])
 
 
 def serving_model(model: keras.Model, size: int) -> keras.Model:
     """Photos to `logit` (n, 1), `heatmap` (n, h, w) and `embedding` (n, d), all float32.
 
-    It takes squares, `uint8` (n, size, size, 3).
+    It takes squares, `uint8` (n, size, size, 3). The embedding is the `spread` of the features that
+    the backbone's table names, for telling photos of cars from others.
 
     The backbone is shared with `model`; the head is copied as it is now. It is written with dense
     layers only, the mean over places too, so that `export` can keep it out of the quantisation by
     the kind of its operations.
     """
     kernel, bias = model.get_layer(HEAD).get_weights()
-    pooling = model.get_layer(EMBEDDING)
-    backbone = keras.Model(model.input, [pooling.input, pooling.output])
+    last = model.get_layer(POOLED).input
+    earlier = named(model.name).embedding
+    telling = model.get_layer(earlier).output if earlier else last
     photo = keras.Input((size, size, 3), dtype="uint8", name="photo")
-    features, embedding = backbone(photo)
+    features, embedded = keras.Model(model.input, [last, telling])(photo)
     _, height, width, channels = features.shape
     places = height * width
 
@@ -60,5 +62,15 @@ def serving_model(model: keras.Model, size: int) -> keras.Model:
     mean.set_weights([np.full((places, 1), 1 / places), bias])
 
     heatmap = keras.ops.reshape(scores, (-1, height, width))
-    outputs = {"logit": logit, "heatmap": heatmap, "embedding": embedding}
-    return keras.Model(photo, outputs)
+    return keras.Model(photo, {"logit": logit, "heatmap": heatmap, "embedding": spread(embedded)})
+
+
+def spread(features: keras.KerasTensor) -> keras.KerasTensor:
+    """How much each feature varies over the photo: (n, h, w, d) to standard deviations (n, d).
+
+    Fine-tuned for damage, a network's mean features tell little of what is no car. How much they
+    vary from place to place still does: a street, a page or a texture is alike all over in other
+    ways than a car on its ground is.
+    """
+    _, height, width, channels = features.shape
+    return keras.ops.std(keras.ops.reshape(features, (-1, height * width, channels)), axis=1)
