@@ -12,7 +12,7 @@ import keras
 
 from car_damage import model_store
 from car_damage.dataset.arrays import Dataset
-from car_damage.training import doubt
+from car_damage.training import doubt, saving
 from car_damage.training.answers import ANSWERS, answered, write_answers
 from car_damage.training.checkpoints import HISTORY, Run
 from car_damage.training.label_issues import LABEL_ISSUES
@@ -55,13 +55,14 @@ def release(
     """Add a version to `models`; return its `model.json` and how it answers the test photos.
 
     `facts` are the entries that are known before anything is measured: backbone, weights,
-    settings.
+    settings. The weights of `model` are rounded (`saving.round_weights`).
     """
     now = datetime.now(UTC)
     name = model_store.new_version_name(now)
     seed = facts["settings"]["seed"]
+    saving.round_weights(model)
     with model_store.add(models, name) as folder:
-        without_optimizer(model).save(folder / "model.keras")
+        saving.save(model, folder / "model.keras")
         graph = folder / "model.tflite"
         exported = export_checked(model, dataset, precision, graph, seed)
         print("measuring on the test photos")
@@ -98,11 +99,6 @@ def release(
         )
         _keep_progress(run, folder)
     return record, exported
-
-
-def without_optimizer(model: keras.Model) -> keras.Model:
-    """The same layers in a model that was never compiled: a third of the size on disk."""
-    return keras.Model(model.input, model.output, name=model.name)
 
 
 def table(record: dict[str, Any]) -> str:
