@@ -60,10 +60,9 @@ def test_render_builds_the_dockerfile_for_free_and_asks_whether_it_is_ready():
     }
 
 
-def test_what_is_typed_for_heroku_sets_the_same_as_the_deploy_button():
-    (command,) = re.findall(
-        r"^heroku config:set ((?:.*\\\n)*.*)$", text_of("docs/operations.md"), re.M
-    )
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_what_is_typed_for_heroku_sets_the_same_as_the_deploy_button(document):
+    (command,) = re.findall(r"heroku config:set ((?:.*\\\n)*.*)$", text_of(document), re.M)
     assert dict(re.findall(r"([A-Z_]+)=(\S+)", command)) == heroku_variables()
 
 
