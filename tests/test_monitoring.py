@@ -148,6 +148,15 @@ def test_a_panel_says_in_which_unit_it_counts_and_what_each_line_is(panel):
         assert panel["type"] == "stat" or target["legendFormat"]
 
 
+def test_a_share_of_no_requests_is_told_in_words_and_not_as_nan():
+    shares = [panel for panel in PANELS.values() if panel["type"] == "stat"]
+    shares = [panel for panel in shares if "budget_burn" in panel["targets"][0]["expr"]]
+    assert len(shares) == 2
+    for panel in shares:
+        assert panel["targets"][0]["expr"].endswith(" >= 0")  # which NaN is not
+        assert panel["fieldConfig"]["defaults"]["noValue"] == "no requests"
+
+
 def test_the_dashboard_stays_green_for_what_is_only_good_to_know():
     [query] = [expr for title, expr in QUERIES if title == "Alerts"]
     assert 'severity!="info"' in query
