@@ -38,13 +38,6 @@ RUN rm -r car_damage/dataset car_damage/training car_damage/report \
 
 
 FROM ${BASE} AS serve
-ARG VERSION=unknown
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="Car damage classifier" \
-      org.opencontainers.image.description="Tells damaged cars from undamaged ones: POST /predict" \
-      org.opencontainers.image.licenses="MIT AND Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 # HOME: nothing but /tmp can be written to where the root file system is read-only.
 ENV PATH=/venv/bin:$PATH \
     HOME=/tmp \
@@ -58,6 +51,14 @@ EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-m", "car_damage.service.probe"]
 CMD ["gunicorn", "-c", "gunicorn.conf.py"]
+# Last, since each commit has another revision, and what stands below a changed one is made anew.
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Car damage classifier" \
+      org.opencontainers.image.description="Tells damaged cars from undamaged ones: POST /predict" \
+      org.opencontainers.image.licenses="MIT AND Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 
 
 # The pipeline: what data/ and models/ hold at the end is the result, so mount them.

@@ -2,16 +2,17 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from car_damage.service.application import create_app
-from car_damage.service.settings import Settings
+from car_damage.service.settings import VARIABLES, Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [path for of in ("", "docs", "benchmarks") for path in sorted((ROOT / of).glob("*.md"))]
 SCRIPT = re.compile(r"[\w./-]+\.(py|sh)")
 STEPS = ("data_preprocessing.py", "model_training.py")  # what run_pipeline.sh passes options on to
 
@@ -62,6 +63,27 @@ def test_a_call_goes_to_an_address_that_the_service_has(words, routes):
     for address in (word for word in words if word.startswith("http://localhost:5000")):
         method = "POST" if {"-F", "--data-binary", "POST"} & set(words) else "GET"
         assert routes.match(urlsplit(address).path or "/", method)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_command_sets_only_variables_that_the_service_reads(words):
+    for before, word in pairwise(words):
+        if before in ("-e", "--env", "--set-env-vars"):
+            assert {pair.partition("=")[0] for pair in word.split(",")} <= VARIABLES.keys()
+
+
+def test_the_architecture_names_every_module_and_none_that_is_gone():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named_there = set(re.findall(r"[\w./]+\.(?:py|sh)\b", text.split("```")[3]))
+    modules = {
+        path.name
+        for path in ROOT.glob("car_damage/**/*.py")
+        if not path.name.startswith("__") and path.parent.name != "drawn"
+    }
+    programs = {path.name for path in [*ROOT.glob("*.py"), *ROOT.glob("*.sh")]}
+    programs -= {"conftest.py", "test_api.py"}
+    assert modules | programs <= named_there
+    assert all(list(ROOT.rglob(name)) for name in named_there)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)

@@ -91,7 +91,7 @@ def test_every_alert_has_a_series_that_fires_it_and_one_that_does_not(alert):
 def test_every_alert_says_how_grave_it_is_and_what_to_do(name, alert):
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
     assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
-    assert alert["annotations"]["runbook_url"] == f"docs/operations.md#{name.lower()}"
+    assert alert["annotations"]["runbook_url"].endswith(f"docs/operations.md#{name.lower()}")
 
 
 def test_the_document_has_a_section_for_each_alert():
@@ -136,6 +136,30 @@ def named_sources(part: Any) -> Iterator[dict[str, str]]:
     if isinstance(part, list):
         for inner in part:
             yield from named_sources(inner)
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=lambda panel: panel["title"])
+def test_a_panel_says_in_which_unit_it_counts_and_what_each_line_is(panel):
+    assert panel["description"]
+    unit = panel["fieldConfig"]["defaults"]["unit"]
+    for target in panel["targets"]:
+        if re.match(r"sum.*\(rate\(\w+_total", target["expr"]):
+            assert unit in ("reqps", "suffix:/s")
+        assert panel["type"] == "stat" or target["legendFormat"]
+
+
+def test_a_share_of_no_requests_is_told_in_words_and_not_as_nan():
+    shares = [panel for panel in PANELS.values() if panel["type"] == "stat"]
+    shares = [panel for panel in shares if "budget_burn" in panel["targets"][0]["expr"]]
+    assert len(shares) == 2
+    for panel in shares:
+        assert panel["targets"][0]["expr"].endswith(" >= 0")  # which NaN is not
+        assert panel["fieldConfig"]["defaults"]["noValue"] == "no requests"
+
+
+def test_the_dashboard_stays_green_for_what_is_only_good_to_know():
+    [query] = [expr for title, expr in QUERIES if title == "Alerts"]
+    assert 'severity!="info"' in query
 
 
 def test_no_panel_hides_another():

@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from car_damage.errors import UserError
 from car_damage.service.settings import VARIABLES, Settings, read
 from tests.gunicorn_process import ROOT
 from tests.test_dockerfile import stages
@@ -60,10 +61,9 @@ def test_render_builds_the_dockerfile_for_free_and_asks_whether_it_is_ready():
     }
 
 
-def test_what_is_typed_for_heroku_sets_the_same_as_the_deploy_button():
-    (command,) = re.findall(
-        r"^heroku config:set ((?:.*\\\n)*.*)$", text_of("docs/operations.md"), re.M
-    )
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_what_is_typed_for_heroku_sets_the_same_as_the_deploy_button(document):
+    (command,) = re.findall(r"heroku config:set ((?:.*\\\n)*.*)$", text_of(document), re.M)
     assert dict(re.findall(r"([A-Z_]+)=(\S+)", command)) == heroku_variables()
 
 
@@ -76,6 +76,22 @@ def test_every_variable_is_told_with_its_default():
         value = getattr(defaults, field)
         if field != "workers" and value not in ((), None):
             assert told[variable].strip("`") == str(value), variable
+
+
+def test_every_number_is_told_with_its_bounds():
+    document = text_of("docs/operations.md")
+    told = re.findall(r"^\| `([A-Z_]+)` \| .*? \| ([\d,]+) to ([\d,]+) \|", document, re.MULTILINE)
+    numbers = {
+        name for name, (field, _) in VARIABLES.items() if type(getattr(Settings(), field)) is int
+    }
+    assert {name for name, _, _ in told} == numbers
+    for name, *bounds in told:
+        least, most = (int(bound.replace(",", "")) for bound in bounds)
+        for allowed in (least, most):
+            read({name: str(allowed)})
+        for refused in (least - 1, most + 1):
+            with pytest.raises(UserError, match=name):
+                read({name: str(refused)})
 
 
 def test_nothing_but_the_settings_reads_the_environment():

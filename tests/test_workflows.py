@@ -1,5 +1,6 @@
 """What runs before a commit and after a push: the files that say so, checked without a network."""
 
+import os
 import re
 import subprocess
 import sys
@@ -123,6 +124,54 @@ def test_what_ships_was_tested_audited_and_scanned():
     needs = {name: job.get("needs") for name, job in load(WORKFLOWS[0])["jobs"].items()}
     assert set(needs["publish"]) == {"test", "audit", "image"}
     assert needs["heroku"] == "publish"
+
+
+# Stands in for skopeo: writes down to where it copies, and tells a digest where asked for one.
+SKOPEO = """#!/usr/bin/env bash
+echo "${*: -1}" >> "$LOG"
+[ "$2" != --digestfile ] || echo sha256:0123 > "$3"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+@pytest.mark.parametrize(
+    ("kind", "ref", "tags"),
+    [
+        ("branch", "main", ["main"]),
+        ("tag", "v1.2.3", ["1.2.3", "latest"]),
+        ("tag", "v1.2.3-rc.1", ["1.2.3-rc.1"]),
+    ],
+)
+def test_a_push_is_tagged_by_what_was_pushed(tmp_path, kind, ref, tags):
+    (script,) = [step["run"] for _, step in steps() if step.get("id") == "push"]
+    (tmp_path / "skopeo").write_text(SKOPEO)
+    (tmp_path / "skopeo").chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "LOG": str(tmp_path / "log"),
+        "IMAGE": "image",
+        "GITHUB_REPOSITORY_OWNER": "Owner",
+        "GITHUB_SHA": "abc",
+        "GITHUB_REF_TYPE": kind,
+        "GITHUB_REF_NAME": ref,
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+    }
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=True
+    )
+    assert (tmp_path / "log").read_text().splitlines() == [
+        f"docker://ghcr.io/owner/image:{tag}" for tag in ["abc", *tags]
+    ]
+    assert (tmp_path / "output").read_text().splitlines() == [
+        "name=ghcr.io/owner/image",
+        f"tags={' '.join(tags)}",
+        "digest=sha256:0123",
+    ]
+
+
+def test_only_a_version_that_is_no_candidate_is_released():
+    job = load(WORKFLOWS[0])["jobs"]["heroku"]
+    assert job["if"].startswith("github.ref_type == 'tag' && !contains(github.ref_name, '-')")
 
 
 def test_dependabot_looks_wherever_versions_are_named():
