@@ -60,7 +60,7 @@ OF_STATUS = {
 SENTENCES = {
     "not_found": "There is nothing at this address; GET /docs lists what there is.",
     "method_not_allowed": "The address does not take this method; GET /docs says which it takes.",
-    "upload_stopped": "The upload stopped before its end; send the photo again.",
+    "upload_stopped": "The upload stopped before its end or came too slowly; send it again.",
     "internal_error": "Something went wrong on our side; the log has more under the request id.",
     "bad_request": "The request cannot be understood; GET /docs shows how one looks.",
 }
