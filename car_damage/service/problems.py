@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, g, json
-from flask_limiter import RateLimitExceeded
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
@@ -130,7 +129,6 @@ def handle_in(app: Flask) -> None:
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(ClientDisconnected, _stopped_upload)
-    app.register_error_handler(RateLimitExceeded, _too_many)
 
 
 def _from_http(error: HTTPException) -> Response:
@@ -156,9 +154,3 @@ def _sentence(kind: str) -> str:
 
 def _stopped_upload(_: ClientDisconnected) -> Response:
     return response_to(Problem("upload_stopped", SENTENCES["upload_stopped"]))
-
-
-def _too_many(error: RateLimitExceeded) -> Response:
-    return response_to(
-        Problem("rate_limited", f"More than {error.description} were asked for; wait, then retry.")
-    )
