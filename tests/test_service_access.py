@@ -71,6 +71,22 @@ def test_too_many_requests_from_one_address_are_refused(models):
     assert ask(client, environ_base={"REMOTE_ADDR": "10.0.0.7"}).status_code == 200
 
 
+def test_whoever_is_answered_is_not_told_to_wait(models):
+    assert "Retry-After" not in ask(client_of(models, rate_limit="2/hour")).headers
+
+
+def test_a_full_queue_is_to_be_tried_again_soon_whatever_the_rate(models):
+    client = client_of(models, rate_limit="2/hour", max_queue=0)
+    response = ask(client)
+    assert problem(response) == (503, "busy")
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_photos_are_answered_and_counted_here_while_the_rates_storage_is_away(models):
+    client = client_of(models, rate_limit="2/hour", rate_limit_storage="redis://127.0.0.1:1")
+    assert [ask(client).status_code for _ in range(3)] == [200, 200, 429]
+
+
 def test_each_key_has_a_rate_of_its_own(models):
     client = client_of(models, rate_limit="1/hour", api_keys=(KEY, OTHER))
     statuses = [ask(client, headers=bearer(key)).status_code for key in (KEY, KEY, OTHER)]

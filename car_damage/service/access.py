@@ -1,6 +1,8 @@
 """Who may ask, from where and how often; and what a browser may do with our pages."""
 
 import hmac
+import math
+import time
 
 from flask import Flask, Response, request
 from flask_openapi3 import APIBlueprint
@@ -57,13 +59,19 @@ def _limit_rate(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
         lambda: _asker(settings.api_keys),
         app=app,
         storage_uri=settings.rate_limit_storage,
-        headers_enabled=True,
+        in_memory_fallback_enabled=True,  # a storage that is away must not refuse every photo
     )
     limiter.limit(settings.rate_limit or "")(answers)
 
     def too_many(error: RateLimitExceeded) -> Response:
         sentence = f"More than {error.description} were asked for; wait, then retry."
-        return response_to(Problem("rate_limited", sentence))
+        response = response_to(Problem("rate_limited", sentence))
+        # Not by the limiter's own headers: they tell those who were answered, or found the queue
+        # full, to wait as long.
+        if limiter.current_limit:
+            seconds = math.ceil(limiter.current_limit.reset_at - time.time())
+            response.headers["Retry-After"] = str(max(1, seconds))
+        return response
 
     app.register_error_handler(RateLimitExceeded, too_many)
 
