@@ -41,9 +41,8 @@ def on_starting(server):
     import app  # noqa: F401
     from car_damage.service import metrics
 
-    metrics.free_slot(
-        metrics.MASTER
-    )  # it answers no photos, so its memory is not told among workers'
+    # This process answers no photos, so its memory is not told among the workers'.
+    metrics.free_slot(metrics.MASTER)
 
 
 def pre_fork(server, worker):

@@ -50,11 +50,9 @@ KINDS = {
 }
 # What Flask and Werkzeug raise by themselves, by its status.
 OF_STATUS = {
-    401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
     413: "upload_too_large",
-    415: "not_a_photo",
 }
 SENTENCES = {
     "not_found": "There is nothing at this address; GET /docs lists what there is.",
@@ -135,9 +133,9 @@ def _from_http(error: HTTPException) -> Response:
     """The response to what Flask or Werkzeug refused, with the headers that it asks for."""
     if error.response is not None:  # made by us already, as of a wrong parameter; or a redirect
         return error.response  # type: ignore[return-value]  # within Flask it is always Flask's
-    kind = OF_STATUS.get(error.code or 500, "bad_request")
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return response_to(from_exception(error))
+    kind = OF_STATUS.get(error.code, "bad_request")
     response = response_to(Problem(kind, _sentence(kind)))
     for name, value in error.get_headers():
         if name != "Content-Type":
