@@ -138,6 +138,14 @@ def test_a_page_from_elsewhere_may_call_only_where_its_origin_is_listed(models):
     assert refused.headers["Access-Control-Allow-Origin"] == "https://claims.example"
 
 
+def test_a_browser_s_question_whether_a_page_may_call_counts_for_no_rate(tmp_path):
+    client = client_of(tmp_path, cors_origins=("https://claims.example",), rate_limit="1/hour")
+    headers = {"Origin": "https://claims.example", "Access-Control-Request-Method": "POST"}
+    asked = [client.options("/predict", headers=headers).status_code for _ in range(3)]
+    assert asked == [200, 200, 200]
+    assert [ask(client).status_code for _ in range(2)] == [503, 429]  # there is no model
+
+
 def test_without_any_origin_listed_no_page_from_elsewhere_may_call(models):
     response = ask(client_of(models), headers={"Origin": "https://claims.example"})
     assert "Access-Control-Allow-Origin" not in response.headers

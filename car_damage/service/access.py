@@ -61,6 +61,8 @@ def _limit_rate(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
         storage_uri=settings.rate_limit_storage,
         in_memory_fallback_enabled=True,  # a storage that is away must not refuse every photo
     )
+    # A browser asks first whether a page from elsewhere may ask: that is no request of its own.
+    limiter.request_filter(lambda: request.method == "OPTIONS")
     limiter.limit(settings.rate_limit or "")(answers)
 
     def too_many(error: RateLimitExceeded) -> Response:
