@@ -50,6 +50,13 @@ class Connection(socket.socket):
         self._received += len(data)
         return data
 
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of `data`. Raises `NoMoreData` when the client takes no more of it."""
+        try:
+            super().sendall(data, flags)
+        except BlockingIOError as error:
+            raise NoMoreData() from error
+
 
 class Worker(ThreadWorker):
     """Ends slow connections, each in the thread that served it, and tells every error alike.
