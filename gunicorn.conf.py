@@ -7,8 +7,6 @@ wait, for uploads and for the photo's turn. So 64 clients that stall in the midd
 
 import os
 import shutil
-import socket
-import struct
 import sys
 import tempfile
 from itertools import count
@@ -17,11 +15,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from car_damage.errors import exit_code
 from car_damage.service import logs, settings
+from car_damage.service.worker import STALLED
 
 if wrong := exit_code(lambda: settings.chosen() and None):
     sys.exit(wrong)
 
-STALLED = 30  # seconds without a byte after which a client is cut off
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 wsgi_app = "app:from_environment()"
@@ -30,7 +28,7 @@ workers = settings.chosen().workers
 worker_class = "car_damage.service.worker.Worker"
 threads = 128
 keepalive = 5  # seconds
-# Longer than the slowest accepted request: an upload that ends just in time, then its turn.
+# Longer than a stalled upload and then an accepted photo's turn; a slow upload is given up sooner.
 graceful_timeout = STALLED + settings.chosen().request_timeout + 5
 control_socket_disable = True
 accesslog = None  # the service writes a line for each request itself, and knows more
@@ -43,17 +41,8 @@ def on_starting(server):
     import app  # noqa: F401
     from car_damage.service import metrics
 
-    metrics.free_slot(
-        metrics.MASTER
-    )  # it answers no photos, so its memory is not told among workers'
-
-
-def when_ready(server):
-    """Have the system end a `recv` or `send` that waits too long; connections inherit this."""
-    patience = struct.pack("ll", STALLED, 0)
-    for listener in server.LISTENERS:
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+    # This process answers no photos, so its memory is not told among the workers'.
+    metrics.free_slot(metrics.MASTER)
 
 
 def pre_fork(server, worker):

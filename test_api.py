@@ -308,6 +308,11 @@ def test_importing_the_service_does_not_import_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_start_does_not_wait_for_libraries_that_no_setting_asks_for():
+    code = "import sys, app; sys.exit('limits' in sys.modules or 'flask_cors' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 # The real thing
 
 

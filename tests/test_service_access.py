@@ -71,6 +71,22 @@ def test_too_many_requests_from_one_address_are_refused(models):
     assert ask(client, environ_base={"REMOTE_ADDR": "10.0.0.7"}).status_code == 200
 
 
+def test_whoever_is_answered_is_not_told_to_wait(models):
+    assert "Retry-After" not in ask(client_of(models, rate_limit="2/hour")).headers
+
+
+def test_a_full_queue_is_to_be_tried_again_soon_whatever_the_rate(models):
+    client = client_of(models, rate_limit="2/hour", max_queue=0)
+    response = ask(client)
+    assert problem(response) == (503, "busy")
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_photos_are_answered_and_counted_here_while_the_rates_storage_is_away(models):
+    client = client_of(models, rate_limit="2/hour", rate_limit_storage="redis://127.0.0.1:1")
+    assert [ask(client).status_code for _ in range(3)] == [200, 200, 429]
+
+
 def test_each_key_has_a_rate_of_its_own(models):
     client = client_of(models, rate_limit="1/hour", api_keys=(KEY, OTHER))
     statuses = [ask(client, headers=bearer(key)).status_code for key in (KEY, KEY, OTHER)]
@@ -120,6 +136,14 @@ def test_a_page_from_elsewhere_may_call_only_where_its_origin_is_listed(models):
     refused = ask(client, headers={"Origin": "https://claims.example"})
     assert problem(refused) == (401, "unauthorized")
     assert refused.headers["Access-Control-Allow-Origin"] == "https://claims.example"
+
+
+def test_a_browser_s_question_whether_a_page_may_call_counts_for_no_rate(tmp_path):
+    client = client_of(tmp_path, cors_origins=("https://claims.example",), rate_limit="1/hour")
+    headers = {"Origin": "https://claims.example", "Access-Control-Request-Method": "POST"}
+    asked = [client.options("/predict", headers=headers).status_code for _ in range(3)]
+    assert asked == [200, 200, 200]
+    assert [ask(client).status_code for _ in range(2)] == [503, 429]  # there is no model
 
 
 def test_without_any_origin_listed_no_page_from_elsewhere_may_call(models):

@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from http.client import HTTPException
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,7 +57,7 @@ def test_a_killed_worker_comes_back_and_only_its_own_requests_fail(service):
         while not stop.is_set():
             try:
                 status, _ = service.ask("/predict", BLUE)
-            except OSError:
+            except (OSError, HTTPException):  # also an answer that breaks off
                 status = 0
             if status != 200:
                 failed.append(status)
@@ -156,11 +158,18 @@ def test_a_stop_finishes_what_was_accepted_and_is_not_ready_meanwhile(service, s
     assert service.process.wait(60) == 0
 
 
+def impatient(folder: Path) -> Path:
+    """gunicorn's configuration, with clients cut off after 3 seconds instead of 30."""
+    config = folder / "gunicorn.conf.py"
+    config.write_text(
+        "from car_damage.service import worker\n"
+        "worker.STALLED = 3\n" + (ROOT / "gunicorn.conf.py").read_text()
+    )
+    return config
+
+
 def test_stalled_uploads_hold_nobody_up_and_are_cut_off(models, tmp_path):
-    patient = (ROOT / "gunicorn.conf.py").read_text()
-    config = tmp_path / "gunicorn.conf.py"
-    config.write_text(patient.replace("STALLED = 30", "STALLED = 3"))
-    assert config.read_text() != patient
+    config = impatient(tmp_path)
     head = (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9000\r\n"
     )
@@ -184,6 +193,25 @@ def test_stalled_uploads_hold_nobody_up_and_are_cut_off(models, tmp_path):
             said = b"".join(iter(lambda upload=upload: upload.recv(4096), b""))
             if number % 4:
                 assert said.startswith(b"HTTP/1.1 408 ")
+        assert not [line for line in service.lines() if line["level"] == "error"]
+
+
+@pytest.mark.parametrize("begun", ["body", "head"])
+def test_an_upload_that_drips_is_cut_off(models, tmp_path, begun):
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9000\r\n"
+    )
+    with (
+        running(models.parent, tmp_path, impatient(tmp_path)) as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=0.5) as upload,
+    ):
+        upload.sendall(head + b"\r\n" if begun == "body" else head)
+        said = None
+        while said is None:  # a byte each half second, so that it never stalls
+            upload.sendall(b"x")
+            with suppress(TimeoutError):
+                said = upload.recv(4096)
+        assert said.startswith(b"HTTP/1.1 408 " if begun == "body" else b"")
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,8 @@ def test_a_bad_file_is_told_in_words_and_spoils_no_other(page):
     bad = page.get_by_role("listitem").filter(has_text="letter.jpg")
     expect(bad.get_by_role("heading")).to_have_text("No answer")
     expect(bad).to_contain_text("The file is not a JPEG, PNG, WebP, GIF, BMP or TIFF photo.")
+    name, verdict = bad.get_by_text("letter.jpg").bounding_box(), bad.locator("h3").bounding_box()
+    assert name["x"] == verdict["x"]  # no empty place beside the words where a picture would be
     expect(page.locator(".card").nth(1).get_by_role("heading")).to_have_text("Not damaged")
 
 
@@ -164,6 +166,8 @@ def test_a_doubtful_answer_asks_for_a_person_and_says_what_to_do(page):
     ):
         expect(told.filter(has_text=word).first).to_contain_text(advice)
     assert not any("_" in text for text in told.all_inner_texts())
+    for sentence in told.all_inner_texts():
+        expect(page.get_by_role("status")).to_contain_text(sentence)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +269,7 @@ def test_on_a_phone_a_photo_can_be_taken(browser, address):
     page.goto(address)
     expect(page.get_by_text("Take a photo")).to_be_visible()
     assert page.locator("#take").get_attribute("capture") == "environment"
+    expect(page.get_by_text("drop photos")).to_be_hidden()  # where from?
     context.close()
 
 
@@ -276,6 +281,19 @@ def test_a_service_without_a_model_says_so_on_the_page(browser, tmp_path):
     expect(page.get_by_role("alert")).to_contain_text("No photo can be answered")
     page.close()
     server.shutdown()
+
+
+def test_a_model_that_was_loaded_since_the_page_was_opened_is_the_one_shown(browser, address):
+    page = browser.new_page()
+    not_yet = {"status": 503, "json": {"detail": "The model is being loaded."}}
+    page.route("**/model", lambda route: route.fulfill(**not_yet), times=1)
+    page.goto(address)
+    expect(page.get_by_role("alert")).to_contain_text("being loaded")
+    choose(page, photo(RED))
+    expect(page.locator(".band")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("#model")).to_contain_text(tiny_model.VERSION)
+    page.close()
 
 
 def test_the_page_on_the_api_works_under_the_same_strict_rules(browser, address):

@@ -4,10 +4,11 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic.json_schema import GenerateJsonSchema
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from tests.clients import RED, client_of
+from tests.clients import RED, client_of, form
 
 # A schema cannot say which bytes are a photo, and schemathesis does not take 413 for a refusal.
 BEYOND_A_SCHEMA = [positive_data_acceptance, negative_data_rejection]
@@ -30,6 +31,12 @@ def test_every_answer_is_one_that_the_document_announces(api):
 
 def test_what_the_document_forbids_is_refused_as_it_announces(api):
     ask_often(api["/predict"]["POST"].as_strategy(generation_mode=GenerationMode.NEGATIVE))
+
+
+def test_no_schema_is_made_anew_while_a_photo_is_answered(models, monkeypatch):
+    client = client_of(models)
+    monkeypatch.setattr(GenerateJsonSchema, "generate", None)
+    assert client.post("/predict?heatmap=true", data=form(RED)).status_code == 200
 
 
 def ask_often(cases: st.SearchStrategy) -> None:

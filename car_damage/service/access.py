@@ -1,14 +1,14 @@
 """Who may ask, from where and how often; and what a browser may do with our pages."""
 
 import hmac
+import math
+import time
 
 from flask import Flask, Response, request
-from flask_cors import CORS
-from flask_limiter import Limiter
 from flask_openapi3 import APIBlueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from car_damage.service.problems import Problem
+from car_damage.service.problems import Problem, response_to
 from car_damage.service.settings import Settings
 from car_damage.service.telemetry import HEADER
 
@@ -32,21 +32,50 @@ def guard(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
         proxied = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)
         app.wsgi_app = proxied  # type: ignore[method-assign]  # Flask's documented way to wrap it
     if settings.cors_origins:
-        CORS(
-            app,
-            origins=list(settings.cors_origins),
-            allow_headers=["Authorization", "Content-Type", HEADER],
-            expose_headers=["Retry-After", HEADER],
-        )
+        _let_pages_call(app, settings.cors_origins)
     if settings.rate_limit:
-        limiter = Limiter(
-            lambda: _asker(settings.api_keys),
-            app=app,
-            storage_uri=settings.rate_limit_storage,
-            headers_enabled=True,
-        )
-        limiter.limit(settings.rate_limit)(answers)
+        _limit_rate(app, answers, settings)
     app.before_request(lambda: _check_key(answers, settings.api_keys))
+
+
+# Neither of the two libraries is loaded where it is not needed: a start waits for it.
+
+
+def _let_pages_call(app: Flask, origins: tuple[str, ...]) -> None:
+    from flask_cors import CORS
+
+    CORS(
+        app,
+        origins=list(origins),
+        allow_headers=["Authorization", "Content-Type", HEADER],
+        expose_headers=["Retry-After", HEADER],
+    )
+
+
+def _limit_rate(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
+    from flask_limiter import Limiter, RateLimitExceeded
+
+    limiter = Limiter(
+        lambda: _asker(settings.api_keys),
+        app=app,
+        storage_uri=settings.rate_limit_storage,
+        in_memory_fallback_enabled=True,  # a storage that is away must not refuse every photo
+    )
+    # A browser asks first whether a page from elsewhere may ask: that is no request of its own.
+    limiter.request_filter(lambda: request.method == "OPTIONS")
+    limiter.limit(settings.rate_limit or "")(answers)
+
+    def too_many(error: RateLimitExceeded) -> Response:
+        sentence = f"More than {error.description} were asked for; wait, then retry."
+        response = response_to(Problem("rate_limited", sentence))
+        # Not by the limiter's own headers: they tell those who were answered, or found the queue
+        # full, to wait as long.
+        if limiter.current_limit:
+            seconds = math.ceil(limiter.current_limit.reset_at - time.time())
+            response.headers["Retry-After"] = str(max(1, seconds))
+        return response
+
+    app.register_error_handler(RateLimitExceeded, too_many)
 
 
 def _check_key(answers: APIBlueprint, keys: tuple[str, ...]) -> None:

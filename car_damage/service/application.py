@@ -1,6 +1,5 @@
 """The application: everything put together, with settings and models as arguments."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import flask_openapi3_swagger
@@ -18,13 +17,8 @@ SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 FORM_TEXT = 100_000  # bytes of form fields that are no files: we use none of them
 
 
-def create_app(
-    settings: Settings, models: Path, stopping: Callable[[], bool] = lambda: False
-) -> OpenAPI:
-    """The service for the current version in `models`, which is loaded in the background.
-
-    `stopping` says whether the process was asked to stop, for /ready.
-    """
+def create_app(settings: Settings, models: Path) -> OpenAPI:
+    """The service for the current version in `models`, which is loaded in the background."""
     app = OpenAPI(
         __name__,
         info=Info(title="Car damage classifier", version=API_VERSION),
@@ -40,7 +34,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * problems.MIB
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_TEXT
     app.config["MAX_FORM_PARTS"] = 2 * MAX_PHOTOS  # one above MAX_PHOTOS still gets its own words
-    app.config["STOPPING"] = stopping
+    app.config["STOPPING"] = lambda: False  # for /ready; gunicorn.conf.py knows better
     # Answers keep the documented order.
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     app.extensions[QUEUE] = PhotoQueue(

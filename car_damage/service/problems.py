@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, g, json
-from flask_limiter import RateLimitExceeded
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
@@ -51,16 +50,14 @@ KINDS = {
 }
 # What Flask and Werkzeug raise by themselves, by its status.
 OF_STATUS = {
-    401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
     413: "upload_too_large",
-    415: "not_a_photo",
 }
 SENTENCES = {
     "not_found": "There is nothing at this address; GET /docs lists what there is.",
     "method_not_allowed": "The address does not take this method; GET /docs says which it takes.",
-    "upload_stopped": "The upload stopped before its end; send the photo again.",
+    "upload_stopped": "The upload stopped before its end or came too slowly; send it again.",
     "internal_error": "Something went wrong on our side; the log has more under the request id.",
     "bad_request": "The request cannot be understood; GET /docs shows how one looks.",
 }
@@ -130,16 +127,15 @@ def handle_in(app: Flask) -> None:
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(ClientDisconnected, _stopped_upload)
-    app.register_error_handler(RateLimitExceeded, _too_many)
 
 
 def _from_http(error: HTTPException) -> Response:
     """The response to what Flask or Werkzeug refused, with the headers that it asks for."""
     if error.response is not None:  # made by us already, as of a wrong parameter; or a redirect
         return error.response  # type: ignore[return-value]  # within Flask it is always Flask's
-    kind = OF_STATUS.get(error.code or 500, "bad_request")
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return response_to(from_exception(error))
+    kind = OF_STATUS.get(error.code, "bad_request")
     response = response_to(Problem(kind, _sentence(kind)))
     for name, value in error.get_headers():
         if name != "Content-Type":
@@ -156,9 +152,3 @@ def _sentence(kind: str) -> str:
 
 def _stopped_upload(_: ClientDisconnected) -> Response:
     return response_to(Problem("upload_stopped", SENTENCES["upload_stopped"]))
-
-
-def _too_many(error: RateLimitExceeded) -> Response:
-    return response_to(
-        Problem("rate_limited", f"More than {error.description} were asked for; wait, then retry.")
-    )

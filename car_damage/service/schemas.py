@@ -1,5 +1,6 @@
 """What the API takes and gives, as pydantic models: the code that makes /openapi.json."""
 
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
@@ -16,6 +17,15 @@ class PredictQuery(BaseModel):
     """How /predict may be asked."""
 
     heatmap: bool = Field(False, description="add the heatmap and the box it points at")
+
+    # flask-openapi3 asks for it in every request, and pydantic is slow to make it.
+    @classmethod
+    @cache
+    def model_json_schema(  # type: ignore[override]  # it is called as before
+        cls, *arguments: Any, **options: Any
+    ) -> dict[str, Any]:
+        """The JSON schema, made once."""
+        return super().model_json_schema(*arguments, **options)
 
 
 class Photos(BaseModel):

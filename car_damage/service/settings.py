@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from limits import parse_many
-from limits.errors import ConfigurationError
-from limits.storage import storage_from_string
-
 from car_damage.errors import UserError
 from car_damage.options import whole_number
 from car_damage.parallel import cores
@@ -84,7 +80,12 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+# `limits` is loaded only where a rate is set: a start waits for it.
+
+
 def _rate(text: str) -> str:
+    from limits import parse_many
+
     try:
         parse_many(text)
     except ValueError as error:
@@ -95,6 +96,9 @@ def _rate(text: str) -> str:
 
 
 def _storage(text: str) -> str:
+    from limits.errors import ConfigurationError
+    from limits.storage import storage_from_string
+
     try:
         storage_from_string(text)
     except (ConfigurationError, ValueError) as error:

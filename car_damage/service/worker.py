@@ -2,28 +2,77 @@
 
 import json
 import socket
+import struct
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from gunicorn import util
-from gunicorn.http.errors import ParseException
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # Nothing that imports metrics.py: gunicorn loads this before it has a folder for them.
 from car_damage.service.logs import new_request_id
 from car_damage.service.problems import MIME_TYPE, malformed
 
+STALLED = 30  # seconds without a byte after which a client is cut off
+SLOWEST = 8_000  # bytes a second that a request must bring, once `STALLED` has passed: 64 kbit/s
+
+
+class Connection(socket.socket):
+    """A client's connection, which ends for one that stalls or drips.
+
+    A request has `STALLED` seconds, and another for each `SLOWEST` bytes that came of it: so a slow
+    line may send a large photo, and a byte every few seconds holds no thread for long.
+    """
+
+    def __init__(self, *arguments: int, **options: Any):
+        super().__init__(*arguments, **options)
+        # The system ends what waits for longer. gunicorn resets a timeout of Python's own.
+        patience = struct.pack("ll", STALLED, 0)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        self.begin_request()
+
+    def begin_request(self) -> None:
+        """Count the time and the bytes of the next request from now on."""
+        self._begun = monotonic()
+        self._received = 0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive at most `size` bytes. Raises `NoMoreData` when the client was too slow."""
+        if monotonic() - self._begun > STALLED + self._received / SLOWEST:
+            raise NoMoreData()
+        try:
+            data = super().recv(size, flags)
+        except BlockingIOError as error:  # nothing came for `STALLED` seconds
+            raise NoMoreData() from error
+        self._received += len(data)
+        return data
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of `data`. Raises `NoMoreData` when the client takes no more of it."""
+        try:
+            super().sendall(data, flags)
+        except BlockingIOError as error:
+            raise NoMoreData() from error
+
 
 class Worker(ThreadWorker):
-    """Says goodbye to a connection in the thread that served it, and tells every error alike.
+    """Ends slow connections, each in the thread that served it, and tells every error alike.
 
-    gunicorn 27 says goodbye in the one thread that accepts connections, and waits there for up to
-    two seconds for the client to close: 64 clients that are cut off would hold up every other for a
-    minute. What is no HTTP it answers with a page of its own.
+    gunicorn 27 waits for a client for ever. It says goodbye in the one thread that accepts
+    connections, and waits there for up to two seconds for the client to close: 64 clients that are
+    cut off would hold up every other for a minute. What is no HTTP it answers with a page of its
+    own.
     """
 
     def handle(self, conn: TConn) -> Any:
         """Serve a request; False if the connection shall be closed."""
+        if type(conn.sock) is socket.socket:  # a new one
+            conn.sock = Connection(fileno=conn.sock.detach())
+        if isinstance(conn.sock, Connection):  # and not gunicorn's own TLS
+            conn.sock.begin_request()
         outcome = super().handle(conn)
         if outcome is False:
             with suppress(OSError):  # the client may be gone

@@ -27,7 +27,7 @@ function percent(share) {
   return `${Math.round(share * 100)} %`;
 }
 
-let reviewBand = null;
+let model = {}; // the card of the one in use
 let busy = 0;
 const waiting = [];
 
@@ -51,7 +51,7 @@ function newCard(file) {
   const card = { file, element };
   const photo = find(".photo", element);
   photo.alt = `Photo ${file.name}`;
-  photo.addEventListener("error", () => find(".picture", element).hidden = true);
+  photo.addEventListener("error", () => element.classList.add("no-picture"));
   photo.src = URL.createObjectURL(file);
   find("figcaption", element).textContent = file.name;
   find(".remove", element).setAttribute("aria-label", `Remove ${file.name}`);
@@ -61,7 +61,7 @@ function newCard(file) {
   return card;
 }
 
-async function work() {
+function work() {
   while (busy < AT_ONCE && waiting.length) {
     busy += 1;
     answer(waiting.shift()).finally(() => { busy -= 1; work(); });
@@ -71,7 +71,9 @@ async function work() {
 async function answer(card) {
   reset(card, "Looking at the photo …");
   try {
-    show(card, await ask(card.file));
+    const said = await ask(card.file);
+    if (said.model_version !== model.version) await showModel(); // it was loaded only now, or anew
+    show(card, said);
   } catch (problem) {
     refuse(card, problem);
   }
@@ -101,7 +103,7 @@ async function ask(file, options = "") {
 
 function reset(card, verdict) {
   const { element } = card;
-  element.className = "card";
+  element.classList.remove("refused");
   find(".verdict", element).textContent = verdict;
   for (const part of [".advice", ".measure", ".warnings", ".again", ".why"]) find(part, element).hidden = true;
 }
@@ -116,14 +118,16 @@ function show(card, said) {
   find(".advice", element).hidden = false;
   showMeasure(element, said);
   const list = find(".warnings", element);
-  list.replaceChildren(...said.warnings.map((warning) => {
+  const warnings = said.warnings.map((warning) => WARNINGS[warning] ?? warning);
+  list.replaceChildren(...warnings.map((warning) => {
     const item = document.createElement("li");
-    item.textContent = WARNINGS[warning] ?? warning;
+    item.textContent = warning;
     return item;
   }));
   list.hidden = !said.warnings.length;
   find(".switch", element).hidden = false;
-  tell(`${card.file.name}: ${verdict}. Probability of damage ${percent(said.probability)}.`);
+  const all = [`${verdict}.`, ...warnings, `Probability of damage ${percent(said.probability)}.`];
+  tell(`${card.file.name}: ${all.join(" ")}`);
 }
 
 function showMeasure(element, said) {
@@ -131,12 +135,13 @@ function showMeasure(element, said) {
   find(".bar", element).style.width = width(said.probability);
   find(".threshold", element).style.left = width(said.threshold);
   let legend = `The line at ${percent(said.threshold)} parts not damaged from damaged.`;
-  const band = find(".band", element);
-  band.hidden = !reviewBand || reviewBand[0] === reviewBand[1];
-  if (!band.hidden) {
-    band.style.left = width(reviewBand[0]);
-    band.style.width = width(reviewBand[1] - reviewBand[0]);
-    legend += ` Within the hatched part, ${percent(reviewBand[0])} to ${percent(reviewBand[1])}, a person should look.`;
+  const hatched = find(".band", element);
+  const [low, high] = model.review_band ?? [0, 0];
+  hatched.hidden = low === high;
+  if (!hatched.hidden) {
+    hatched.style.left = width(low);
+    hatched.style.width = width(high - low);
+    legend += ` Within the hatched part, ${percent(low)} to ${percent(high)}, a person should look.`;
   }
   find(".legend", element).textContent = legend;
   find(".measure", element).hidden = false;
@@ -161,6 +166,8 @@ async function switchHeatmap(card) {
   const on = control.getAttribute("aria-checked") !== "true";
   control.setAttribute("aria-checked", String(on));
   if (on && !overlay.src) {
+    why.textContent = "Looking for what speaks for damage …";
+    why.hidden = false;
     try {
       const said = await ask(card.file, "?heatmap=true");
       overlay.src = said.heatmap;
@@ -171,13 +178,12 @@ async function switchHeatmap(card) {
     } catch (problem) {
       control.setAttribute("aria-checked", "false");
       why.textContent = problem.detail;
-      why.hidden = false;
       tell(problem.detail);
       return;
     }
   }
   const shown = control.getAttribute("aria-checked") === "true"; // it may have been switched back
-  find(".picture", element).hidden = false;
+  element.classList.remove("no-picture"); // a TIFF, which browsers do not show, has one now
   overlay.hidden = !shown;
   why.hidden = !shown;
   tell(shown ? why.textContent : "The heatmap is off.");
@@ -216,16 +222,18 @@ function useKey(event) {
 }
 
 async function showModel() {
+  const down = find("#down");
   try {
     const response = await fetch("model");
-    const card = await response.json();
-    if (!response.ok) throw card;
-    reviewBand = card.review_band;
-    find("#model").textContent = `Model ${card.version}`;
-    find("#sample").hidden = !card.sample;
+    const said = await response.json();
+    if (!response.ok) throw said;
+    model = said;
+    find("#model").textContent = `Model ${model.version}`;
+    find("#sample").hidden = !model.sample;
+    down.hidden = true;
   } catch (problem) {
-    find("#down").textContent = problem.detail ?? UNREACHABLE;
-    find("#down").hidden = false;
+    down.textContent = problem.detail ?? UNREACHABLE;
+    down.hidden = false;
   }
 }
 
