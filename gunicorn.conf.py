@@ -27,7 +27,9 @@ bind = f"0.0.0.0:{settings.chosen().port}"
 workers = settings.chosen().workers
 worker_class = "car_damage.service.worker.Worker"
 threads = 128
-keepalive = 5  # seconds
+# Seconds; longer than load balancers keep a connection (Heroku's router 90, nginx and AWS's 60), or
+# now and then a request of theirs would come just as we close it.
+keepalive = 100
 # Longer than a stalled upload and then an accepted photo's turn; a slow upload is given up sooner.
 graceful_timeout = STALLED + settings.chosen().request_timeout + 5
 control_socket_disable = True

@@ -31,7 +31,7 @@ def test_two_thousand_requests_stay_below_400_mb(tmp_path):
     with running(ROOT, tmp_path, Path("gunicorn.conf.py"), DYNO="web.1", **settings) as service:
 
         def client(number: int) -> None:
-            # A connection for each: one that a busy machine leaves unused for 5 s would be closed.
+            # A connection for each, as clients that come and go have.
             for turn in range(REQUESTS // CLIENTS):
                 at = number + turn
                 photo = from_phone if at % BETWEEN == 0 else photos[at % len(photos)]
