@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,15 @@ def processed(raw_dir, tmp_path_factory):
 
 def splits_by_path(dataset):
     return {(row.path, row.kind): name for name in SPLITS for row in getattr(dataset, name).rows}
+
+
+def test_squares_of_another_size_leave_hashes_groups_and_splits_as_they_are(
+    raw_dir, processed, tmp_path
+):
+    prepare(find_photos([raw_dir]), tmp_path / "larger", replace(SETTINGS, size=96))
+    other, dataset = load(tmp_path / "larger"), load(processed)
+    for name in SPLITS:
+        assert getattr(other, name).rows == getattr(dataset, name).rows
 
 
 def test_a_square_is_the_photo_that_its_row_names(processed):

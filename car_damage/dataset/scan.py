@@ -49,8 +49,11 @@ def _scan_one(found: Found, size: int, how: photos.Fit) -> tuple[Scanned, photos
     try:
         photo = photos.decode(data, at_least=size)
         width, height = photos.header_size(data)
+        # Always hashed as decoded for one size: groups, and with them the splits, are then the same
+        # for data sets of any size, whose models can be compared on the same photos.
+        hashed = photo if size == photos.SIZE else photos.decode(data, at_least=photos.SIZE)
     except photos.UnusablePhoto as error:
         return Rejected(found, error.reason)
     sha256 = hashlib.sha256(data).hexdigest()
-    scanned = Scanned(found, width, height, sha256, perceptual_hash(photo))
+    scanned = Scanned(found, width, height, sha256, perceptual_hash(hashed))
     return scanned, photos.fit(photo, size, how)
