@@ -21,7 +21,7 @@ from car_damage.errors import UserError, exit_code
 from car_damage.options import positive_number, share, whole_number
 
 if TYPE_CHECKING:
-    from car_damage.training.backbones import Backbone
+    from car_damage.training.start import Start
 
 BACKBONES = (
     "resnet50",
@@ -125,7 +125,7 @@ def train(args: argparse.Namespace) -> None:
     if args.keep and not start.source.endswith(".keras"):
         raise UserError("--keep mixes with an earlier model: name its model.keras with --weights")
     before = start.model.get_weights()
-    settings = choose_settings(args, start.backbone)
+    settings = choose_settings(args, start, dataset.about["size"])
     from_random = start.source == "none"
     trainable_from(start.model, start.backbone, settings["unfreeze"], from_random)
 
@@ -156,12 +156,19 @@ def train(args: argparse.Namespace) -> None:
     run.finish()
 
 
-def choose_settings(args: argparse.Namespace, backbone: "Backbone") -> dict[str, Any]:
-    """What decides how the model is trained: the options, and defaults that suit the backbone."""
-    epochs = TINY_EPOCHS if backbone.name == "tiny" else EPOCHS
+def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> dict[str, Any]:
+    """What decides how the model is trained: the options, and defaults that suit the start."""
+    from car_damage.training.fine_tune import growing_sides
+
+    backbone = start.backbone
+    default_epochs = TINY_EPOCHS if backbone.name == "tiny" else EPOCHS
+    epochs = default_epochs if args.epochs is None else args.epochs
+    # An earlier model has learnt already what small squares teach.
+    sides = [size] * epochs if start.source.endswith(".keras") else growing_sides(size, epochs)
     return {
         "unfreeze": args.unfreeze or backbone.default_stage,
-        "epochs": epochs if args.epochs is None else args.epochs,
+        "epochs": epochs,
+        "sides": sides,
         "learning_rate": args.learning_rate or backbone.learning_rate,
         "batch_size": args.batch_size,
         "seed": args.seed,

@@ -27,7 +27,7 @@ def fine_tune(
 ) -> None:
     """Train the trainable layers of `model` in place and leave it with its best epoch's weights."""
     epochs, batch_size, seed = settings["epochs"], settings["batch_size"], settings["seed"]
-    sides = growing_sides(dataset.about["size"], epochs)
+    sides = settings["sides"]
     outliers = round(OUTLIERS * batch_size)
     train = AugmentedBatches(dataset.train, batch_size, seed, sides, outliers)
     _compile(model, settings["learning_rate"], steps=len(train) * epochs)
