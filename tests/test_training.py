@@ -190,7 +190,8 @@ def test_a_model_mixed_with_its_start_lies_between_both(trained, data, tmp_path)
         made = the_version(tmp_path / keep) / "model.keras"
         weights.append(keras.saving.load_model(made).get_weights())
     for before, after, mixed in zip(*weights, strict=True):
-        np.testing.assert_allclose(mixed, 0.75 * before + 0.25 * after, rtol=1e-4, atol=1e-5)
+        between = 0.75 * before + 0.25 * after  # of weights that are rounded, as the mixed ones are
+        np.testing.assert_allclose(mixed, between, rtol=2**-10, atol=1e-5)
 
 
 def test_keeping_some_of_weights_that_answered_nothing_yet_is_refused(data, tmp_path):

@@ -73,4 +73,5 @@ def spread(features: keras.KerasTensor) -> keras.KerasTensor:
     ways than a car on its ground is.
     """
     _, height, width, channels = features.shape
-    return keras.ops.std(keras.ops.reshape(features, (-1, height * width, channels)), axis=1)
+    places = keras.ops.reshape(features, (-1, height * width, channels))
+    return keras.ops.std(keras.ops.cast(places, "float32"), axis=1)
