@@ -16,7 +16,7 @@ from car_damage.doubt import STORED, Limits, Quality
 from car_damage.parallel import map_in_order
 
 WARNED = 0.01  # share
-COMPONENTS = 32  # 16 to 128 do alike; at d = 2,048 these take 175 kB in `model.json`
+COMPONENTS = 32  # 16 to 128 do alike; at d = 1,024 these take 87 kB in `model.json`
 INSIDE = 4  # of at least so many dimensions one may be a component, or nothing were left outside
 
 # Where a training set holds good photos only, its worst hundredth is good, too: no limit is

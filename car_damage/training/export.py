@@ -4,7 +4,7 @@ Full-integer quantisation after training: int8 weights with a scale per output c
 activations whose ranges come from calibration photos (Jacob et al. 2018,
 https://arxiv.org/abs/1712.05877). The linear head stays in float: in 256 steps its heatmap would no
 longer average to the logit, and the calibrated probability would jump. So does the embedding, whose
-small variances would all become 0 beside the large ones.
+small values are lost in 256 steps beside the large ones.
 """
 
 import contextlib

@@ -24,8 +24,9 @@ def set_up(seed: int) -> None:
 
 
 def choose_precision(dense: bool) -> None:
-    """Have models that are built from now on train in bfloat16 where that is fast, with float32
-    weights; `dense` says whether nearly all of the model's work are plain convolutions.
+    """Have models that are built from now on train in bfloat16, where that is fast.
+
+    Their weights stay float32. `dense`: nearly all of their work are plain convolutions.
     """
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if fast_bfloat16(dense) else "float32")
 
