@@ -23,10 +23,14 @@ from tests.squares import NO, YES, outputs_of, row, split_of
 CALIBRATION = Calibration(1.0, 0.5)
 
 
-def exported(precision: str = "int8", lost: float = 0.0) -> Exported:
-    comparison = {"keras_accuracy": 0.9, "graph_accuracy": 0.9 - lost}
+def exported(precision: str = "int8", lost: float = 0.0, moved: float = 0.0) -> Exported:
+    comparison = {
+        "keras_accuracy": 0.9,
+        "graph_accuracy": 0.9 - lost,
+        "largest_logit_difference": moved,
+    }
     nothing = outputs_of([])
-    return Exported(precision, CALIBRATION, (0.5, 0.5), nothing, nothing, comparison)
+    return Exported(precision, Calibration(2.0, 0.5), (0.5, 0.5), nothing, nothing, comparison)
 
 
 @pytest.fixture
@@ -126,12 +130,19 @@ def test_every_figure_is_taken_from_the_graph_that_answers_photos(tmp_path, tiny
     assert figures["leaks"]["accuracy_without_grouping"] == 1  # each photo stands in all splits
 
 
-@pytest.mark.parametrize(("lost", "precision"), [(0.005, "int8"), (0.006, "float16")])
-def test_an_export_that_loses_over_half_a_point_falls_back_and_says_so(
-    monkeypatch, capsys, lost, precision
+@pytest.mark.parametrize(
+    ("lost", "moved", "precision"),
+    [
+        (0.005, 7.9, "int8"),
+        (0.006, 0.1, "float16"),  # over half a point
+        (0.0, 8.1, "float16"),  # one photo's calibrated log-odds by over four
+    ],
+)
+def test_an_export_that_loses_accuracy_or_is_far_surer_of_one_photo_falls_back_and_says_so(
+    monkeypatch, capsys, lost, moved, precision
 ):
     def export(_model, _dataset, wanted, *_):
-        return exported(wanted, lost if wanted == "int8" else 0.0)
+        return exported(wanted, lost, moved) if wanted == "int8" else exported(wanted)
 
     monkeypatch.setattr(room, "_export", export)
     result = export_checked(None, None, "int8", Path("model.tflite"), seed=0)
