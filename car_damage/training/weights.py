@@ -109,8 +109,10 @@ def model_arrays(model: keras.Model) -> Arrays:
 
 
 def imagenet_arrays(model: keras.Model) -> Arrays:
-    """The weights that Keras fetches, or has in its cache, for the backbone of `model`."""
+    """ImageNet's weights for the backbone of `model`: installed, in Keras's cache, or fetched."""
     backbone = named(model.name)
+    if backbone.imagenet:
+        return backbone.imagenet()
     try:
         with socket_timeout(DOWNLOAD_TIMEOUT):
             return model_arrays(backbone.features(weights="imagenet"))
