@@ -27,7 +27,6 @@ BACKBONES = (
     "resnet50",
     "resnet50-c4",
     "mobilenetv2",
-    "efficientnet-lite2",
     "efficientnetv2-b0",
     "mobilenetv3-large",
     "convnext-tiny",
@@ -52,9 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--weights",
         metavar="SOURCE",
-        help="imagenet (fetched from the network once; installed for efficientnet-lite2), none, or "
-        "a .keras, .h5, .weights.h5 or .npz file (default: imagenet; drawn cars: the real model in "
-        "use)",
+        help="imagenet (fetched from the network once), none, or a .keras, .h5, .weights.h5 or "
+        ".npz file (default: imagenet; drawn cars: the real model in use)",
     )
     add("--unfreeze", metavar="STAGE", help="fine-tune from this stage on; a wrong name lists all")
     add(

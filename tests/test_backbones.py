@@ -66,7 +66,6 @@ def test_pixels_are_scaled_in_float32_under_mixed_precision():
         ("resnet50", 2, 2048),
         ("resnet50-c4", 4, 1024),
         ("mobilenetv2", 2, 1280),
-        ("efficientnet-lite2", 2, 1280),
         ("efficientnetv2-b0", 2, 1280),
         ("mobilenetv3-large", 2, 960),
         ("convnext-tiny", 2, 768),

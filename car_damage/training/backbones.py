@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from car_damage.errors import UserError
-from car_damage.training import efficientnet_lite
 
 HEAD = "head"  # the name of the classifier's last layer, and of the stage that is it alone
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels in 0..1
@@ -31,7 +29,6 @@ class Backbone:
     `stages` maps each stage's name to the prefix of its first layer's name, from the photo on;
     `default_stage` is where fine-tuning begins, and `learning_rate` AdamW's peak, unless the user
     says otherwise. `dense`: nearly all of its work are plain convolutions, and none depthwise.
-    `imagenet` gives the ImageNet weights by `layer/variable`; None: Keras fetches them.
     `embedding`: the layer whose features tell best what is no car; None: the last. It was measured
     where it is named (docs/experiments.md).
     """
@@ -45,7 +42,6 @@ class Backbone:
     output: str | None = None  # the layer to cut after; None: the last
     dense: bool = False
     embedding: str | None = None
-    imagenet: Callable[[], dict[str, np.ndarray]] | None = None
 
     def features(self, weights: str | None = None) -> keras.Model:
         """A new model: photos, `uint8` (n, height, width, 3), to features, (n, h, w, d).
@@ -103,11 +99,6 @@ def to_caffe(photo: keras.KerasTensor) -> keras.KerasTensor:
 def to_unit_range(photo: keras.KerasTensor) -> keras.KerasTensor:
     """RGB in -1..1."""
     return rescaled(photo, (1 / 127.5,) * 3, (-1.0,) * 3)
-
-
-def to_lite_range(photo: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB in about -1..1: less 127, by 128."""
-    return rescaled(photo, (1 / 128,) * 3, (-127 / 128,) * 3)
 
 
 def to_standard(photo: keras.KerasTensor) -> keras.KerasTensor:
@@ -214,17 +205,6 @@ BACKBONES = {
             "block6",
             learning_rate=3e-4,
             embedding="block_13_expand_relu",
-        ),
-        Backbone(
-            "efficientnet-lite2",
-            to_lite_range,
-            efficientnet_lite.body,
-            {"stem": "stem_"}
-            | {f"block{n}": f"block{n}a_" for n in range(1, 8)}
-            | {"top": "top_conv"},
-            "block4",
-            learning_rate=3e-4,
-            imagenet=efficientnet_lite.imagenet_arrays,
         ),
         Backbone(
             "efficientnetv2-b0",  # Tan and Le 2021, https://arxiv.org/abs/2104.00298

@@ -109,10 +109,8 @@ def model_arrays(model: keras.Model) -> Arrays:
 
 
 def imagenet_arrays(model: keras.Model) -> Arrays:
-    """ImageNet's weights for the backbone of `model`: installed, in Keras's cache, or fetched."""
+    """The weights that Keras fetches, or has in its cache, for the backbone of `model`."""
     backbone = named(model.name)
-    if backbone.imagenet:
-        return backbone.imagenet()
     try:
         with socket_timeout(DOWNLOAD_TIMEOUT):
             return model_arrays(backbone.features(weights="imagenet"))
