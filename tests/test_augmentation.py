@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from car_damage.training import augmentation
@@ -41,7 +41,6 @@ def only(monkeypatch):
     return keep
 
 
-@settings(deadline=None)
 @given(size=st.integers(32, 320), seed=st.integers(0, 2**32 - 1))
 def test_any_square_keeps_its_shape_and_type(size, seed):
     square = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)

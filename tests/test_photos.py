@@ -10,7 +10,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -24,9 +24,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 # photos.py silences Pillow; pytest undoes that.
 pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:PIL\.")
-
-# Hypothesis times each example; a shared machine's hiccups are not the photo door's.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def quarters(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
@@ -147,7 +144,6 @@ def test_a_jpeg_comes_at_the_smallest_scale_that_is_large_enough(width, height, 
     assert header_size(stored) == (width, height)
 
 
-@patient
 @given(width=st.integers(64, 700), height=st.integers(64, 700), at_least=st.integers(32, 320))
 def test_a_jpeg_is_never_decoded_smaller_than_asked(width, height, at_least):
     photo = decode(encoded(np.zeros((height, width, 3), np.uint8), "JPEG"), at_least)
@@ -341,7 +337,6 @@ def checked(data: bytes) -> None:
     assert height >= photos.MIN_SIDE
 
 
-@patient
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_a_photo_or_refused(data):
     checked(data)
@@ -350,7 +345,6 @@ def test_arbitrary_bytes_are_a_photo_or_refused(data):
 BEGINNINGS = (*photos.SIGNATURES, b"BM", b"RIFF\0\0\0\0WEBPVP8 ")
 
 
-@patient
 @given(st.sampled_from(BEGINNINGS), st.binary())
 def test_arbitrary_bytes_after_a_photo_s_beginning_are_a_photo_or_refused(beginning, rest):
     checked(beginning + rest)
@@ -389,7 +383,7 @@ def damaged_files(draw) -> bytes:
 MUTABLE = mutable_photos()
 
 
-@settings(patient, max_examples=400)
+@settings(max_examples=400)
 @given(damaged_files())
 def test_a_damaged_file_is_a_photo_or_refused(data):
     checked(data)
@@ -439,7 +433,6 @@ def test_fine_stripes_turn_grey_and_not_into_moire(how):
     assert np.abs(middle - 128).max() <= 40
 
 
-@patient
 @given(
     width=st.integers(64, 400),
     height=st.integers(64, 400),

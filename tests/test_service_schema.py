@@ -40,7 +40,7 @@ def test_no_schema_is_made_anew_while_a_photo_is_answered(models, monkeypatch):
 
 
 def ask_often(cases: st.SearchStrategy) -> None:
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(cases)
     def ask(case: schemathesis.Case) -> None:
         case.call_and_validate(excluded_checks=BEYOND_A_SCHEMA)

@@ -171,9 +171,7 @@ def test_no_pixel_of_one_photo_shows_in_another_s_answer(client):
     assert all(answer["type"] == "/problems/truncated" for answer in together[1::2])
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=400),
