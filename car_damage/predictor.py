@@ -12,6 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from car_damage import doubt, model_store, photos
 
 SIGNATURE = "serving_default"
+DIGITS = 4  # of a probability
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Answer:
     """What a version says of one photo."""
 
     prediction: Literal["damaged", "not_damaged"]
-    probability: float  # calibrated, of damaged
+    probability: float  # calibrated, of damaged; to four digits
     threshold: float  # from this probability on the prediction is "damaged"
     model_version: str
     review: bool  # the probability lies where the version needs a person to look
     warnings: tuple[doubt.WarningWord, ...]  # what makes the answer doubtful, in a fixed order
     # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
-    # average to the log-odds of `probability`; above 0 a place speaks for damage.
+    # average to the log-odds of `probability` unrounded; above 0 a place speaks for damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
     seconds: dict[str, float] = field(repr=False, compare=False)  # that "fit" and "graph" took
 
@@ -74,7 +75,8 @@ class Predictor:
         fitted = perf_counter()
         outputs = self._graph.run(square)
         seconds = {"fit": fitted - begun, "graph": perf_counter() - fitted}
-        probability = sigmoid(outputs.logit / about["temperature"])
+        # Rounded before it is compared, so that whoever compares what they were told agrees.
+        probability = round(sigmoid(outputs.logit / about["temperature"]), DIGITS)
         return Answer(
             prediction="damaged" if probability >= about["threshold"] else "not_damaged",
             probability=probability,

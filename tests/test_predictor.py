@@ -38,7 +38,7 @@ def test_the_probability_is_the_logit_by_the_temperature(models):
     logit = predictor.Graph(models / VERSION / "model.tflite").run(photo[:SIZE, :SIZE]).logit
     assert logit == pytest.approx(170 / 16 + BIAS)
     expected = 1 / (1 + math.exp(-logit / 2.0))
-    assert predictor.load(models).predict(photo).probability == pytest.approx(expected)
+    assert predictor.load(models).predict(photo).probability == round(expected, 4)
 
 
 def test_a_probability_at_the_threshold_is_damaged(models, tiny_graph):
@@ -50,11 +50,26 @@ def test_a_probability_at_the_threshold_is_damaged(models, tiny_graph):
         assert predictor.load(models, name).predict(photo).prediction == prediction
 
 
+def test_who_compares_the_probability_that_was_told_agrees_with_the_answer(models, tiny_graph):
+    photo = plain_photo(red=True)
+    logit = predictor.Graph(models / VERSION / "model.tflite").run(photo[:SIZE, :SIZE]).logit
+    exact = predictor.sigmoid(logit / 2.0)
+    told = predictor.load(models).predict(photo).probability
+    between = (exact + told) / 2  # on the other side of what was told than of what was computed
+    name = "20260402-0900-0001"
+    tiny_model.add_version(models, tiny_graph, name, threshold=between, review_band=[0.0, between])
+    answer = predictor.load(models, name).predict(photo)
+    assert exact != told
+    assert (answer.prediction == "damaged") == (told >= between)
+    assert answer.review == (told < between)
+
+
 def test_the_heatmap_is_an_exact_account_of_the_probability(models):
     answer = predictor.load(models).predict(half_red())
     assert answer.heatmap.dtype == np.float32
     assert answer.heatmap.shape == (CELLS, CELLS)
-    assert predictor.sigmoid(float(answer.heatmap.mean())) == pytest.approx(answer.probability)
+    accounted = predictor.sigmoid(float(answer.heatmap.mean()))
+    assert accounted == pytest.approx(answer.probability, abs=1e-4)
 
 
 def test_the_heatmap_is_positive_where_damage_is_and_negative_elsewhere(models):

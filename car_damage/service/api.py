@@ -181,7 +181,7 @@ def answer_body(result: Result) -> dict[str, Any]:
     """An answer as JSON, with heatmap and box only where they were asked for."""
     answer = Answer(
         prediction=result.answer.prediction,
-        probability=round(result.answer.probability, 4),
+        probability=result.answer.probability,
         threshold=result.answer.threshold,
         review=result.answer.review,
         warnings=list(result.answer.warnings),

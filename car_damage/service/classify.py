@@ -62,7 +62,7 @@ def classify(predictor: Predictor, job: Job) -> Result:
         job.note_time(stage, seconds)
     job.facts |= {
         "prediction": answer.prediction,
-        "probability": round(answer.probability, 4),
+        "probability": answer.probability,
         "review": answer.review,
         "warnings": list(answer.warnings),
         "model_version": answer.model_version,
