@@ -5,6 +5,7 @@ wait, for uploads and for the photo's turn. So 64 clients that stall in the midd
 64 threads and no photo up.
 """
 
+import atexit
 import os
 import shutil
 import sys
@@ -40,6 +41,8 @@ logconfig_dict = logs.config(settings.chosen().log_format)
 def on_starting(server):
     """Prepare what all workers share: a folder for metrics, and the code, in memory once."""
     os.environ[METRICS] = tempfile.mkdtemp(prefix="car-damage-metrics-")
+    # Gunicorn calls no hook when it gives up for want of its port.
+    atexit.register(remove_metrics, os.getpid())
     import app  # noqa: F401
     from car_damage.service import metrics
 
@@ -79,6 +82,7 @@ def child_exit(server, worker):
     metrics.free_slot(worker.slot)
 
 
-def on_exit(server):
-    """Remove what `on_starting` made."""
-    shutil.rmtree(os.environ[METRICS], ignore_errors=True)
+def remove_metrics(master):
+    """Remove what `on_starting` made, in the process that made it: workers end here, too."""
+    if os.getpid() == master:
+        shutil.rmtree(os.environ[METRICS], ignore_errors=True)

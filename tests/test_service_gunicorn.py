@@ -275,6 +275,23 @@ def test_log_lines_are_json_whoever_writes_them(shared):
     assert next(line for line in lines if line.get("photo_bytes") == 8)["status"] == 415
 
 
+def test_a_port_that_is_taken_ends_it_and_leaves_nothing_behind(tmp_path):
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
+            env=os.environ | {"PORT": port, "TMPDIR": str(tmp_path)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert port in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_wrong_variable_stops_the_process_with_its_name(models):
     for command in (
         ["-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
