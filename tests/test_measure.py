@@ -52,7 +52,9 @@ def answers_to(split, logits):
 
 
 def test_close_ups_are_never_mixed_into_the_figures_of_the_photos(four_photos):
-    figures = figures_of_photos(answers_to(four_photos, [YES, YES, NO, NO, YES]), seed=0)
+    figures = figures_of_photos(
+        answers_to(four_photos, [YES, YES, NO, NO, YES]), four_photos.rows, seed=0
+    )
     assert figures["photos"]["count"] == 4
     assert figures["photos"]["accuracy"]["value"] == 1
     assert figures["close_ups"]["count"] == 1
@@ -60,7 +62,9 @@ def test_close_ups_are_never_mixed_into_the_figures_of_the_photos(four_photos):
 
 
 def test_data_folders_are_measured_apart_and_named_from_where_they_part(four_photos):
-    figures = figures_of_photos(answers_to(four_photos, [YES, NO, NO, YES, NO]), seed=0)
+    figures = figures_of_photos(
+        answers_to(four_photos, [YES, NO, NO, YES, NO]), four_photos.rows, seed=0
+    )
     found = {
         name: (folder["count"], folder["accuracy"]["value"])
         for name, folder in figures["data_folders"].items()
@@ -70,7 +74,7 @@ def test_data_folders_are_measured_apart_and_named_from_where_they_part(four_pho
 
 def test_a_data_set_without_close_ups_has_no_figure_of_them(four_photos):
     photos = split_of(four_photos.rows[:4])
-    figures = figures_of_photos(answers_to(photos, [YES, YES, NO, NO]), seed=0)
+    figures = figures_of_photos(answers_to(photos, [YES, YES, NO, NO]), photos.rows, seed=0)
     assert figures["close_ups"] is None
 
 

@@ -56,7 +56,7 @@ def test_data_folders_are_named_from_where_they_part():
         row(1, "damaged", "/cars/damaged/rear/b.jpg"),
         row(2, "not-damaged", "/cars/not-damaged/c.jpg"),
     ]
-    assert rows_of(data_folders(rows)) == {
+    assert rows_of(data_folders(rows, rows)) == {
         "damaged/front": [0],
         "damaged/rear": [1],
         "not-damaged": [2],
@@ -64,12 +64,19 @@ def test_data_folders_are_named_from_where_they_part():
 
 
 def test_a_data_folder_that_is_alone_keeps_its_own_name():
-    assert list(data_folders([row(0, "damaged", "/cars/damaged/dents/a.jpg")])) == ["dents"]
+    rows = [row(0, "damaged", "/cars/damaged/dents/a.jpg")]
+    assert list(data_folders(rows, rows)) == ["dents"]
+
+
+def test_a_folder_that_was_left_out_is_named_as_beside_the_others():
+    left_out = [row(0, "damaged", "/cars/more/damaged/dents/a.jpg")]
+    others = [row(1, "not-damaged", "/cars/whole/not-damaged/b.jpg")]
+    assert list(data_folders(left_out, left_out + others)) == ["more/damaged/dents"]
 
 
 def test_folders_named_from_here_and_from_the_root_can_stand_together():
     rows = [row(0, "damaged", "raw/damaged/a.jpg"), row(1, "not-damaged", "/x/not-damaged/b.jpg")]
-    assert len(data_folders(rows)) == 2
+    assert len(data_folders(rows, rows)) == 2
 
 
 def test_dark_and_bright_photos_are_those_beyond_the_limits():

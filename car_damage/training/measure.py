@@ -1,6 +1,6 @@
 """The exported graph: calibrated on the validation photos, measured on the test photos."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from car_damage.dataset.arrays import Dataset, Split
+from car_damage.dataset.arrays import Dataset, Row, Split
 from car_damage.training.answers import Answers, answered
 from car_damage.training.attention import attention
 from car_damage.training.calibration import (
@@ -84,7 +84,7 @@ def measure(exported: Exported, dataset: Dataset, graph: Path, seed: int) -> dic
     alike = answered(dataset.test, alike_logits, exported.calibration)
     of_slices = slices(dataset.test)
     return {
-        **figures_of_photos(test, seed),
+        **figures_of_photos(test, _rows(dataset), seed),
         "slices": figures_of_slices(test, of_slices, seed),
         "same_size_and_quality": {
             **alike.figures(dataset.test.of_kind("photo"), seed),
@@ -97,8 +97,11 @@ def measure(exported: Exported, dataset: Dataset, graph: Path, seed: int) -> dic
     }
 
 
-def figures_of_photos(test: Answers, seed: int) -> dict[str, Any]:
-    """All figures of the photos, and apart from them those of close-ups and data folders."""
+def figures_of_photos(test: Answers, among: Sequence[Row], seed: int) -> dict[str, Any]:
+    """All figures of the photos, and apart from them those of close-ups and data folders.
+
+    Folders are named as seen from the innermost one that all of `among` lie in.
+    """
     split = test.split
     photos, close_ups = split.of_kind("photo"), split.of_kind("close_up")
     return {
@@ -106,7 +109,7 @@ def figures_of_photos(test: Answers, seed: int) -> dict[str, Any]:
         "close_ups": _of_one_class(test.shares(close_ups, seed)) if close_ups.any() else None,
         "data_folders": {
             name: _of_one_class(test.shares(photos & rows, seed))
-            for name, rows in data_folders(split.rows).items()
+            for name, rows in data_folders(split.rows, among).items()
         },
     }
 
@@ -142,6 +145,10 @@ def figures_of_review(
 
     of_val = {name: figure["value"] for name, figure in decided(val).items()}
     return {"target": REVIEW_TARGET, "val": of_val, "test": decided(test)}
+
+
+def _rows(dataset: Dataset) -> list[Row]:
+    return [*dataset.train.rows, *dataset.val.rows, *dataset.test.rows]
 
 
 def _export(

@@ -39,24 +39,31 @@ def slices(split: Split) -> dict[str, np.ndarray]:
 
 def raw_folders(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Which rows come from each raw folder, bool (n,); none where all come from one."""
-    names = [_raw_folder(folder) for folder in _from_where_they_part(rows)]
+    names = [_raw_folder(folder) for folder in _from_where_they_part(rows, rows)]
     found = _by_name(names)
     return found if len(found) > 1 else {}
 
 
-def data_folders(rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Which rows come from each data folder, bool (n,), named from where all lie together."""
-    return _by_name([folder.as_posix() for folder in _from_where_they_part(rows)])
+def data_folders(rows: Sequence[Row], among: Sequence[Row]) -> dict[str, np.ndarray]:
+    """Which rows come from each data folder, bool (n,).
+
+    Folders are named as seen from the innermost one that all of `among`, rows and more, lie in.
+    """
+    return _by_name([folder.as_posix() for folder in _from_where_they_part(rows, among)])
 
 
-def _from_where_they_part(rows: Sequence[Row]) -> list[Path]:
-    """Each row's folder, seen from the innermost folder that all of them lie in."""
-    folders = [Path(row.path).absolute().parent.parts for row in rows]
+def _from_where_they_part(rows: Sequence[Row], among: Sequence[Row]) -> list[Path]:
+    """Each row's folder, seen from the innermost one that all of `among` lie in."""
+    folders = {_folder(row) for row in among}
     levels = zip(*folders, strict=False)
     together = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
-    if len(set(folders)) == 1:
+    if len(folders) == 1:
         together -= 1  # its own name says more than "."
-    return [Path(*folder[together:]) for folder in folders]
+    return [Path(*_folder(row)[together:]) for row in rows]
+
+
+def _folder(row: Row) -> tuple[str, ...]:
+    return Path(row.path).absolute().parent.parts
 
 
 def _raw_folder(folder: Path) -> str:
