@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,6 +22,10 @@ from car_damage.training.batches import AugmentedBatches, PlainBatches, class_we
 from car_damage.training.model import feature_extractor, set_head
 
 VIEWS = 1  # augmented views of each photo beside the photo itself: each costs a pass over all
+# Of the standard deviation that the feature which varies most has: below it a feature has no say.
+# A fine-tuned backbone leaves most features still. Scaled up to the others, one that lit up in a
+# single photo gets a weight of thousands, and whatever lights it up again a sure answer.
+LEAST_SPREAD = 0.01
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of C, the inverse regularisation: features outnumber photos
 
 
@@ -29,7 +34,7 @@ class Fitted:
     """What phase 1 found out."""
 
     loss: float  # nats, on the validation photos, both classes weighing alike
-    probe: Pipeline  # scales features, then classifies
+    probe: Pipeline  # selects features, scales them, then classifies
     features: dict[str, np.ndarray]  # float32 (n, d): `plain_features` of each split
 
 
@@ -37,7 +42,8 @@ def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -
     """Fit the head of `model` in place."""
     plain = {name: plain_features(model, getattr(dataset, name), batch_size) for name in SPLITS}
     features, labels = _training_features(model, plain["train"], dataset.train, batch_size, seed)
-    probes = [_probe(strength).fit(features, labels) for strength in STRENGTHS]
+    least = LEAST_SPREAD * float(features.std(axis=0).max())
+    probes = [_probe(strength, least).fit(features, labels) for strength in STRENGTHS]
     losses = [_loss(probe, plain["val"], dataset.val.y) for probe in probes]
     best = int(np.argmin(losses))
     set_head(model, *_folded(*(step for _, step in probes[best].steps)))
@@ -63,9 +69,9 @@ def _training_features(
     return np.concatenate(features), np.concatenate(labels)
 
 
-def _probe(strength: float) -> Pipeline:
+def _probe(strength: float, least: float) -> Pipeline:
     classifier = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-    return make_pipeline(StandardScaler(), classifier)
+    return make_pipeline(VarianceThreshold(least**2), StandardScaler(), classifier)
 
 
 def _loss(probe: Pipeline, features: np.ndarray, labels: np.ndarray) -> float:
@@ -73,7 +79,10 @@ def _loss(probe: Pipeline, features: np.ndarray, labels: np.ndarray) -> float:
     return float(log_loss(labels, likely, sample_weight=class_weights(labels)))
 
 
-def _folded(scaler: StandardScaler, classifier: LogisticRegression) -> tuple[np.ndarray, float]:
-    """The kernel (d,) and bias that act on raw features as scaler and classifier do together."""
-    kernel = classifier.coef_[0] / scaler.scale_
-    return kernel, float(classifier.intercept_[0] - kernel @ scaler.mean_)
+def _folded(
+    selector: VarianceThreshold, scaler: StandardScaler, classifier: LogisticRegression
+) -> tuple[np.ndarray, float]:
+    """The kernel (d,) and bias that act on raw features as the three do together."""
+    of_selected = classifier.coef_[0] / scaler.scale_
+    kernel = selector.inverse_transform(of_selected[np.newaxis])[0]  # 0 for the others
+    return kernel, float(classifier.intercept_[0] - of_selected @ scaler.mean_)
