@@ -1,5 +1,6 @@
 """What several files of tests share."""
 
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,14 @@ hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _float32():
+    """Take back the precision that a test trained in, which Keras keeps for the whole process."""
+    yield
+    if keras := sys.modules.get("keras"):
+        keras.mixed_precision.set_global_policy("float32")
 
 
 @pytest.fixture(scope="session")

@@ -10,4 +10,5 @@ cd "$root"
 python -m ruff check .
 python -m ruff format --check .
 python -m mypy
-python -m pytest "$@"
+# A process for each core, up to four: each takes a gigabyte for TensorFlow.
+python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
