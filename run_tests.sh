@@ -10,5 +10,5 @@ cd "$root"
 python -m ruff check .
 python -m ruff format --check .
 python -m mypy
-# A process for each core, up to four: each takes a gigabyte for TensorFlow.
+# A process for each core, up to four: each loads TensorFlow for itself.
 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"

@@ -26,7 +26,7 @@ from car_damage.training.slices import data_folders, slices
 
 CALIBRATION_SQUARES = 200  # training squares that the ranges of int8 are taken from
 MAX_LOSS = 0.005  # of accuracy, by exporting in int8
-MAX_LOGIT_DIFFERENCE = 4.0  # calibrated: even chances become 98 %, a thing surely so surely not so
+MAX_LOGIT_DIFFERENCE = 4.0  # calibrated: an even chance becomes 98 %
 FALL_BACK = {"int8": "float16", "float16": "float32"}
 
 
