@@ -33,7 +33,7 @@ RUN version=$(cat all-models/current) \
     && test -f "models/$version/model.tflite"
 COPY app.py predict.py gunicorn.conf.py LICENSE* ./
 COPY car_damage car_damage
-RUN rm -r car_damage/dataset car_damage/training car_damage/report \
+RUN rm -r car_damage/dataset car_damage/training car_damage/evaluation car_damage/release car_damage/report \
     && python -m compileall -q .
 
 

@@ -51,13 +51,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--size",
         type=whole_number(32, 1024),
         metavar="PIXELS",
-        help=f"side of the model's square (default: {SIZE}; drawn cars: {SAMPLE_SIZE})",
+        help=f"side of the model's image (default: {SIZE}; drawn cars: {SAMPLE_SIZE})",
     )
     parser.add_argument(
         "--fit",
         choices=FITS,
         default="squeeze",
-        help="how a photo becomes a square (default: %(default)s)",
+        help="how a photo becomes an image (default: %(default)s)",
     )
     parser.add_argument(
         "--close-ups",
@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def print_summary(folder: Path, about: dict) -> None:
     """A table of what went where, and what was left out."""
-    print(f"\n{folder}: squares of {about['size']} px ({about['fit']})")
+    print(f"\n{folder}: images of {about['size']} px ({about['fit']})")
     print(f"{'':8}{'damaged':>10}{'not damaged':>14}{'close-ups':>12}")
     for split, counts in about["counts"].items():
         row = counts["damaged"], counts["not_damaged"], counts["close_ups"]

@@ -110,12 +110,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The steps, in order. TensorFlow is imported here: a wrong option is refused without it."""
+    from car_damage.evaluation.held_out_sources import leave_out
+    from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
+    from car_damage.release import promotion, version
     from car_damage.report.page import write_report
-    from car_damage.training import fine_tune, hardware, head, promotion, release
+    from car_damage.training import fine_tune, hardware, linear_probe
     from car_damage.training.backbones import trainable_from
     from car_damage.training.checkpoints import Run
-    from car_damage.training.label_issues import find_label_issues, write_label_issues
-    from car_damage.training.left_out import leave_out
     from car_damage.training.start import starting_model
 
     dataset = leave_out(load(args.data or latest_data_set()), args.leave_out)
@@ -136,7 +137,7 @@ def train(args: argparse.Namespace) -> None:
         run.start()
         if not (from_random and settings["epochs"]):  # random features would only mislead a head
             print("phase 1: fitting the head on the frozen backbone's features")
-            fitted = head.fit_head(start.model, dataset, settings["batch_size"], args.seed)
+            fitted = linear_probe.fit_head(start.model, dataset, settings["batch_size"], args.seed)
             print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
             if not from_random:
                 issues = find_label_issues(dataset, fitted.features, fitted.probe, args.seed)
@@ -148,8 +149,8 @@ def train(args: argparse.Namespace) -> None:
         fine_tune.mix_in(start.model, before, settings["keep"])
 
     facts = {**start.facts(), "settings": settings}
-    record, exported = release.release(start.model, dataset, models, facts, args.precision, run)
-    print(release.table(record))
+    record, exported = version.release(start.model, dataset, models, facts, args.precision, run)
+    print(version.table(record))
     print(f"more, and where it is wrong: {write_report(models, record['version'])}")
     rule = "never" if args.leave_out else args.promote
     print(promotion.promote(models, record["version"], exported, dataset, rule))
@@ -163,7 +164,7 @@ def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> dict
     backbone = start.backbone
     default_epochs = TINY_EPOCHS if backbone.name == "tiny" else EPOCHS
     epochs = default_epochs if args.epochs is None else args.epochs
-    # An earlier model has learnt already what small squares teach.
+    # An earlier model has learnt already what small images teach.
     sides = [size] * epochs if start.source.endswith(".keras") else growing_sides(size, epochs)
     return {
         "unfreeze": args.unfreeze or backbone.default_stage,

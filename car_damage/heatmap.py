@@ -15,9 +15,9 @@ FIRST_COLOUR = 100  # of 255: the darker ones would look like shadows
 
 
 def overlay(photo: Photo, heatmap: np.ndarray, size: int, how: Fit) -> Photo:
-    """Colour the places that speak for damage; the others, and what no square saw, stay bare.
+    """Colour the places that speak for damage; the others, and what no image saw, stay bare.
 
-    `heatmap` is an `Answer`'s, (h, w) in log-odds, over the square that `photos.fit` made with
+    `heatmap` is an `Answer`'s, (h, w) in log-odds, over the image that `photos.fit` made with
     `size` and `how`. Returns `uint8` RGB of the photo's own size.
     """
     strength = np.clip(_over_photo(heatmap, photo, size, how) / FULL, 0, 1)
@@ -52,7 +52,7 @@ def strongest_place(
 
 
 def _over_photo(heatmap: np.ndarray, photo: Photo, size: int, how: Fit) -> np.ndarray:
-    """The heatmap at each pixel of the photo, float32 (height, width); 0 outside of the square.
+    """The heatmap at each pixel of the photo, float32 (height, width); 0 outside of the image.
 
     Bilinear, as two products of matrices: OpenCV's warping would round places to 1/32 of a cell,
     which shows as steps where a cell is a hundred pixels wide.
@@ -70,12 +70,12 @@ def _over_photo(heatmap: np.ndarray, photo: Photo, size: int, how: Fit) -> np.nd
 def _weights(pixels: int, middle_pixel: tuple[float, float], size: int, cells: int) -> np.ndarray:
     """What each cell counts for at each of the photo's pixels: float32 (pixels, cells).
 
-    `middle_pixel` is where in the photo the square's middle pixel begins and ends.
+    `middle_pixel` is where in the photo the image's middle pixel begins and ends.
     """
     begin, end = middle_pixel
-    in_square = (np.arange(pixels) + 0.5 - begin) / (end - begin) + (size - 1) / 2
-    in_cells = np.clip(in_square * cells / size - 0.5, 0, cells - 1)
+    in_image = (np.arange(pixels) + 0.5 - begin) / (end - begin) + (size - 1) / 2
+    in_cells = np.clip(in_image * cells / size - 0.5, 0, cells - 1)
     weights: np.ndarray = np.maximum(0, 1 - np.abs(in_cells[:, np.newaxis] - np.arange(cells)))
-    seen = (in_square >= 0) & (in_square <= size)
+    seen = (in_image >= 0) & (in_image <= size)
     weights = (weights * seen[:, np.newaxis]).astype(np.float32)
     return weights

@@ -1,4 +1,4 @@
-"""Bytes to an upright RGB photo to the model's square: the one door for training and serving.
+"""Bytes to an upright RGB photo to the model's image: the one door for training and serving.
 
 Orientation, colour and size are settled here. The scaling that a backbone wants is the first layer
 of the model, so that nobody can forget it and arrays stay a quarter of the size of floats.
@@ -18,7 +18,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image
 
-SIZE = 224  # pixels: the side of the square that the backbones were pre-trained on
+SIZE = 224  # pixels: the side of the image that the backbones were pre-trained on
 MIN_SIDE = 64  # pixels: below it no damage can be told
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG: some phones' MPO files, too
@@ -102,7 +102,7 @@ def header_size(data: bytes) -> tuple[int, int]:
 
 
 def fit(photo: Photo, size: int = SIZE, how: Fit = "squeeze") -> Photo:
-    """Make the model's square, `uint8` (size, size, 3).
+    """Make the model's image, `uint8` (size, size, 3).
 
     `squeeze` ignores the proportions, `letterbox` keeps them and fills with mid-grey, `crop` keeps
     them and cuts the longer side's ends off.
@@ -115,20 +115,20 @@ def fit(photo: Photo, size: int = SIZE, how: Fit = "squeeze") -> Photo:
     inner = _inner_box(width, height, size, how)
     top, left = int(inner.top), int(inner.left)
     bottom, right = int(inner.bottom), int(inner.right)
-    square = np.full((size, size, 3), MID_GREY, np.uint8)
-    square[top:bottom, left:right] = _resize(photo, right - left, bottom - top)
-    return square
+    image = np.full((size, size, 3), MID_GREY, np.uint8)
+    image[top:bottom, left:right] = _resize(photo, right - left, bottom - top)
+    return image
 
 
-def shown(square: Photo, width: int, height: int, how: Fit) -> Photo:
-    """What the square of `fit` shows of a photo of this size: all but the bars of `letterbox`."""
-    inner = _inner_box(width, height, len(square), how)
+def shown(image: Photo, width: int, height: int, how: Fit) -> Photo:
+    """What the image of `fit` shows of a photo of this size: all but the bars of `letterbox`."""
+    inner = _inner_box(width, height, len(image), how)
     left, top = max(0, int(inner.left)), max(0, int(inner.top))
-    return square[top : int(inner.bottom), left : int(inner.right)]
+    return image[top : int(inner.bottom), left : int(inner.right)]
 
 
 def unfit(box: Box, width: int, height: int, size: int, how: Fit) -> Box:
-    """Map a box in the square of `fit` back to pixels of the photo, clipped to its edges."""
+    """Map a box in the image of `fit` back to pixels of the photo, clipped to its edges."""
     inner = _inner_box(width, height, size, how)
     across = width / (inner.right - inner.left)
     down = height / (inner.bottom - inner.top)
@@ -234,7 +234,7 @@ def _resize(photo: Photo, width: int, height: int) -> Photo:
 
 
 def _middle(photo: Photo) -> Photo:
-    """The largest square in the photo's middle."""
+    """The largest image in the photo's middle."""
     height, width = photo.shape[:2]
     side = min(width, height)
     top, left = (height - side) // 2, (width - side) // 2
@@ -242,7 +242,7 @@ def _middle(photo: Photo) -> Photo:
 
 
 def _inner_box(width: int, height: int, size: int, how: Fit) -> Box:
-    """Where the whole photo lies in the square's pixels; with `crop` it reaches past the square."""
+    """Where the whole photo lies in the image's pixels; with `crop` it reaches past the image."""
     if how == "squeeze":
         return Box(0, 0, size, size)
     if how == "crop":

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from car_damage import doubt, model_store, photos
+from car_damage import model_store, photos
+from car_damage.photo_warnings import Limits, WarningWord, find_warnings, measure_quality
 
 SIGNATURE = "serving_default"
 DIGITS = 4  # of a probability
@@ -17,7 +18,7 @@ DIGITS = 4  # of a probability
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the exported graph says of one square."""
+    """What the exported graph says of one image."""
 
     logit: float
     heatmap: np.ndarray  # float32 (h, w); averages to the logit less the head's bias
@@ -33,7 +34,7 @@ class Answer:
     threshold: float  # from this probability on the prediction is "damaged"
     model_version: str
     review: bool  # the probability lies where the version needs a person to look
-    warnings: tuple[doubt.WarningWord, ...]  # what makes the answer doubtful, in a fixed order
+    warnings: tuple[WarningWord, ...]  # what makes the answer doubtful, in a fixed order
     # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
     # average to the log-odds of `probability` unrounded; above 0 a place speaks for damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
@@ -47,9 +48,9 @@ class Graph:
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         self._run = interpreter.get_signature_runner(SIGNATURE)
 
-    def run(self, square: photos.Photo) -> Outputs:
-        """Put a square, `uint8` (size, size, 3) RGB, through the graph."""
-        outputs = self._run(photo=square[np.newaxis])
+    def run(self, image: photos.Photo) -> Outputs:
+        """Put an image, `uint8` (size, size, 3) RGB, through the graph."""
+        outputs = self._run(photo=image[np.newaxis])
         return Outputs(
             float(outputs["logit"][0, 0]), outputs["heatmap"][0], outputs["embedding"][0]
         )
@@ -61,7 +62,7 @@ class Predictor:
     def __init__(self, record: model_store.Record, threads: int = 1):
         self.record = record
         doubts = record.about.get("doubt")
-        self._limits = None if doubts is None else doubt.Limits.from_json(doubts)
+        self._limits = None if doubts is None else Limits.from_json(doubts)
         self._graph = Graph(record.graph, threads)
 
     def predict(self, photo: photos.Photo) -> Answer:
@@ -71,9 +72,9 @@ class Predictor:
         """
         about = self.record.about
         begun = perf_counter()
-        square = photos.fit(photo, about["size"], about["fit"])
+        image = photos.fit(photo, about["size"], about["fit"])
         fitted = perf_counter()
-        outputs = self._graph.run(square)
+        outputs = self._graph.run(image)
         seconds = {"fit": fitted - begun, "graph": perf_counter() - fitted}
         # Rounded before it is compared, so that whoever compares what they were told agrees.
         probability = round(sigmoid(outputs.logit / about["temperature"]), DIGITS)
@@ -83,19 +84,19 @@ class Predictor:
             threshold=about["threshold"],
             model_version=self.record.version,
             review=needs_review(probability, about.get("review_band")),
-            warnings=self._warnings(photo, square, outputs.embedding),
+            warnings=self._warnings(photo, image, outputs.embedding),
             heatmap=_log_odds(outputs, about["temperature"]),
             seconds=seconds,
         )
 
     def _warnings(
-        self, photo: photos.Photo, square: photos.Photo, embedding: np.ndarray
-    ) -> tuple[doubt.WarningWord, ...]:
+        self, photo: photos.Photo, image: photos.Photo, embedding: np.ndarray
+    ) -> tuple[WarningWord, ...]:
         if self._limits is None:
             return ()
         height, width = photo.shape[:2]
-        shown = photos.shown(square, width, height, self.record.about["fit"])
-        return doubt.warnings(doubt.measure(shown, min(height, width)), embedding, self._limits)
+        shown = photos.shown(image, width, height, self.record.about["fit"])
+        return find_warnings(measure_quality(shown, min(height, width)), embedding, self._limits)
 
 
 def load(models: Path, version: str | None = None, threads: int = 1) -> Predictor:

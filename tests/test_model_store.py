@@ -19,7 +19,7 @@ def add(models: Path, version: str, **about) -> str:
     with model_store.add(models, version) as folder:
         (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
         (folder / "model.keras").write_bytes(b"to train on from")
-        (folder / "answers.csv").write_bytes(b"to make the report from")
+        (folder / "predictions.csv").write_bytes(b"to make the report from")
     return version
 
 
@@ -58,7 +58,7 @@ def test_a_version_names_the_sha256_of_the_files_that_are_the_model(tmp_path):
 
 def test_a_version_may_go_without_the_files_that_only_its_report_was_made_from(tmp_path):
     folder = tmp_path / add(tmp_path, OTHER)
-    (folder / "answers.csv").unlink()
+    (folder / "predictions.csv").unlink()
     assert model_store.load_record(tmp_path, OTHER).version == OTHER
 
 

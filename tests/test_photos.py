@@ -389,17 +389,17 @@ def test_a_damaged_file_is_a_photo_or_refused(data):
     checked(data)
 
 
-# The model's square
+# The model's image
 
 
 @pytest.mark.parametrize("how", ["squeeze", "letterbox", "crop"])
 @pytest.mark.parametrize(("width", "height"), [(120, 80), (80, 120), (64, 6400), (6400, 64)])
 def test_every_photo_fits_the_square(how, width, height):
-    square = fit(quarters(width, height), 96, how)
-    assert square.shape == (96, 96, 3)
-    assert square.dtype == np.uint8
-    assert square.flags.c_contiguous
-    assert square.flags.writeable
+    image = fit(quarters(width, height), 96, how)
+    assert image.shape == (96, 96, 3)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+    assert image.flags.writeable
 
 
 def test_squeezing_shows_the_whole_photo():
@@ -407,15 +407,15 @@ def test_squeezing_shows_the_whole_photo():
 
 
 def test_a_letterbox_keeps_the_proportions_between_grey_bars():
-    square = fit(quarters(120, 60), 96, "letterbox")
-    assert (square[:24] == MID_GREY).all()
-    assert (square[72:] == MID_GREY).all()
-    assert alike(square[24:72], quarters(96, 48))
+    image = fit(quarters(120, 60), 96, "letterbox")
+    assert (image[:24] == MID_GREY).all()
+    assert (image[72:] == MID_GREY).all()
+    assert alike(image[24:72], quarters(96, 48))
 
 
 def test_a_crop_keeps_the_proportions_and_loses_the_ends():
     striped = np.zeros((60, 120, 3), np.uint8)
-    striped[:, 30:90] = 255  # the middle square
+    striped[:, 30:90] = 255  # the middle image
     assert (fit(striped, 96, "crop") == 255).all()
 
 
@@ -428,8 +428,8 @@ def test_a_photo_of_the_square_s_size_stays_as_it_is():
 def test_fine_stripes_turn_grey_and_not_into_moire(how):
     stripes = np.zeros((70, 1200, 3), np.uint8)
     stripes[:, ::2] = 255
-    square = fit(stripes, 96, how) if how != "crop" else fit(stripes[:, :70], 32, how)
-    middle = square[square.shape[0] // 2, 8:-8, 0].astype(int)
+    image = fit(stripes, 96, how) if how != "crop" else fit(stripes[:, :70], 32, how)
+    middle = image[image.shape[0] // 2, 8:-8, 0].astype(int)
     assert np.abs(middle - 128).max() <= 40
 
 
@@ -442,7 +442,7 @@ def test_fine_stripes_turn_grey_and_not_into_moire(how):
 )
 def test_a_box_seen_in_the_square_is_found_again_in_the_photo(width, height, size, how, data):
     side = min(width, height) // 2
-    # Where a crop does not cut it off: in the middle square.
+    # Where a crop does not cut it off: in the middle image.
     left = (width - 2 * side) // 2 + data.draw(st.integers(0, side))
     top = (height - 2 * side) // 2 + data.draw(st.integers(0, side))
     photo = np.zeros((height, width, 3), np.uint8)
@@ -450,7 +450,7 @@ def test_a_box_seen_in_the_square_is_found_again_in_the_photo(width, height, siz
     rows, columns = np.nonzero(fit(photo, size, how)[:, :, 0] > 192)
     seen = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     found = unfit(seen, width, height, size, how)
-    pixel = 1.5 * max(1.0, max(width, height) / size)  # of the square, in the photo's pixels
+    pixel = 1.5 * max(1.0, max(width, height) / size)  # of the image, in the photo's pixels
     wanted = (left, top, left + side, top + side)
     assert (found.left, found.top, found.right, found.bottom) == pytest.approx(wanted, abs=pixel)
 

@@ -11,8 +11,8 @@ import pytest
 
 import predict
 from car_damage import model_store
-from car_damage.doubt import Limits
 from car_damage.errors import exit_code
+from car_damage.photo_warnings import Limits
 from tests import tiny_model
 from tests.photo_files import jpeg
 from tests.tiny_model import plain_photo

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from car_damage import heatmap, model_store, predictor
-from car_damage.doubt import Limits
 from car_damage.errors import UserError
+from car_damage.photo_warnings import Limits
 from car_damage.photos import Box, unfit
 from tests import tiny_model
 from tests.photo_files import texture

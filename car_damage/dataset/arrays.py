@@ -22,7 +22,7 @@ AGAIN = "run python data_preprocessing.py again"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `photos.csv`: what the square in row `row` of `X_<split>.npy` was made of."""
+    """A line of `photos.csv`: what the image in row `row` of `X_<split>.npy` was made of."""
 
     split: str
     row: int
@@ -68,8 +68,8 @@ class Dataset:
     about: dict[str, Any]
 
 
-def write_split(folder: Path, split: str, squares: Iterable[Photo], rows: Sequence[Row]) -> None:
-    """Write `X_<split>.npy` and `y_<split>.npy`, a square at a time.
+def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
+    """Write `X_<split>.npy` and `y_<split>.npy`, an image at a time.
 
     A plain sequential write rather than a memory map: pages of a map count as the process's own
     memory for as long as they stay, so the peak would grow with the photos.
@@ -77,12 +77,12 @@ def write_split(folder: Path, split: str, squares: Iterable[Photo], rows: Sequen
     labels = np.array([LABELS.index(row.label) for row in rows], dtype=np.uint8)
     np.save(folder / f"y_{split}.npy", labels)
     with (folder / f"X_{split}.npy").open("wb") as file:
-        for number, square in enumerate(squares):
+        for number, image in enumerate(images):
             if number == 0:
                 header = {"descr": "|u1", "fortran_order": False}
-                shape = (len(rows), *square.shape)
+                shape = (len(rows), *image.shape)
                 np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
-            file.write(square.tobytes())
+            file.write(image.tobytes())
 
 
 def write_table(path: Path, rows: Sequence[Any], kind: type) -> None:
@@ -100,7 +100,7 @@ def write_about(folder: Path, about: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> Dataset:
-    """Open a data set; the squares stay on disk until they are read.
+    """Open a data set; the images stay on disk until they are read.
 
     Raises `UserError` when it is missing, or is not what step 1 wrote.
     """

@@ -18,7 +18,7 @@ MIDDLE = (0.2, 0.8)  # of each side: where a crop's centre lies, since cars stan
 def cut_close_ups(
     path: Path, count: int, size: int, rng: np.random.Generator
 ) -> list[photos.Photo]:
-    """Cut `count` random squares out of a photo, each scaled to `uint8` (size, size, 3).
+    """Cut `count` random images out of a photo, each scaled to `uint8` (size, size, 3).
 
     The photo is decoded just large enough that no crop is enlarged where it has the pixels.
     """

@@ -23,14 +23,14 @@ from car_damage.files import staged_folder
 from car_damage.parallel import map_in_order
 from car_damage.photos import Fit, Photo
 
-SQUARES = "squares"  # raw bytes of every square in the order found, until each knows its split
+IMAGES = "images"  # raw bytes of every image in the order found, until each knows its split
 
 
 @dataclass(frozen=True)
 class Settings:
     """What decides, together with the photos, what a data set holds."""
 
-    size: int  # pixels: the square's side
+    size: int  # pixels: the image's side
     fit: Fit
     close_ups: int  # crops cut out of each undamaged photo
     shares: Mapping[str, float]  # of training, validation and test; they sum to 1
@@ -40,7 +40,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Member:
-    """A usable photo, where its square lies in `SQUARES`, and the group it belongs to."""
+    """A usable photo, where its image lies in `SQUARES`, and the group it belongs to."""
 
     scanned: Scanned
     position: int
@@ -60,7 +60,7 @@ def prepare(found: Sequence[Found], folder: Path, settings: Settings) -> dict[st
         rejected += contradictory
         splits = split_groups(_groups(members), settings.shares, settings.seed)
         rows = _write_splits(staging, members, splits, settings)
-        (staging / SQUARES).unlink()
+        (staging / IMAGES).unlink()
         write_table(staging / "photos.csv", rows, Row)
         write_table(staging / "rejected.csv", [_rejected_row(one) for one in rejected], RejectedRow)
         about = _about(rows, rejected, members, settings)
@@ -78,14 +78,14 @@ def _scan_all(
 ) -> tuple[list[Scanned], list[Rejected]]:
     scanned, rejected = [], []
     results = scan(found, settings.size, settings.fit)
-    with (staging / SQUARES).open("wb") as file:
+    with (staging / IMAGES).open("wb") as file:
         for result in tqdm(results, "reading photos", len(found), unit="photo", dynamic_ncols=True):
             if isinstance(result, Rejected):
                 rejected.append(result)
                 continue
-            photo, square = result
+            photo, image = result
             scanned.append(photo)
-            file.write(square.tobytes())
+            file.write(image.tobytes())
     if not scanned:
         raise UserError(f"none of the {len(found)} files is a usable photo: {_reasons(rejected)}")
     return scanned, rejected
@@ -126,11 +126,11 @@ def _write_splits(
         photos = [member for member in members if splits[member.group] == split]
         sources = [member for member in photos if member.scanned.found.label == "not-damaged"]
         rows = _photo_rows(photos, split) + _close_up_rows(sources, split, len(photos), settings)
-        squares = chain(
-            _read_squares(staging / SQUARES, photos, settings.size),
-            _close_up_squares(sources, split, settings),
+        images = chain(
+            _read_images(staging / IMAGES, photos, settings.size),
+            _close_up_images(sources, split, settings),
         )
-        write_split(staging, split, squares, rows)
+        write_split(staging, split, images, rows)
         all_rows += rows
     return all_rows
 
@@ -162,7 +162,7 @@ def _row(member: Member, split: str, row: int, kind: str) -> Row:
     )
 
 
-def _read_squares(path: Path, photos: Sequence[Member], size: int) -> Iterator[Photo]:
+def _read_images(path: Path, photos: Sequence[Member], size: int) -> Iterator[Photo]:
     length = size * size * 3
     with path.open("rb") as file:
         for member in photos:
@@ -170,7 +170,7 @@ def _read_squares(path: Path, photos: Sequence[Member], size: int) -> Iterator[P
             yield np.frombuffer(file.read(length), np.uint8).reshape(size, size, 3)
 
 
-def _close_up_squares(sources: Sequence[Member], split: str, settings: Settings) -> Iterator[Photo]:
+def _close_up_images(sources: Sequence[Member], split: str, settings: Settings) -> Iterator[Photo]:
     if not settings.close_ups:
         return iter(())
 

@@ -34,9 +34,9 @@ class Rejected:
 def scan(
     found: Sequence[Found], size: int, how: photos.Fit
 ) -> Iterator[tuple[Scanned, photos.Photo] | Rejected]:
-    """Yield each photo with its square, `uint8` (size, size, 3), or why it was left out; in order.
+    """Yield each photo with its image, `uint8` (size, size, 3), or why it was left out; in order.
 
-    Runs on all cores; only a few squares are in memory at a time.
+    Runs on all cores; only a few images are in memory at a time.
     """
     return map_in_order(lambda photo: _scan_one(photo, size, how), found)
 

@@ -20,7 +20,7 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
     """Write `models/<version>/report.html` in one step and return its path.
 
     Everything comes from the version's folder, the pictures from the photo files that its
-    `answers.csv` and `label_issues.csv` name; a photo that is no longer there is said to be
+    `predictions.csv` and `label_issues.csv` name; a photo that is no longer there is said to be
     missing. With `with_photos=False` nothing of any photo is in the page, not even a file's name.
 
     Raises `UserError` when the version is not there or not as it was made.

@@ -21,7 +21,7 @@ from matplotlib.typing import RcKeyType
 from scipy.stats import binomtest
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
-from car_damage.training.evaluation import CALIBRATION_BINS, calibration_bin
+from car_damage.evaluation.metrics import CALIBRATION_BINS, calibration_bin
 
 # Okabe and Ito's palette: told apart with every kind of colour vision.
 BLUE, ORANGE = "#0072b2", "#d55e00"
@@ -59,8 +59,8 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Mark
         labels, probabilities, ax=ax, name="ROC curve", curve_kwargs={"color": BLUE, "lw": 2}
     )
     ax.plot([0, 1], [0, 1], "--", color=GREY, lw=1, label="guessing")
-    answers = probabilities >= threshold
-    alarms, found = answers[labels == 0].mean(), answers[labels == 1].mean()
+    predictions = probabilities >= threshold
+    alarms, found = predictions[labels == 0].mean(), predictions[labels == 1].mean()
     _mark(ax, alarms, found, f"threshold {threshold:.2f}")
     _shares_on_both_axes(ax)
     ax.set(xlabel="false alarms, share of undamaged cars", ylabel="found, share of damaged cars")
@@ -77,10 +77,10 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, threshold: f
         labels, probabilities, ax=ax, name="PR curve", curve_kwargs={"color": BLUE, "lw": 2}
     )
     ax.axhline(labels.mean(), ls="--", color=GREY, lw=1, label="guessing")
-    answers = probabilities >= threshold
-    if answers.any():
-        precision = labels[answers].mean()
-        _mark(ax, answers[labels == 1].mean(), precision, f"threshold {threshold:.2f}")
+    predictions = probabilities >= threshold
+    if predictions.any():
+        precision = labels[predictions].mean()
+        _mark(ax, predictions[labels == 1].mean(), precision, f"threshold {threshold:.2f}")
     _shares_on_both_axes(ax)
     ax.set(
         xlabel="recall: found, share of damaged cars",

@@ -16,7 +16,7 @@ Line = TypeVar("Line")
 
 @dataclass(frozen=True)
 class Answer:
-    """A line of `answers.csv`: what the version says of a validation or test square."""
+    """A line of `predictions.csv`: what the version says of a validation or test image."""
 
     split: str
     path: str
@@ -41,7 +41,7 @@ class Results:
 
     record: model_store.Record
     history: list[dict[str, float]]  # a row an epoch
-    answers: list[Answer]
+    predictions: list[Answer]
     label_issues: list[LabelIssue] | None  # None: nobody looked for any
 
     @property
@@ -61,7 +61,7 @@ class Results:
 
     def photos(self, split: str) -> list[Answer]:
         """The answers to the photos of a split, close-ups left out."""
-        return [row for row in self.answers if row.split == split and row.kind == "photo"]
+        return [row for row in self.predictions if row.split == split and row.kind == "photo"]
 
 
 def read_results(models: Path, version: str) -> Results:
@@ -71,15 +71,15 @@ def read_results(models: Path, version: str) -> Results:
     return Results(
         record,
         history=_read(record.folder / "history.csv", _epoch),
-        answers=_read(record.folder / "answers.csv", _answer),
+        predictions=_read(record.folder / "predictions.csv", _prediction),
         label_issues=_read(issues, _label_issue) if issues.exists() else None,
     )
 
 
-def labels_and_probabilities(answers: list[Answer]) -> tuple[np.ndarray, np.ndarray]:
+def labels_and_probabilities(predictions: list[Answer]) -> tuple[np.ndarray, np.ndarray]:
     """The truth, `int` (n,) with 1 for damaged, and the probabilities, `float64` (n,)."""
-    labels = np.array([row.damaged for row in answers], int)
-    return labels, np.array([row.probability for row in answers], np.float64)
+    labels = np.array([row.damaged for row in predictions], int)
+    return labels, np.array([row.probability for row in predictions], np.float64)
 
 
 def _read(path: Path, line: Callable[[dict[str, str]], Line]) -> list[Line]:
@@ -97,7 +97,7 @@ def _epoch(row: dict[str, str]) -> dict[str, float]:
     return {key: float(value) for key, value in row.items()}
 
 
-def _answer(row: dict[str, str]) -> Answer:
+def _prediction(row: dict[str, str]) -> Answer:
     return Answer(
         split=row["split"],
         path=row["path"],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from car_damage.predictor import Predictor
-from car_damage.report import answers, formats, pictures, plots, words
+from car_damage.report import analysis, formats, pictures, plots, words
 from car_damage.report.results import Answer, Results, labels_and_probabilities
 
 SHOWN = 8  # photos, of the most wrong and of the least sure
@@ -89,7 +89,7 @@ def confusion(results: Results) -> Section | None:
     test = results.photos("test")
     if not test:
         return None
-    matrix = answers.confusion_matrix(test, results.about["threshold"])
+    matrix = analysis.confusion_matrix(test, results.about["threshold"])
     return Section(
         "confusion",
         "Which mistakes does it make?",
@@ -173,7 +173,9 @@ def review(results: Results) -> Section | None:
     threshold = results.about["threshold"]
     measured = results.figures.get("review")
     splits = {"test photos": results.photos("test"), "validation photos": results.photos("val")}
-    there = {name: answers.coverage_curve(rows, threshold) for name, rows in splits.items() if rows}
+    there = {
+        name: analysis.coverage_curve(rows, threshold) for name, rows in splits.items() if rows
+    }
     if not (there or measured):
         return None
     chosen = _point(measured["test"]) if measured else None
@@ -196,8 +198,8 @@ def mistakes(results: Results, predictor: Predictor | None) -> Section | None:
         return None
     threshold = results.about["threshold"]
     chosen = {
-        "most_wrong": answers.most_wrong(test, threshold, SHOWN),
-        "least_sure": answers.least_sure(test, threshold, SHOWN),
+        "most_wrong": analysis.most_wrong(test, threshold, SHOWN),
+        "least_sure": analysis.least_sure(test, threshold, SHOWN),
     }
     shown = {name: _with_heatmaps(rows, predictor) for name, rows in chosen.items()}
     return Section(
@@ -247,7 +249,7 @@ def label_issues(results: Results, with_photos: bool) -> Section | None:
 
 
 def data(results: Results) -> Section | None:
-    """What was left out and why, and the leaks that grouping prevented."""
+    """What was left out and why, and the copies that were kept together."""
     about = results.about.get("data")
     if not about:
         return None
@@ -255,14 +257,13 @@ def data(results: Results) -> Section | None:
     return Section(
         "data",
         "What was it taught and tested with?",
-        "Data, copies and leaks",
+        "Data and copies",
         {
             "counts": about.get("counts"),
             "rejected": {
                 words.REASONS.get(word, word): number for word, number in rejected.items()
             },
             "copies": about.get("copies"),
-            "leaks": results.figures.get("leaks"),
         },
     )
 
@@ -277,7 +278,7 @@ def comparison(results: Results, rival: Results | None) -> Section | None:
         "McNemar's test",
         {
             "rival": rival.version,
-            "test": answers.against(results, rival),
+            "test": analysis.against(results, rival),
             "photos": len(results.photos("test")),
             "rows": {
                 name: (rival.figures["photos"].get(name), results.figures["photos"].get(name))
@@ -299,7 +300,7 @@ def making(results: Results) -> Section:
         "Backbone": about.get("backbone"),
         "Weights it started from": weights.get("source"),
         "Layers from random values": weights.get("missing_layers"),
-        "Photo": f"{about['fit']} to a square of {about['size']} pixels",
+        "Photo": f"{about['fit']} to an image of {about['size']} pixels",
         "Temperature": about["temperature"],
         "Threshold": about["threshold"],
         "Precision of the exported graph": about.get("precision"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from car_damage.errors import UserError
 from car_damage.files import write_text
-from car_damage.report import answers, formats, words
+from car_damage.report import analysis, formats, words
 from car_damage.report.page import render
 from car_damage.report.results import Results, read_results
 
@@ -39,7 +39,7 @@ def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
         same_data=len({_data_set(each) for each in results}) == 1,
         tables=[table for table in _tables(results) if table.rows],
         numbers={title for title, is_share, _ in words.MEANINGS.values() if not is_share},
-        against_first=[answers.against(each, results[0]) for each in results[1:]],
+        against_first=[analysis.against(each, results[0]) for each in results[1:]],
     )
     path = models / f"report-{'-'.join(versions)}.html"
     write_text(path, page)

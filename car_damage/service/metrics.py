@@ -24,7 +24,7 @@ from prometheus_client import (
     values,
 )
 
-from car_damage.doubt import WarningWord
+from car_damage.photo_warnings import WarningWord
 from car_damage.service.problems import KINDS
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, RootModel
 from pydantic.config import JsonDict
 
-from car_damage.doubt import WarningWord
+from car_damage.photo_warnings import WarningWord
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
 
@@ -117,8 +117,8 @@ class Card(BaseModel):
     backbone: str | None = None
     precision: str | None = Field(None, description="of the numbers that it calculates with")
     sample: bool = Field(False, description="it only knows drawn cars, and is there to try things")
-    size: int = Field(description="pixels a side of the square that the model sees")
-    fit: Literal["squeeze", "letterbox", "crop"] = Field(description="how a photo becomes square")
+    size: int = Field(description="pixels a side of the image that the model sees")
+    fit: Literal["squeeze", "letterbox", "crop"] = Field(description="how a photo becomes image")
     temperature: float = Field(description="by which its log-odds are divided to be honest")
     threshold: float = Field(description="from this probability on the prediction is damaged")
     review_band: list[float] | None = Field(

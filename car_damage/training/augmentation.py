@@ -12,7 +12,7 @@ import numpy as np
 
 from car_damage.photos import MIN_SIDE, Photo
 
-AREA = (0.6, 1.0)  # of the square that a crop keeps: less would often cut the damage off
+AREA = (0.6, 1.0)  # of the image that a crop keeps: less would often cut the damage off
 ASPECT = (4 / 5, 5 / 4)  # of a crop; squeezed photos are out of proportion by as much already
 ANGLE = 10.0  # degrees either way: cameras are held no further from level
 
@@ -29,7 +29,7 @@ RECOMPRESS_CHANCE = 0.5
 JPEG_QUALITY = (30, 95)  # messengers and thumbnails to cameras
 
 ERASE_CHANCE = 0.25
-ERASED_AREA = (0.02, 0.1)  # of the square; Zhong et al. go to 0.4, which would hide whole dents
+ERASED_AREA = (0.02, 0.1)  # of the image; Zhong et al. go to 0.4, which would hide whole dents
 ERASED_ASPECT = (0.3, 1 / 0.3)  # as in the paper
 
 
@@ -38,29 +38,29 @@ def rng_for(seed: int, epoch: int, row: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, row])
 
 
-def augment(square: Photo, rng: np.random.Generator) -> Photo:
-    """Change a square, `uint8` (size, size, 3), as another photo of the same car might differ.
+def augment(image: Photo, rng: np.random.Generator) -> Photo:
+    """Change an image, `uint8` (size, size, 3), as another photo of the same car might differ.
 
     Gives a new array of the same shape and dtype; all randomness comes from `rng`.
     """
-    square = _move(square, rng)
-    square = _relight(square, rng)
-    square = _degrade(square, rng)
+    image = _move(image, rng)
+    image = _relight(image, rng)
+    image = _degrade(image, rng)
     if rng.random() < ERASE_CHANCE:
-        _erase(square, rng)
-    return square
+        _erase(image, rng)
+    return image
 
 
-def _move(square: Photo, rng: np.random.Generator) -> Photo:
+def _move(image: Photo, rng: np.random.Generator) -> Photo:
     """Crop, turn and, half of the time, mirror: one warp, since each would blur a little more."""
-    size = square.shape[0]
+    size = image.shape[0]
     width, height = _random_crop(rng)
     mirror = -1 if rng.random() < 0.5 else 1
     shift = rng.uniform(-0.5, 0.5, size=2) * (1 - width, 1 - height) * size
     matrix = _affine(size, (mirror * width, height), rng.uniform(-ANGLE, ANGLE), shift)
     # Reflected edges: black corners would tell the network that a photo was turned.
     return cv2.warpAffine(
-        square,
+        image,
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -69,7 +69,7 @@ def _move(square: Photo, rng: np.random.Generator) -> Photo:
 
 
 def _random_crop(rng: np.random.Generator) -> tuple[float, float]:
-    """Width and height of a crop, as shares of the square's side."""
+    """Width and height of a crop, as shares of the image's side."""
     area = rng.uniform(*AREA)
     stretch = math.sqrt(_log_uniform(rng, ASPECT))
     side = math.sqrt(area)
@@ -77,7 +77,7 @@ def _random_crop(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _affine(size: int, scale: tuple[float, float], degrees: float, shift: np.ndarray) -> np.ndarray:
-    """Float64 (2, 3): from pixels of the new square to pixels of the old, about the middle."""
+    """Float64 (2, 3): from pixels of the new image to pixels of the old, about the middle."""
     turn = math.radians(degrees)
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     linear = rotation @ np.diag(scale)
@@ -85,10 +85,10 @@ def _affine(size: int, scale: tuple[float, float], degrees: float, shift: np.nda
     return np.column_stack([linear, middle + shift - linear @ middle])
 
 
-def _relight(square: Photo, rng: np.random.Generator) -> Photo:
+def _relight(image: Photo, rng: np.random.Generator) -> Photo:
     """Another light and another camera: a tone curve, then a change of colours."""
-    mean = float(np.mean(cv2.mean(square)[:3])) / 255
-    curved = cv2.LUT(square, _tone_curve(rng, mean))
+    mean = float(np.mean(cv2.mean(image)[:3])) / 255
+    curved = cv2.LUT(image, _tone_curve(rng, mean))
     return cv2.transform(curved, _colour_matrix(rng))
 
 
@@ -110,38 +110,38 @@ def _colour_matrix(rng: np.random.Generator) -> np.ndarray:
     return saturate @ rotate
 
 
-def _degrade(square: Photo, rng: np.random.Generator) -> Photo:
+def _degrade(image: Photo, rng: np.random.Generator) -> Photo:
     """Shrink, recompress and enlarge again, in the order in which thumbnails come about."""
-    size = square.shape[0]
+    size = image.shape[0]
     if rng.random() < SHRINK_CHANCE:
         smallest = min(size, max(MIN_SIDE, round(SHRUNK * size)))
         side = int(rng.integers(smallest, size, endpoint=True))
-        square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     if rng.random() < RECOMPRESS_CHANCE:
-        square = recompress(square, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
-    return cv2.resize(square, (size, size), interpolation=cv2.INTER_LINEAR)
+        image = recompress(image, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def recompress(square: Photo, quality: int) -> Photo:
-    """The square, `uint8` (size, size, 3), after a JPEG of this quality, 1 to 100."""
-    bgr = cv2.cvtColor(square, cv2.COLOR_RGB2BGR)
+def recompress(image: Photo, quality: int) -> Photo:
+    """The image, `uint8` (size, size, 3), after a JPEG of this quality, 1 to 100."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     assert again is not None, "OpenCV cannot read its own JPEG"
     return cv2.cvtColor(again, cv2.COLOR_BGR2RGB)
 
 
-def _erase(square: Photo, rng: np.random.Generator) -> None:
+def _erase(image: Photo, rng: np.random.Generator) -> None:
     """Fill a random rectangle with noise, in place, so that no single spot decides.
 
     Random Erasing (Zhong et al. 2020) with random values, the best of its fillings.
     """
-    size = square.shape[0]
+    size = image.shape[0]
     area = rng.uniform(*ERASED_AREA) * size**2
     stretch = math.sqrt(_log_uniform(rng, ERASED_ASPECT))
     height, width = round(math.sqrt(area) * stretch), round(math.sqrt(area) / stretch)
     top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
-    square[top : top + height, left : left + width] = rng.integers(
+    image[top : top + height, left : left + width] = rng.integers(
         0, 256, (height, width, 3), np.uint8
     )
 

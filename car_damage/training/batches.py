@@ -1,4 +1,4 @@
-"""Batches of squares for Keras: shuffled and augmented for training, as they are for measuring."""
+"""Batches of images for Keras: shuffled and augmented for training, as they are for measuring."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ from car_damage.training.outliers import EVEN_CHANCE, outlier
 class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
     """Training batches `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`.
 
-    `sides` gives each epoch's side in pixels; without it, and after its end, squares keep theirs.
-    `outliers` more squares in each batch show no car that could be judged; their label is 0.5.
+    `sides` gives each epoch's side in pixels; without it, and after its end, images keep theirs.
+    `outliers` more images in each batch show no car that could be judged; their label is 0.5.
     What a batch holds is a function of seed, epoch and position, whichever thread computes it, so
     that a run that was killed goes on with the batches it would have had.
     """
@@ -45,11 +45,11 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ca
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         first = len(self.split.y) + batch * self.outliers  # numbers of their own, after the rows
         numbers = range(first, first + self.outliers)
-        squares = [self._sized(self._view(int(row))) for row in rows]
-        squares += [self._sized(self._outlier(number)) for number in numbers]
+        images = [self._sized(self._view(int(row))) for row in rows]
+        images += [self._sized(self._outlier(number)) for number in numbers]
         labels = np.append(self.split.y[rows], [EVEN_CHANCE] * self.outliers).astype(np.float32)
         weights = np.append(self.weights[rows], np.ones(self.outliers, np.float32))
-        return np.stack(squares), labels[:, None], weights
+        return np.stack(images), labels[:, None], weights
 
     def _view(self, row: int) -> np.ndarray:
         return augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, row))

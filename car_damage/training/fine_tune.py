@@ -15,7 +15,7 @@ WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
 LABEL_SMOOTHING = 0.05  # some labels are doubtful: such a photo should not get a loud answer
 OUTLIERS = 1 / 16  # of a batch, on top of it: enough to learn from in every step
 GRADIENT_NORM = 1.0
-SMALL = 5 / 7  # of the side, and half of the work: at 224 px, squares of 160 px
+SMALL = 5 / 7  # of the side, and half of the work: at 224 px, images of 160 px
 SMALL_EPOCHS = 2 / 3  # of all: the last ones see the photos as the finished model will
 SMALLEST = 128  # pixels: below it too little of a dent is left
 STRIDE = 32  # pixels: the backbones halve their input five times
@@ -54,10 +54,10 @@ def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
 
 
 def growing_sides(size: int, epochs: int) -> list[int]:
-    """The side in pixels of each epoch's squares: small at first, at the end `size`.
+    """The side in pixels of each epoch's images: small at first, at the end `size`.
 
-    Small squares cost a fraction of the time and teach most of what is to be learnt (progressive
-    learning, Tan and Le 2021, https://arxiv.org/abs/2104.00298). Squares that would become smaller
+    Small images cost a fraction of the time and teach most of what is to be learnt (progressive
+    learning, Tan and Le 2021, https://arxiv.org/abs/2104.00298). Images that would become smaller
     than `SMALLEST` stay as they are.
     """
     small = round(SMALL * size / STRIDE) * STRIDE

@@ -1,4 +1,4 @@
-"""Squares on which nobody could tell damage, for the model to learn to be unsure of.
+"""Images on which nobody could tell damage, for the model to learn to be unsure of.
 
 A network that only ever saw cars answers noise as surely as a car. Trained towards an even chance
 on pictures that need not look like those it will meet, it becomes unsure of others, too (outlier
@@ -17,32 +17,32 @@ HIDDEN = (0.6, 0.9)  # of the side, about the middle
 NOISE_CELLS = 6  # powers of two: from single pixels to blobs of a seventh of 224 px
 
 
-def outlier(square: Photo, rng: np.random.Generator) -> Photo:
-    """Make of a training square, `uint8` (size, size, 3), one that does not show its car.
+def outlier(image: Photo, rng: np.random.Generator) -> Photo:
+    """Make of a training image, `uint8` (size, size, 3), one that does not show its car.
 
     Gives a new array of the same shape and dtype; all randomness comes from `rng`.
     """
     makers = (_noise, _dead_leaves, _scrambled, _hidden)
-    return makers[rng.integers(len(makers))](square, rng)
+    return makers[rng.integers(len(makers))](image, rng)
 
 
-def _noise(square: Photo, rng: np.random.Generator) -> Photo:
+def _noise(image: Photo, rng: np.random.Generator) -> Photo:
     """Grey or coloured noise, of single pixels up to blobs."""
-    side = max(2, len(square) >> int(rng.integers(NOISE_CELLS)))
+    side = max(2, len(image) >> int(rng.integers(NOISE_CELLS)))
     channels = int(rng.choice((1, 3)))
     noise = rng.normal(rng.uniform(0, 255), rng.uniform(5, 100), (side, side, channels))
-    large = cv2.resize(noise, square.shape[:2], interpolation=cv2.INTER_LINEAR)
-    return _as_photo(np.broadcast_to(np.atleast_3d(large), square.shape))
+    large = cv2.resize(noise, image.shape[:2], interpolation=cv2.INTER_LINEAR)
+    return _as_photo(np.broadcast_to(np.atleast_3d(large), image.shape))
 
 
-def _dead_leaves(square: Photo, rng: np.random.Generator) -> Photo:
-    """Shapes of one colour each over one another, from none (a plain square) to a thicket.
+def _dead_leaves(image: Photo, rng: np.random.Generator) -> Photo:
+    """Shapes of one colour each over one another, from none (a plain image) to a thicket.
 
     Images of them have edges and sizes as photos have (Lee, Mumford and Huang 2001,
     https://doi.org/10.1023/A:1011109015675).
     """
-    size = len(square)
-    drawn = np.full_like(square, rng.integers(0, 256, 3))
+    size = len(image)
+    drawn = np.full_like(image, rng.integers(0, 256, 3))
     for _ in range(int(rng.integers(0, LEAVES, endpoint=True) * rng.random())):
         place = tuple(map(int, rng.integers(0, size, 2)))
         radii = tuple(int(size * 0.02 / rng.uniform(0.04, 1)) for _ in range(2))
@@ -55,18 +55,18 @@ def _dead_leaves(square: Photo, rng: np.random.Generator) -> Photo:
     return drawn
 
 
-def _scrambled(square: Photo, rng: np.random.Generator) -> Photo:
+def _scrambled(image: Photo, rng: np.random.Generator) -> Photo:
     """A texture with the photo's colours and spectrum, but none of its shapes: random phases."""
-    phases = np.angle(np.fft.fft2(rng.normal(size=square.shape[:2])))  # of a real-valued image
-    spectrum = np.fft.fft2(square, axes=(0, 1)) * np.exp(1j * phases)[:, :, np.newaxis]
+    phases = np.angle(np.fft.fft2(rng.normal(size=image.shape[:2])))  # of a real-valued image
+    spectrum = np.fft.fft2(image, axes=(0, 1)) * np.exp(1j * phases)[:, :, np.newaxis]
     spectrum[0, 0] = np.abs(spectrum[0, 0])  # the mean colour stays
     return _as_photo(np.fft.ifft2(spectrum, axes=(0, 1)).real)
 
 
-def _hidden(square: Photo, rng: np.random.Generator) -> Photo:
+def _hidden(image: Photo, rng: np.random.Generator) -> Photo:
     """The photo with its middle painted over in one colour, grey half of the time."""
-    hidden = np.array(square)
-    margin = round(len(square) * (1 - rng.uniform(*HIDDEN)) / 2)
+    hidden = np.array(image)
+    margin = round(len(image) * (1 - rng.uniform(*HIDDEN)) / 2)
     colours = 1 if rng.random() < 0.5 else 3
     hidden[margin:-margin, margin:-margin] = rng.integers(0, 256, colours)
     return hidden

@@ -8,8 +8,8 @@ import keras
 
 from car_damage import model_store
 from car_damage.model_store import MODELS
-from car_damage.training import backbones, hardware, weights
-from car_damage.training.model import build
+from car_damage.training import backbones, hardware, initial_weights
+from car_damage.training.classifier import build
 
 DEFAULT = "resnet50"
 SAMPLE_DEFAULT = "mobilenetv2"  # small: a sample run should be over in minutes
@@ -46,7 +46,7 @@ def starting_model(
     name = backbone or (SAMPLE_DEFAULT if about["sample"] else DEFAULT)
     try:
         return _start(name, source)
-    except weights.ImagenetUnavailable as error:
+    except initial_weights.ImagenetUnavailable as error:
         if not about["sample"] or backbone:
             raise
         print(f"*** {error} ***\n*** a small network learns the drawn cars from random values ***")
@@ -66,7 +66,7 @@ def _start(name: str, source: str) -> Start:
     backbone = backbones.named(name)
     hardware.choose_precision(backbone.dense)
     model = build(backbone)
-    missing = weights.load(model, source)
+    missing = initial_weights.load(model, source)
     if missing and source != "none":
         print(f"not in {source}, so from random values: {', '.join(missing)}")
     return Start(model, backbone, _called(source), missing)

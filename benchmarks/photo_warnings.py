@@ -1,0 +1,75 @@
+"""How often a version warns: of photos of cars that it has not seen, and of pictures of no car.
+
+    python benchmarks/photo_warnings.py PHOTO_FOLDER...                    # the current version
+    python benchmarks/photo_warnings.py PHOTO_FOLDER... --model VERSION    # another one
+
+The photos must be none that the version was trained on. The pictures of no car are those of
+`tests/no_cars.py`, by kind. `unfamiliar` should be rare in the first line and the rule below it.
+"""
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import get_args
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from car_damage import model_store, photos
+from car_damage.errors import exit_code
+from car_damage.parallel import map_in_order
+from car_damage.photo_warnings import WarningWord
+from car_damage.predictor import Predictor
+from predict import find_photos
+from tests import no_cars
+
+WORDS = get_args(WarningWord)
+Warned = tuple[WarningWord, ...]
+
+
+def warner(record: model_store.Record) -> Callable[[photos.Photo], Warned]:
+    """What tells the version's warnings of a photo; for many threads."""
+    of_this_thread = threading.local()  # an interpreter serves one thread at a time
+
+    def warnings_of(photo: photos.Photo) -> Warned:
+        if not hasattr(of_this_thread, "predictor"):
+            of_this_thread.predictor = Predictor(record)
+        return of_this_thread.predictor.predict(photo).warnings
+
+    return warnings_of
+
+
+def line(title: str, warned: Iterable[Warned]) -> str:
+    """The share of photos that each warning, and any at all, is given of."""
+    found = list(warned)
+    shares = [sum(word in words for words in found) / len(found) for word in WORDS]
+    shares.append(sum(map(bool, found)) / len(found))
+    return f"{title:10}{len(found):7}" + "".join(f"{share:16.1%}" for share in shares)
+
+
+def main() -> None:
+    """Parse, then measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="PHOTO_FOLDER")
+    parser.add_argument("--model", metavar="VERSION", help="default: the current version")
+    parser.add_argument("--models", type=Path, default=model_store.MODELS, metavar="DIR")
+    args = parser.parse_args()
+
+    record = model_store.load_record(args.models, args.model)
+    warnings_of = warner(record)
+    size = record.about["size"]
+    cars = (photos.decode(path.read_bytes(), at_least=size) for path in find_photos(args.folders))
+    print(f"{'':10}{'photos':>7}" + "".join(f"{word:>16}" for word in (*WORDS, "any")))
+    print(line("cars", map_in_order(warnings_of, cars)))
+    kinds = no_cars.kinds()
+    of_kinds = {kind: list(map_in_order(warnings_of, kinds[kind])) for kind in kinds}
+    for kind, warned in of_kinds.items():
+        print(line(kind, warned))
+    print(line("no car", [words for warned in of_kinds.values() for words in warned]))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,1 @@
+"""How good a model is: predictions, calibration, metrics, robustness, held-out sources."""

@@ -1,0 +1,44 @@
+"""What an exported graph says of many images."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from car_damage import predictor
+from car_damage.parallel import map_in_order
+from car_damage.photos import Photo
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The graph's outputs for n images, in their order."""
+
+    logits: np.ndarray  # float64 (n,)
+    heatmaps: np.ndarray  # float32 (n, h, w); each averages to its logit less the head's bias
+    embeddings: np.ndarray  # float32 (n, d)
+
+
+def graph_outputs(path: Path, images: Iterable[Photo]) -> Outputs:
+    """Put images, each `uint8` (size, size, 3) and at least one, through a graph on all cores."""
+    of_this_thread = threading.local()  # an interpreter serves one thread at a time
+
+    def run(image: Photo) -> predictor.Outputs:
+        if not hasattr(of_this_thread, "graph"):
+            of_this_thread.graph = predictor.Graph(path)
+        graph: predictor.Graph = of_this_thread.graph
+        return graph.run(np.asarray(image))
+
+    each = list(map_in_order(run, images))
+    return Outputs(
+        np.array([outputs.logit for outputs in each]),
+        np.stack([outputs.heatmap for outputs in each]),
+        np.stack([outputs.embedding for outputs in each]),
+    )
+
+
+def graph_logits(path: Path, images: Iterable[Photo]) -> np.ndarray:
+    """Only the logits of `graph_outputs`: float64 (n,)."""
+    return graph_outputs(path, images).logits

@@ -1,0 +1,119 @@
+"""Fits from where on a version doubts a photo, on the photos that it was trained on.
+
+Of each warning of quality at most 1 % of the training photos are warned; `unfamiliar` are at most
+1 % of the validation images, since the training images' own embeddings are too familiar.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+import numpy as np
+from scipy.linalg import eigh
+
+from car_damage import photos
+from car_damage.dataset.arrays import Dataset, Split
+from car_damage.parallel import map_in_order
+from car_damage.photo_warnings import (
+    STORED,
+    Limits,
+    Quality,
+    WarningWord,
+    distance,
+    find_warnings,
+    measure_quality,
+)
+
+WARNED = 0.01  # share
+COMPONENTS = 32  # 16 to 128 do alike; at d = 1,024 these take 87 kB in `model.json`
+INSIDE = 4  # of at least so many dimensions one may be a component, or nothing were left outside
+
+# Where a training set holds good photos only, its worst hundredth is good, too: no limit is
+# stricter than these, by which a person would still call the photo sharp, bright, well exposed.
+MOST_SHARPNESS = 0.6
+MOST_BRIGHTNESS = 100.0
+LEAST_BLOWN = 0.2
+
+
+def fit(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
+    """The entry `doubt` of `model.json`.
+
+    `train` and `val`, float32 (n, d), are what the exported graph embeds the images of both splits
+    as.
+    """
+    found = list(_qualities(dataset.train, dataset.about["fit"]))
+    components = principal(train)
+    unseen = [distance(embedding, components) for embedding in val]
+    return quality_limits(found, dataset.about["size"], unseen, components).as_json()
+
+
+def shares_warned(
+    entry: dict[str, Any], dataset: Dataset, embeddings: np.ndarray
+) -> dict[str, float]:
+    """The share of test photos that each warning of the entry `doubt` is given of.
+
+    `embeddings`, float32 (n, d), are the exported graph's of all test images.
+    """
+    limits = Limits.from_json(entry)
+    rows = np.flatnonzero(dataset.test.of_kind("photo"))
+    found = _qualities(dataset.test, dataset.about["fit"])
+    warned = [
+        find_warnings(quality, embeddings[row], limits)
+        for row, quality in zip(rows, found, strict=True)
+    ]
+    words = get_args(WarningWord)
+    return {word: float(np.mean([word in each for each in warned])) for word in words}
+
+
+def quality_limits(
+    found: Iterable[Quality], size: int, unseen: Iterable[float], components: np.ndarray
+) -> Limits:
+    """The limits for these training photos and the distances of unseen images.
+
+    The resolution's is at most `size`: what is larger is shrunk for the model anyway.
+    """
+    found = list(found)
+    return Limits(
+        sharpness=min(_lowest([one.sharpness for one in found]), MOST_SHARPNESS),
+        brightness=min(_lowest([one.brightness for one in found]), MOST_BRIGHTNESS),
+        blown=max(_highest([one.blown for one in found]), LEAST_BLOWN),
+        short_side=min(int(_lowest([one.short_side for one in found])), size),
+        distance=_highest(list(unseen)),
+        components=components,
+    )
+
+
+def principal(embedded: np.ndarray) -> np.ndarray:
+    """The leading principal components through the origin of (n, d), float32 (k, d).
+
+    Through the origin, since the direction of an embedding tells what it shows; about the mean, a
+    picture of no car lies close. Rounded as `model.json` will hold them.
+    """
+    length = np.linalg.norm(embedded, axis=1, keepdims=True)
+    directions = embedded / np.where(length == 0, 1, length)
+    dimensions = embedded.shape[1]
+    count = min(COMPONENTS, max(1, dimensions // INSIDE))
+    largest = (dimensions - count, dimensions - 1)  # eigenvalues come in ascending order
+    _, vectors = eigh(directions.T @ directions, subset_by_index=largest)
+    components: np.ndarray = vectors.T.astype(STORED).astype(np.float32)
+    return components
+
+
+def _qualities(split: Split, how: photos.Fit) -> Iterator[Quality]:
+    """The quality of each photo; crops of them are no photos that someone took."""
+
+    def measured(number: int) -> Quality:
+        image, row = np.asarray(split.X[number]), split.rows[number]
+        shown = photos.shown(image, row.width, row.height, how)
+        return measure_quality(shown, min(row.width, row.height))
+
+    return map_in_order(measured, np.flatnonzero(split.of_kind("photo")).tolist())
+
+
+def _lowest(values: list[float]) -> float:
+    """What at most `WARNED` of the values are below."""
+    return float(np.quantile(values, WARNED, method="lower"))
+
+
+def _highest(values: list[float]) -> float:
+    """What at most `WARNED` of the values are above."""
+    return float(np.quantile(values, 1 - WARNED, method="higher"))

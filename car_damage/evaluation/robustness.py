@@ -1,0 +1,110 @@
+"""Does a version look at the car, and not at its photo's size, quality or border?
+
+Photos of damage are mostly thumbnails and photos of whole cars mostly are not, so a classifier may
+tell the photos apart and not the cars: `equalise` makes all alike in size, sharpness and
+compression. Cars stand in the middle, banners and backdrops at the border: `attention` tells which
+of them counts.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from car_damage.evaluation.calibration import probabilities
+from car_damage.evaluation.inference import Outputs, graph_logits
+from car_damage.evaluation.predictions import Predictions
+from car_damage.photos import MID_GREY, Photo
+from car_damage.training.augmentation import recompress
+
+SIDE = 160  # pixels: less than both sides of nearly every photo, thumbnails too, so that all lose
+QUALITY = 75  # libjpeg's own default
+BORDER = 1 / 8  # of the side, at each edge; what is inside of it is the middle, 9/16 of the image
+UNSURE = (0.1, 0.9)  # calibrated probabilities; fixed, so that versions can be compared
+
+
+def equalise(image: Photo) -> Photo:
+    """The image, `uint8` (size, size, 3), shrunk to `SIDE`, compressed and enlarged again."""
+    size = image.shape[0]
+    side = min(SIDE, size)
+    shrunk = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(recompress(shrunk, QUALITY), (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def attention(
+    predictions: Predictions, outputs: Outputs, graph: Path, temperature: float, seed: int
+) -> dict[str, Any]:
+    """Where the test photos' evidence of damage lies, and what remains of it without the middle.
+
+    `border_share`: the mean share of the heatmap's positive weight that lies on the border, over
+    photos answered "damaged". `border_area`: the share of the heatmap's places that are border, and
+    so what `border_share` would be if the place did not matter. `greyed_middle`: of photos of both
+    classes, the shares that are answered unsurely, with a probability in `UNSURE`, and those
+    answered as surely damaged, before and after all but the border is painted over in grey. With
+    nothing left to see, answers should turn unsure.
+    """
+    photos = predictions.split.of_kind("photo")
+    on_border = np.where(predictions.damaged, border_shares(outputs), np.nan)
+    border_share = predictions.bootstrap(
+        lambda rows: {"border_share": _mean(on_border[rows])}, photos, seed
+    )
+    greyed = (grey_middle(predictions.split.X[row]) for row in np.flatnonzero(photos))
+    after = probabilities(graph_logits(graph, greyed), temperature)
+    return {
+        **border_share,
+        "border_area": float(border_places(outputs.heatmaps.shape[1:]).mean()),
+        "greyed_middle": greyed_middle(predictions.probabilities[photos], after),
+    }
+
+
+def border_shares(outputs: Outputs) -> np.ndarray:
+    """The share of each heatmap's positive weight on its border: float (n,), NaN without any.
+
+    A place's weight is its log-odds with the head's bias, so that it is positive where a photo that
+    looked like it all over would be more likely damaged than not.
+    """
+    bias = outputs.logits - outputs.heatmaps.mean(axis=(1, 2))
+    weight = np.maximum(outputs.heatmaps + bias[:, np.newaxis, np.newaxis], 0)
+    border = border_places(outputs.heatmaps.shape[1:])
+    total = weight.sum(axis=(1, 2))
+    shares = np.full(len(total), np.nan)
+    np.divide(weight[:, border].sum(axis=1), total, out=shares, where=total > 0)
+    return shares
+
+
+def border_places(shape: tuple[int, ...]) -> np.ndarray:
+    """Which places of a heatmap of this shape (h, w) are border: bool (h, w)."""
+    border = np.ones(shape, bool)
+    border[_middle(shape)] = False
+    return border
+
+
+def grey_middle(image: Photo) -> Photo:
+    """A copy of the image with all but its border painted over in mid-grey."""
+    greyed = np.array(image)
+    greyed[_middle(image.shape[:2])] = MID_GREY
+    return greyed
+
+
+def greyed_middle(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """How sure the answers to the same photos are, whole and with the middle greyed out."""
+    low, high = UNSURE
+    return {
+        "count": len(before),
+        "unsure_before": float(np.mean((before >= low) & (before < high))),
+        "unsure_after": float(np.mean((after >= low) & (after < high))),
+        "confident_damaged_before": float(np.mean(before >= high)),
+        "confident_damaged_after": float(np.mean(after >= high)),
+    }
+
+
+def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """The inner rows and columns; a border is a row or column wide at least."""
+    widths = [max(1, round(BORDER * side)) for side in shape]
+    return tuple(slice(width, side - width) for width, side in zip(widths, shape, strict=True))
+
+
+def _mean(values: np.ndarray) -> float:
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if defined.size else float("nan")

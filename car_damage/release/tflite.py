@@ -1,0 +1,113 @@
+"""The trained classifier as a LiteRT (TFLite) graph for serving.
+
+Full-integer quantisation after training: int8 weights with a scale per output channel, int8
+activations whose ranges come from calibration photos (Jacob et al. 2018,
+https://arxiv.org/abs/1712.05877). The linear head stays in float: in 256 steps its heatmap would no
+longer average to the logit, and the calibrated probability would jump. So does the embedding, whose
+small values are lost in 256 steps beside the large ones.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from car_damage.training.classifier import serving_model
+
+PRECISIONS = ("int8", "float16", "float32")
+# What head and embedding are made of. Of backbones' operations only the means of squeeze and
+# excitation are among them, which cost little.
+FLOAT_OPERATIONS = ["FULLY_CONNECTED", "RESHAPE", "MEAN", "SQUARED_DIFFERENCE", "SQRT"]
+
+
+def to_tflite(model: keras.Model, size: int, precision: str, calibration: np.ndarray) -> bytes:
+    """The serving graph of `model` (made by `model.build`), at `precision`, one of `PRECISIONS`.
+
+    Its signature `serving_default` takes `photo`, `uint8` (1, size, size, 3), RGB, and gives
+    `logit` (1, 1), `heatmap` (1, h, w), which averages to the logit less its bias, and `embedding`
+    (1, d), all float32. `calibration`: `uint8` (k, size, size, 3), training photos, used for int8
+    only; about 200 are enough.
+    """
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        save(serving_model(in_float32(model), size), folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if precision == "int8":
+            return quantised(converter, calibration)
+        if precision == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        graph: bytes = converter.convert()
+        return graph
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """A copy of `model` that computes in float32, whatever policy it was trained under."""
+
+    def rebuilt(layer: keras.Operation) -> keras.Operation:
+        config = layer.get_config()
+        if "dtype" in config:  # a bare operation, such as a flip, has none
+            config["dtype"] = "float32"
+        return type(layer).from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def save(model: keras.Model, folder: str) -> None:
+    """Write a SavedModel whose one signature takes one photo."""
+    photo = tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8, name="photo")
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default", lambda photo: model(photo, training=False), input_signature=[photo]
+    )
+    archive.write_out(folder, verbose=False)
+
+
+def quantised(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
+    """Convert to int8, all but head and embedding.
+
+    Selective quantisation is the debugger's work in TensorFlow.
+    """
+
+    def photos() -> Iterator[list[np.ndarray]]:
+        return ([photo[np.newaxis]] for photo in calibration)
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = photos
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=FLOAT_OPERATIONS)
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=photos, debug_options=options
+    )
+    graph: bytes = debugger.get_nondebug_quantized_model()
+    return graph
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back the converter's chatter: its C++ part writes to stderr past Python's logging.
+
+    When the conversion fails, what was held back is shown.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as log, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stderr = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            log.seek(0)
+            os.write(stderr, log.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from car_damage.evaluation.calibration import (
+    EVERY_PHOTO,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    choose_review_band,
+    choose_threshold,
+    fit_temperature,
+    probabilities,
+)
+
+
+def drawn_photos(temperature, count=20_000):
+    """Logits that are `temperature` times too large for the labels drawn by them."""
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 3, count)
+    return honest * temperature, (rng.random(count) < expit(honest)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_logits_were_made_with_is_found(temperature):
+    assert fit_temperature(*drawn_photos(temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_photos_told_apart_without_a_mistake_do_not_make_the_answers_certain():
+    temperature = fit_temperature(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
+    assert temperature == pytest.approx(MIN_TEMPERATURE, rel=0.01)
+    assert temperature >= MIN_TEMPERATURE
+
+
+def test_logits_that_are_always_wrong_stay_within_bounds():
+    temperature = fit_temperature(np.array([-2.0, 2.0]), np.array([1, 0]))
+    assert temperature == pytest.approx(MAX_TEMPERATURE, rel=0.01)
+    assert temperature <= MAX_TEMPERATURE
+
+
+def test_one_class_only_still_gives_a_temperature():
+    temperature = fit_temperature(np.array([1.0, 2.0, -1.0]), np.array([1, 1, 1]))
+    assert MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE
+
+
+@pytest.mark.filterwarnings("error")
+def test_huge_logits_neither_overflow_nor_leave_zero_to_one():
+    assert probabilities(np.array([-1e5, 0.0, 1e5]), 0.5).tolist() == [0.0, 0.5, 1.0]
+    logits = np.array([-1e5, 1e5, 1e5], np.float32)
+    assert np.isfinite(fit_temperature(logits, np.array([0, 1, 0])))
+
+
+def test_a_high_temperature_makes_the_answer_less_sure():
+    assert probabilities(np.array([2.0]), 2.0) == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_the_threshold_lies_in_the_middle_between_two_classes_that_are_apart():
+    calibrated = np.array([0.05, 0.1, 0.15, 0.2] * 10 + [0.3, 0.32, 0.34, 0.36] * 10)
+    labels = np.array([0] * 40 + [1] * 40)
+    assert choose_threshold(calibrated, labels) == pytest.approx(0.25)
+
+
+def test_one_photo_is_no_reason_to_leave_one_half():
+    calibrated = np.array([0.1, 0.2, 0.3, 0.4, 0.45, 0.6, 0.7, 0.8, 0.9])
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1])
+    assert choose_threshold(calibrated, labels) == 0.5
+
+
+def test_one_photo_of_a_rare_class_is_no_reason_either():
+    calibrated = np.concatenate([np.full(100, 0.1), [0.4, 0.6, 0.7, 0.8]])
+    labels = np.array([0] * 100 + [1] * 4)
+    assert choose_threshold(calibrated, labels) == 0.5
+
+
+def test_many_photos_are_a_reason_to_leave_one_half():
+    calibrated, labels = drawn_photos(temperature=1)
+    threshold = choose_threshold(probabilities(calibrated - 1, 1), labels)
+    assert threshold == pytest.approx(expit(-1), abs=0.05)
+
+
+def test_a_rare_class_weighs_as_much_as_a_common_one():
+    # 4 damaged among 102: calling every car undamaged would be right on 96 %, and useless.
+    calibrated = np.concatenate([np.full(90, 0.1), np.full(8, 0.3), [0.2, 0.2, 0.2, 0.2]])
+    labels = np.array([0] * 98 + [1] * 4)
+    assert 0.1 < choose_threshold(calibrated, labels) < 0.2
+
+
+def test_one_class_only_keeps_the_threshold_at_one_half():
+    assert choose_threshold(np.array([0.1, 0.2]), np.array([1, 1])) == 0.5
+
+
+def photos_at(*, damaged, others):
+    """Probabilities and labels: how many photos of each class lie at which probability."""
+    counts = [*damaged.items(), *others.items()]
+    labels = [1] * sum(damaged.values()) + [0] * sum(others.values())
+    return np.repeat(*zip(*counts, strict=True)), np.array(labels)
+
+
+def test_photos_told_apart_without_a_mistake_need_no_person():
+    photos = photos_at(damaged={0.9: 60}, others={0.1: 60})
+    assert choose_review_band(*photos, 0.5) == (0.5, 0.5)
+
+
+def test_the_band_takes_in_the_mistakes_and_no_more():
+    # Between 0.4 and 0.6 half are wrong; one mistake further out is 1 of 121.
+    photos = photos_at(damaged={0.02: 1, 0.4: 5, 0.6: 5, 0.9: 60}, others={0.1: 60, 0.4: 5, 0.6: 5})
+    assert choose_review_band(*photos, 0.5) == pytest.approx((0.25, 0.75))
+
+
+def test_one_mistake_in_a_hundred_is_allowed_and_two_are_not():
+    one = photos_at(damaged={0.2: 1, 0.9: 49}, others={0.1: 50})
+    assert choose_review_band(*one, 0.5) == (0.5, 0.5)
+    two = photos_at(damaged={0.2: 2, 0.9: 100}, others={0.1: 88})
+    assert choose_review_band(*two, 0.5) == pytest.approx((0.15, 0.5))
+
+
+def test_where_all_mistakes_are_on_one_side_the_other_needs_no_person():
+    photos = photos_at(damaged={0.7: 5, 0.9: 60}, others={0.1: 60, 0.7: 5})
+    assert choose_review_band(*photos, 0.5) == pytest.approx((0.5, 0.8))
+
+
+def test_the_band_that_leaves_a_person_the_fewest_photos_is_taken():
+    # 3 mistakes among 203. Without the 20 at 0.3 one remains; without the 5 at 0.8, two: too many.
+    # Without both none remains, but for five photos more.
+    photos = photos_at(damaged={0.3: 2, 0.9: 89, 0.8: 4}, others={0.1: 89, 0.3: 18, 0.8: 1})
+    assert choose_review_band(*photos, 0.5) == pytest.approx((0.2, 0.5))
+
+
+def test_the_band_holds_the_threshold_wherever_that_is():
+    photos = photos_at(damaged={0.15: 5, 0.9: 60}, others={0.1: 60, 0.15: 5})
+    low, high = choose_review_band(*photos, 0.12)
+    assert (low, high) == pytest.approx((0.12, 0.525))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "others"),
+    [
+        ({0.9: 49}, {0.1: 50}),  # 99 photos show no 99 %
+        ({0.9: 500}, {}),
+        ({}, {0.1: 500}),
+        ({0.1: 100, 0.9: 100}, {0.1: 100, 0.9: 100}),
+    ],
+    ids=["too few", "damaged only", "undamaged only", "answers that say nothing"],
+)
+def test_where_ninety_nine_percent_cannot_be_shown_every_photo_needs_a_person(damaged, others):
+    assert choose_review_band(*photos_at(damaged=damaged, others=others), 0.5) == EVERY_PHOTO
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_no_narrower_band_of_drawn_photos_reaches_the_target(temperature):
+    logits, labels = drawn_photos(temperature=1, count=400)
+    calibrated = probabilities(logits, temperature)
+    low, high = choose_review_band(calibrated, labels, 0.5)
+
+    def right_outside(low, high):
+        outside = (calibrated < low) | (calibrated >= high)
+        return np.mean((calibrated >= 0.5)[outside] == labels[outside])
+
+    inner_low = np.sort(calibrated[calibrated >= low])[0] + 1e-12
+    inner_high = np.sort(calibrated[calibrated < high])[-1]
+    assert right_outside(low, high) >= 0.99
+    assert low <= 0.5 <= high
+    assert right_outside(inner_low, high) < 0.99
+    assert right_outside(low, inner_high) < 0.99

@@ -1,0 +1,111 @@
+"""Parts of the test set that are measured apart."""
+
+import numpy as np
+import pytest
+
+from car_damage.evaluation.slices import data_folders, raw_folders, slices
+from tests.images import row, split_of
+
+
+def rows_of(found):
+    return {title: np.flatnonzero(rows).tolist() for title, rows in found.items()}
+
+
+def grey(*levels):
+    return np.stack([np.full((8, 8, 3), level, np.uint8) for level in levels])
+
+
+def test_raw_folders_are_told_apart_by_what_stands_before_the_class_folder():
+    rows = [
+        row(0, "damaged", "/photos/whole-cars/damaged/a.jpg"),
+        row(1, "not-damaged", "/photos/whole-cars/not-damaged/b.jpg"),
+        row(2, "not-damaged", "/photos/more-cars/not-damaged/dealers/c.jpg"),
+        row(3, "damaged", "/photos/more-cars/damaged/parts/d.jpg"),
+    ]
+    assert rows_of(raw_folders(rows)) == {"more-cars": [2, 3], "whole-cars": [0, 1]}
+
+
+def test_one_raw_folder_is_no_slice_however_many_data_folders_it_has():
+    rows = [
+        row(0, "damaged", "/raw/damaged/front/a.jpg"),
+        row(1, "damaged", "/raw/damaged/rear/b.jpg"),
+        row(2, "not-damaged", "/raw/not-damaged/c.jpg"),
+    ]
+    assert raw_folders(rows) == {}
+
+
+def test_photos_of_one_class_only_have_no_raw_folders_either():
+    rows = [
+        row(0, "damaged", "/raw/damaged/front/a.jpg"),
+        row(1, "damaged", "/raw/damaged/b/b.jpg"),
+    ]
+    assert raw_folders(rows) == {}
+
+
+def test_the_kaggle_sets_own_class_folders_count_too():
+    rows = [
+        row(0, "damaged", "/cache/training/00-damage/a.jpg"),
+        row(1, "not-damaged", "/cache/validation/01-whole/b.jpg"),
+    ]
+    assert rows_of(raw_folders(rows)) == {"training": [0], "validation": [1]}
+
+
+def test_data_folders_are_named_from_where_they_part():
+    rows = [
+        row(0, "damaged", "/cars/damaged/front/a.jpg"),
+        row(1, "damaged", "/cars/damaged/rear/b.jpg"),
+        row(2, "not-damaged", "/cars/not-damaged/c.jpg"),
+    ]
+    assert rows_of(data_folders(rows, rows)) == {
+        "damaged/front": [0],
+        "damaged/rear": [1],
+        "not-damaged": [2],
+    }
+
+
+def test_a_data_folder_that_is_alone_keeps_its_own_name():
+    rows = [row(0, "damaged", "/cars/damaged/dents/a.jpg")]
+    assert list(data_folders(rows, rows)) == ["dents"]
+
+
+def test_a_folder_that_was_left_out_is_named_as_beside_the_others():
+    left_out = [row(0, "damaged", "/cars/more/damaged/dents/a.jpg")]
+    others = [row(1, "not-damaged", "/cars/whole/not-damaged/b.jpg")]
+    assert list(data_folders(left_out, left_out + others)) == ["more/damaged/dents"]
+
+
+def test_folders_named_from_here_and_from_the_root_can_stand_together():
+    rows = [row(0, "damaged", "raw/damaged/a.jpg"), row(1, "not-damaged", "/x/not-damaged/b.jpg")]
+    assert len(data_folders(rows, rows)) == 2
+
+
+def test_dark_and_bright_photos_are_those_beyond_the_limits():
+    rows = [row(number, "damaged") for number in range(4)]
+    found = slices(split_of(rows, grey(69, 70, 169, 170)))
+    assert rows_of(found) == {"dark": [0], "bright": [3]}
+
+
+def test_green_is_brighter_than_blue():
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    images[0, :, :, 1] = images[1, :, :, 2] = 255
+    found = slices(split_of([row(0, "damaged"), row(1, "damaged")], images))
+    assert rows_of(found) == {"dark": [1]}
+
+
+@pytest.mark.parametrize("sides", [(199, 800), (800, 199)])
+def test_small_photos_are_those_whose_shorter_side_is_short(sides):
+    rows = [row(0, "damaged", width=sides[0], height=sides[1]), row(1, "damaged", height=200)]
+    assert rows_of(slices(split_of(rows, grey(128, 128)))) == {"small": [0]}
+
+
+def test_crops_are_a_slice_of_their_own_and_stand_in_no_other():
+    rows = [
+        row(0, "damaged", "/photos/whole-cars/damaged/a.jpg"),
+        row(1, "not-damaged", "/photos/more-cars/not-damaged/b.jpg"),
+        row(2, "not-damaged", "/photos/more-cars/not-damaged/b.jpg", "close_up", height=100),
+    ]
+    assert rows_of(slices(split_of(rows, grey(128, 128, 10)))) == {
+        "more-cars": [1],
+        "whole-cars": [0],
+        "crops of undamaged cars": [2],
+    }

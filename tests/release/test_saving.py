@@ -1,0 +1,40 @@
+"""`model.keras`: smaller than Keras writes it, and loaded as any other."""
+
+import keras
+import numpy as np
+import pytest
+
+from car_damage.release import saving
+from car_damage.training import classifier as classifiers
+from car_damage.training.backbones import named
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    model = classifiers.build(named("tiny"))
+    saving.round_weights(model)
+    return model
+
+
+def test_a_saved_model_loads_with_the_weights_that_it_had(model, tmp_path):
+    saving.save(model, tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_it_takes_little_more_than_half_of_the_space(model, tmp_path):
+    model.save(tmp_path / "plain.keras")
+    saving.save(model, tmp_path / "model.keras")
+    sizes = [(tmp_path / name).stat().st_size for name in ("model.keras", "plain.keras")]
+    assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_rounding_keeps_the_digits_of_half_precision_and_the_range_of_single():
+    values = np.float32([0, 1, -0.1, 1 / 3, 3e-30, 1e30, 100_000])
+    rounded = saving.rounded(values)
+    assert rounded.dtype == np.float32
+    np.testing.assert_allclose(rounded, values, rtol=2**-saving.SIGNIFICANT_BITS)
+    usual = np.float32([0, 1, -0.1, 1 / 3])
+    np.testing.assert_array_equal(saving.rounded(usual), usual.astype(np.float16))

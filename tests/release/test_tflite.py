@@ -1,0 +1,137 @@
+"""The exported graph: its contract, and that it answers as the Keras model does."""
+
+import contextlib
+import os
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from car_damage.release.tflite import PRECISIONS, in_float32, quiet, to_tflite
+from car_damage.training import classifier as classifiers
+from car_damage.training.backbones import named
+
+BIAS = 0.25
+
+
+@pytest.fixture(scope="module")
+def photos() -> np.ndarray:
+    """A dozen smooth pictures, each of its own colours: noise alone has one mean for all."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (12, 4, 4, 3))
+    return np.kron(coarse, np.ones((1, 16, 16, 1), int)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model(photos) -> keras.Model:
+    """The small backbone from random values, with a head that spreads its logits by about 1."""
+    keras.utils.set_random_seed(1)
+    model = classifiers.build(named("tiny"))
+    features = classifiers.feature_extractor(model).predict(photos, verbose=0)
+    kernel = np.random.default_rng(2).normal(size=features.shape[1])
+    classifiers.set_head(model, kernel / np.std(features @ kernel), BIAS)
+    return model
+
+
+@pytest.fixture(scope="module")
+def graphs(model, photos) -> dict[str, bytes]:
+    """The exported graph in every precision."""
+    return {precision: to_tflite(model, 64, precision, photos) for precision in PRECISIONS}
+
+
+@pytest.fixture(scope="module", params=PRECISIONS)
+def exported(request, graphs, photos) -> tuple[str, dict[str, np.ndarray]]:
+    """A precision and that graph's outputs for all photos."""
+    return request.param, predictions(graphs[request.param], photos)
+
+
+def predictions(graph: bytes, photos: np.ndarray) -> dict[str, np.ndarray]:
+    runner = Interpreter(model_content=graph).get_signature_runner("serving_default")
+    outputs = [runner(photo=photo[np.newaxis]) for photo in photos]
+    return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_graph_has_the_promised_inputs_and_outputs(precision, graphs):
+    graph = Interpreter(model_content=graphs[precision])
+    runner = graph.get_signature_runner("serving_default")
+
+    photo = runner.get_input_details()["photo"]
+    assert (tuple(photo["shape"]), photo["dtype"]) == ((1, 64, 64, 3), np.uint8)
+    shapes = {name: tuple(out["shape"]) for name, out in runner.get_output_details().items()}
+    assert shapes == {"logit": (1, 1), "heatmap": (1, 8, 8), "embedding": (1, 96)}
+
+
+def test_every_output_is_float32(exported):
+    _, outputs = exported
+
+    assert {output.dtype for output in outputs.values()} == {np.dtype(np.float32)}
+
+
+def test_the_heatmap_averages_to_the_logit_less_the_bias(exported):
+    precision, outputs = exported
+
+    mean = outputs["heatmap"].mean(axis=(1, 2))
+    tolerance = (
+        1e-2 if precision == "float16" else 1e-4
+    )  # runs in half precision where that is fast
+    np.testing.assert_allclose(mean, outputs["logit"][:, 0] - BIAS, atol=tolerance)
+
+
+def test_the_graph_answers_as_the_keras_model_does(exported, model, photos):
+    precision, outputs = exported
+    tolerance = {"int8": 0.3, "float16": 0.05, "float32": 1e-4}[precision]
+
+    expected = model.predict(photos, verbose=0)["logit"]
+
+    np.testing.assert_allclose(outputs["logit"], expected, atol=tolerance)
+
+
+def test_the_embedding_says_how_much_each_feature_varies_over_the_photo(exported, model, photos):
+    precision, outputs = exported
+    features = keras.Model(model.input, model.get_layer(classifiers.POOLED).input)
+
+    expected = np.std(features.predict(photos, verbose=0), axis=(1, 2))
+
+    tolerance = {"int8": 0.05, "float16": 0.01, "float32": 1e-4}[precision]
+    np.testing.assert_allclose(outputs["embedding"], expected, atol=tolerance * expected.max())
+
+
+def test_int8_is_about_a_quarter_of_float32(graphs):
+    assert len(graphs["int8"]) < 0.4 * len(graphs["float32"])
+
+
+def test_a_model_trained_in_mixed_precision_exports_in_float32(photos):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = classifiers.build(named("tiny"))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+    exact = in_float32(model).predict(photos, verbose=0)["logit"]
+
+    outputs = predictions(to_tflite(model, 64, "float32", photos), photos)
+    np.testing.assert_allclose(outputs["logit"], exact, atol=1e-4)
+    assert {layer.compute_dtype for layer in in_float32(model).layers} == {"float32"}
+
+
+def test_exporting_leaves_the_model_as_it_was(model, photos):
+    before = model.get_weights()
+
+    to_tflite(model, 64, "float32", photos)
+
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_converters_chatter_is_held_back_unless_it_fails(capfd):
+    with quiet():
+        os.write(2, b"chatter")
+    assert capfd.readouterr().err == ""
+
+    with contextlib.suppress(RuntimeError), quiet():
+        os.write(2, b"the reason")
+        raise RuntimeError
+    os.write(2, b", and stderr is back")
+    assert capfd.readouterr().err == "the reason, and stderr is back"

@@ -1,0 +1,549 @@
+import csv
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from car_damage import model_store
+from car_damage.errors import UserError, exit_code
+from car_damage.report import analysis, formats
+from car_damage.report.__main__ import main
+from car_damage.report.page import write_report
+from car_damage.report.results import Answer, read_results
+from car_damage.report.side_by_side import write_side_by_side
+from tests import tiny_model
+from tests.photo_files import write_photos
+
+VERSION = "20260311-1402-0a1b"
+EARLIER = "20260301-0800-0001"
+
+# Eight test photos at a threshold of 0.5; two are judged wrongly.
+PROBABILITIES = [0.99, 0.9, 0.8, 0.6, 0.45, 0.2, 0.1, 0.02]
+DAMAGED = [True, True, True, False, True, False, False, False]
+
+
+def fig(value, low, high):
+    return {"value": value, "low": low, "high": high}
+
+
+FIGURES = {
+    "photos": {
+        "count": 8,
+        "accuracy": fig(0.75, 0.625, 0.875),
+        "missed": fig(0.25, 0.0, 0.5),
+        "roc_auc": fig(0.9375, 0.81, 1.0),
+        "ece": fig(0.123, 0.1, 0.2),
+    },
+    "close_ups": {"count": 4, "accuracy": fig(0.96, 0.9, 1.0)},
+    "slices": {
+        "dark": {
+            "count": 3,
+            "damaged": 2,
+            "accuracy": fig(0.61, 0.5, 0.7),
+            "missed": fig(0.31, 0.2, 0.4),
+            "cleared": fig(None, None, None),
+        }
+    },
+    "data_folders": {"damaged/garage": {"count": 5, "accuracy": fig(0.71, 0.6, 0.8)}},
+    "left_out": {"auction": {"count": 9, "damaged": 4, "accuracy": fig(0.66, 0.5, 0.8)}},
+    "same_size_and_quality": {"accuracy": fig(0.737, 0.6, 0.85)},
+    "review": {
+        "target": 0.99,
+        "val": {"decided": 0.81, "accuracy": 0.992},
+        "test": {"decided": fig(0.77, 0.7, 0.8), "accuracy": fig(0.983, 0.97, 0.99)},
+    },
+    "attention": {
+        "border_share": fig(0.14, 0.1, 0.2),
+        "border_area": 0.36,
+        "greyed_middle": {
+            "count": 8,
+            "unsure_before": 0.05,
+            "unsure_after": 0.68,
+            "confident_damaged_after": 0.07,
+        },
+    },
+    "warnings": {"unseen_cars": {"unfamiliar": 0.013}, "no_cars": {"unfamiliar": 0.94}},
+}
+DATA = {
+    "fingerprint": "fe" * 32,
+    "counts": {"test": {"damaged": 4, "not_damaged": 4, "close_ups": 4}},
+    "rejected": {"too_small": 3},
+    "copies": {"groups_of_copies": 41, "photos_in_them": 104},
+}
+HISTORY = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.7,0.6,0.75,0.5\n2,0.8,0.4,0.85,0.3\n"
+SECTIONS = [
+    *("figures", "confusion", "curves", "learning", "slices", "same_size_and_quality", "review"),
+    *("attention", "warnings", "label_issues", "data", "making"),
+]
+
+
+def write_table(path, columns, rows):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns.split(","), *rows])
+
+
+def add(models, version=VERSION, photos="car", probabilities=PROBABILITIES, **changes):
+    """Put a version with made-up results into `models`; `photos` begins its photos' names."""
+    about = {"figures": FIGURES, "data": DATA, "review_band": [0.3, 0.7], **changes}
+    tiny_model.add_version(models, b"no graph", version, **about)
+    predictions = [
+        ("test", f"{photos}{at}.jpg", "damaged" if damaged else "not-damaged", "photo", probability)
+        for at, (damaged, probability) in enumerate(zip(DAMAGED, probabilities, strict=True))
+    ]
+    rows = [*predictions, ("test", f"{photos}0.jpg", "not-damaged", "close_up", 0.97)]
+    write_table(models / version / "predictions.csv", "split,path,label,kind,probability", rows)
+    issues = [(f"{photos}{at}.jpg", "damaged", "not-damaged", at / 100) for at in range(25)]
+    write_table(models / version / "label_issues.csv", "path,label,suggested,quality", issues)
+    (models / version / "history.csv").write_text(HISTORY, encoding="utf-8")
+    return version
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The report of made-up results, without photos, as HTML."""
+    models = tmp_path_factory.mktemp("models")
+    return write_report(models, add(models), with_photos=False).read_text(encoding="utf-8")
+
+
+class Outline(HTMLParser):
+    """A page's elements, its text, and which sections it has."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.words = [], []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
+        self.sections = [each.get("id") for tag, each in self.elements if tag == "section"]
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+def outline(path):
+    return Outline(path.read_text(encoding="utf-8"))
+
+
+def rows(damaged=DAMAGED, probabilities=PROBABILITIES):
+    return [
+        Answer("test", str(at), truth, "photo", probability)
+        for at, (truth, probability) in enumerate(zip(damaged, probabilities, strict=True))
+    ]
+
+
+def probabilities_of(chosen):
+    return [row.probability for row in chosen]
+
+
+# What the answers tell
+
+
+def test_the_confusion_matrix_counts_photos_by_truth_and_answer():
+    assert analysis.confusion_matrix(rows(), 0.5) == analysis.ConfusionMatrix(3, 1, 1, 3)
+
+
+def test_a_probability_at_the_threshold_is_answered_damaged():
+    assert analysis.confusion_matrix(rows([True], [0.5]), 0.5).found == 1
+
+
+def test_the_most_wrong_answers_are_the_surest_of_the_wrong_ones():
+    assert probabilities_of(analysis.most_wrong(rows(), 0.5, 8)) == [0.6, 0.45]
+    assert probabilities_of(analysis.most_wrong(rows(), 0.5, 1)) == [0.6]
+
+
+def test_the_least_sure_answers_are_those_nearest_to_the_threshold():
+    assert probabilities_of(analysis.least_sure(rows(), 0.5, 2)) == [0.45, 0.6]
+    assert probabilities_of(analysis.least_sure(rows(), 0.9, 2)) == [0.9, 0.8]
+
+
+def test_the_coverage_curve_decides_the_surest_first():
+    decided, accuracy = analysis.coverage_curve(
+        rows([True, False, True, False], [0.9, 0.6, 0.9, 0.3]), 0.5
+    )
+    # Both of 0.9 at once, then 0.3; 0.6 is the least sure, and wrong
+    np.testing.assert_allclose(decided, [2 / 4, 3 / 4, 1])
+    np.testing.assert_allclose(accuracy, [1, 1, 3 / 4])
+
+
+def test_the_coverage_curve_takes_answers_without_any_doubt():
+    decided, accuracy = analysis.coverage_curve(rows([True, True], [1.0, 0.0]), 0.5)
+    np.testing.assert_allclose(decided, [1])
+    np.testing.assert_allclose(accuracy, [0.5])
+
+
+def test_two_versions_are_compared_on_the_photos_that_one_of_them_gets_right(tmp_path):
+    add(tmp_path, EARLIER, probabilities=[0.99, 0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.02])
+    new = read_results(tmp_path, add(tmp_path))
+    found = analysis.against(new, read_results(tmp_path, EARLIER))
+    # Only the new one: 0.9 and 0.8 damaged, 0.2 and 0.1 undamaged. Only the earlier one: 0.6.
+    assert (found.only_new_right, found.only_current_right) == (4, 1)
+    assert found.p_value == pytest.approx(2 * (1 + 5) / 2**5)
+
+
+def test_each_version_answers_by_its_own_threshold(tmp_path):
+    add(tmp_path, EARLIER, threshold=0.95)
+    new = read_results(tmp_path, add(tmp_path))
+    found = analysis.against(new, read_results(tmp_path, EARLIER))
+    assert (found.only_new_right, found.only_current_right) == (2, 1)
+
+
+def test_versions_that_answered_other_photos_are_not_compared(tmp_path):
+    add(tmp_path, EARLIER, photos="other")
+    new = read_results(tmp_path, add(tmp_path))
+    assert analysis.against(new, read_results(tmp_path, EARLIER)) is None
+
+
+# What the page says
+
+
+def test_the_report_has_every_section_that_was_measured(page):
+    assert Outline(page).sections == SECTIONS
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Of 8 photos that it had never seen, it judged 75.0 % (62.5–87.5 %) rightly",  # noqa: RUF001
+        "missed 25.0 % (0.0–50.0 %) of the damaged cars",  # noqa: RUF001
+        "ROC AUC how often a damaged car gets a higher probability than an undamaged one 0.938",
+        "4 close-ups cut out of undamaged cars: 96.0 % (90.0–100.0 %)",  # noqa: RUF001
+        "Truly not damaged 3 75.0 % 1 25.0 % Truly damaged 1 25.0 % 3 75.0 %",
+        "dark 3 photos, 2 damaged 61.0 %",
+        "damaged/garage 5 photos 71.0 %",
+        "auction 9 photos, 4 damaged 66.0 %",
+        "73.7 % 60.0–85.0 % \N{MINUS SIGN}1.3",  # noqa: RUF001
+        "from 30.0 % up to 70.0 % need a person",
+        "77.0 % (70.0–80.0 %) are decided without a person",  # noqa: RUF001
+        "14.0 % (10.0–20.0 %) of what speaks for damage lies at the photo’s border",  # noqa: RUF001
+        "68.0 % of the answers are unsure, after 5.0 % before",
+        "unfamiliar 1.3 % 94.0 %",
+        "25 such photos are listed in label_issues.csv",
+        "3: a side is under 64 pixels",
+        "104 photos are copies of one another, in 41 groups",
+        "Backbone tiny",
+        "fe" * 32,
+    ],
+)
+def test_every_figure_stands_in_the_page(page, said):
+    assert said in Outline(page).text
+
+
+def test_a_figure_that_the_photos_do_not_define_is_a_dash(page):
+    assert "31.0 % 20.0–40.0 % –" in Outline(page).text  # noqa: RUF001
+
+
+def test_a_bar_shows_the_figure_and_its_interval_on_its_columns_scale(page):
+    # Slice "dark", 61 % (50 to 70 %), on a scale from 50 to 70 %
+    assert re.search(r'left:0.0%;right:0.0%"></span>\s*<span class="dot" style="--at:55.0%', page)
+
+
+def test_a_version_of_which_nothing_is_known_has_a_report_all_the_same(tmp_path):
+    tiny_model.add_version(tmp_path, b"no graph", figures={})
+    found = outline(write_report(tmp_path, VERSION, with_photos=False))
+    assert found.sections == ["making"]
+    assert "Nothing was measured of this version." in found.text
+
+
+@pytest.mark.parametrize("part", [*FIGURES, "predictions.csv", "history.csv", "label_issues.csv"])
+def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
+    figures = {name: figure for name, figure in FIGURES.items() if name != part}
+    version = add(tmp_path, figures=figures)
+    if part.endswith(".csv"):
+        (tmp_path / version / part).unlink()
+    found = outline(write_report(tmp_path, version, with_photos=False)).sections
+    assert len(found) >= len(SECTIONS) - 2  # answers.csv holds two sections
+
+
+@pytest.mark.parametrize(
+    ("band", "said"),
+    [
+        ([0.0, 1.0], "Every photo needs a person: on the validation photos, no smaller band"),
+        ([0.5, 0.5], "The band is empty: no photo needs a person"),
+    ],
+)
+def test_a_review_band_of_everything_or_nothing_is_said_in_words(tmp_path, band, said):
+    path = write_report(tmp_path, add(tmp_path, review_band=band), with_photos=False)
+    assert said in outline(path).text
+
+
+def test_test_photos_of_one_class_have_no_curves_that_need_two(tmp_path):
+    version = add(tmp_path)
+    rows = [("test", f"{at}.jpg", "damaged", "photo", 0.1 * at) for at in range(1, 9)]
+    write_table(tmp_path / version / "predictions.csv", "split,path,label,kind,probability", rows)
+    found = outline(write_report(tmp_path, version, with_photos=False))
+    assert "All test photos are of one class" in found.text
+    assert "curves" in found.sections
+
+
+def test_a_model_of_drawn_cars_says_that_it_knows_no_real_ones(tmp_path):
+    path = write_report(tmp_path, add(tmp_path, sample=True), with_photos=False)
+    assert "nothing here holds for real photos" in outline(path).text
+
+
+@pytest.mark.parametrize(
+    ("in_use", "rival"), [(None, EARLIER), (VERSION, EARLIER), (EARLIER, EARLIER)]
+)
+def test_a_version_is_compared_with_the_one_in_use_or_the_one_before(tmp_path, in_use, rival):
+    add(tmp_path, EARLIER, probabilities=[0.99, 0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.02])
+    add(tmp_path)
+    if in_use:
+        model_store.use(tmp_path, in_use)
+    found = outline(write_report(tmp_path, VERSION, with_photos=False)).text
+    assert f"4 only this version judges rightly, and 1 only version {rival} (p = 0.375)" in found
+    assert "neither is shown to be better" in found
+
+
+def test_a_report_says_when_two_versions_cannot_be_compared(tmp_path):
+    add(tmp_path, EARLIER, photos="other")
+    found = outline(write_report(tmp_path, add(tmp_path), with_photos=False)).text
+    assert f"Version {EARLIER} was not asked about the same test photos" in found
+
+
+def test_a_broken_other_version_is_no_reason_to_go_without_a_report(tmp_path):
+    add(tmp_path, EARLIER)
+    (tmp_path / EARLIER / "model.tflite").unlink()
+    found = outline(write_report(tmp_path, add(tmp_path), with_photos=False))
+    assert found.sections == SECTIONS
+
+
+# Photos
+
+
+@pytest.fixture
+def photographed(models, tmp_path):
+    """The tiny version with answers about photos of which all but one are there."""
+    paths = write_photos(tmp_path / "photos", 7, first_seed=0)
+    named = [*(path.as_posix() for path in paths), "gone <b>away</b>.jpg"]
+    folder = models / tiny_model.VERSION
+    labels = ["damaged" if damaged else "not-damaged" for damaged in DAMAGED]
+    predictions = [
+        ("test", path, label, "photo", probability)
+        for path, label, probability in zip(named, labels, PROBABILITIES, strict=True)
+    ]
+    write_table(folder / "predictions.csv", "split,path,label,kind,probability", predictions)
+    issues = [(path, "damaged", "not-damaged", 0.01) for path in named]
+    write_table(folder / "label_issues.csv", "path,label,suggested,quality", issues)
+    return models
+
+
+def test_mistakes_are_shown_beside_their_heatmaps(photographed):
+    found = outline(write_report(photographed, tiny_model.VERSION))
+    # 2 wrong and 7 of 8 unsure ones in pairs, and 7 of 8 with a doubtful label
+    assert len(found.all("img")) == 2 * 2 + 2 * 7 + 7
+    assert all(image["src"].startswith("data:image/jpeg;base64,") for image in found.all("img"))
+    assert "Probability of damage 60.0 % ; truly not damaged" in found.text
+
+
+def test_a_photo_that_is_no_longer_there_is_said_to_be_missing(photographed):
+    found = outline(write_report(photographed, tiny_model.VERSION))
+    assert found.text.count("This photo is no longer where it was.") == 2
+
+
+def test_a_photos_name_is_shown_and_never_taken_for_html(photographed):
+    page = write_report(photographed, tiny_model.VERSION).read_text(encoding="utf-8")
+    assert "gone <b>" not in page
+    assert "gone <b>away</b>.jpg" in Outline(page).text
+
+
+def test_at_most_twenty_label_issues_are_shown(tmp_path, tiny_graph):
+    tiny_model.add_version(tmp_path, tiny_graph)
+    issues = [(f"{at}.jpg", "damaged", "not-damaged", 0.01 * at) for at in range(25)]
+    columns = "path,label,suggested,quality"
+    write_table(tmp_path / tiny_model.VERSION / "label_issues.csv", columns, issues)
+    found = outline(write_report(tmp_path, tiny_model.VERSION)).text
+    assert "19.jpg" in found
+    assert "20.jpg" not in found
+
+
+def test_without_photos_nothing_of_any_photo_is_in_the_page(photographed):
+    page = write_report(photographed, tiny_model.VERSION, with_photos=False).read_text()
+    assert "<img" not in page
+    assert "data:image" not in page
+    assert ".jpg" not in page
+    assert "photos/" not in page
+
+
+# The file
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    found = Outline(page)
+    assert not found.all("script") + found.all("link") + found.all("iframe")
+    links = [each[name] for _, each in found.elements for name in ("href", "src") if name in each]
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert "url(http" not in page
+    assert "@import" not in page
+
+
+def test_links_to_sections_lead_somewhere_and_no_id_stands_twice(page):
+    found = Outline(page)
+    ids = [each["id"] for _, each in found.elements if "id" in each]
+    assert {link["href"] for link in found.all("a")} == {f"#{name}" for name in SECTIONS}
+    assert set(SECTIONS) < set(ids)
+    outside_plots = [name for name in ids if not re.fullmatch(r"[mp][0-9a-f]{10}", name)]
+    assert len(outside_plots) == len(set(outside_plots))
+
+
+def test_every_table_has_headers_and_every_picture_a_text(photographed):
+    found = outline(write_report(photographed, tiny_model.VERSION))
+    assert all(header.get("scope") for header in found.all("th"))
+    assert all(len(image["alt"]) > 10 for image in found.all("img"))
+    drawings = [svg for svg in found.all("svg") if svg.get("aria-hidden") != "true"]
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in drawings)
+    assert [attributes["lang"] for attributes in found.all("html")] == ["en"]
+
+
+def luminance(colour):
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("paper", ["paper", "panel"])
+@pytest.mark.parametrize("ink", ["ink", "muted", "series", "mark"])
+def test_text_stands_out_in_both_colour_schemes(page, scheme, paper, ink):
+    light, dark = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", light if scheme == "light" else dark))
+    lights = sorted([luminance(colours[paper]), luminance(colours[ink])])
+    assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5  # WCAG 2.2, 1.4.3, level AA
+
+
+def test_a_version_stays_whole_when_its_report_comes_and_changes(tmp_path):
+    version = add(tmp_path)
+    path = write_report(tmp_path, version, with_photos=False)
+    assert path == tmp_path / version / "report.html"
+    assert "report.html" not in model_store.load_record(tmp_path, version).about["files"]
+    path.write_text("something else", encoding="utf-8")
+    model_store.load_record(tmp_path, version)
+    assert write_report(tmp_path, version, with_photos=False).stat().st_size > 1000
+    assert not list((tmp_path / version).glob("*.partial"))
+
+
+def test_a_table_that_is_not_as_training_wrote_it_is_named(tmp_path):
+    version = add(tmp_path)
+    (tmp_path / version / "predictions.csv").write_text("split,path\ntest,a.jpg\n")
+    with pytest.raises(UserError, match=r"predictions\.csv is not as training wrote it"):
+        write_report(tmp_path, version, with_photos=False)
+    assert not (tmp_path / version / "report.html").exists()
+
+
+# The command line and several versions
+
+
+def run(*arguments):
+    return exit_code(lambda: main([str(argument) for argument in arguments]))
+
+
+def test_one_version_gets_its_report_and_the_screen_says_where(tmp_path, capsys):
+    version = add(tmp_path)
+    assert run(version, version, "--models", tmp_path, "--no-photos") == 0
+    assert f"{tmp_path / version / 'report.html'} is written" in capsys.readouterr().out
+
+
+def test_several_versions_stand_side_by_side(tmp_path, capsys):
+    add(tmp_path, EARLIER, threshold=0.95, figures={"photos": {"accuracy": fig(0.5, 0.4, 0.6)}})
+    add(tmp_path)
+    assert run(EARLIER, VERSION, "--models", tmp_path) == 0
+    path = tmp_path / f"report-{EARLIER}-{VERSION}.html"
+    assert f"{path} is written" in capsys.readouterr().out
+    found = outline(path)
+    assert "Accuracy 50.0 % 40.0–60.0 % 75.0 % 62.5–87.5 %" in found.text  # noqa: RUF001
+    assert "ROC AUC – 0.938" in found.text  # noqa: RUF001
+    assert "dark – 61.0 %" in found.text  # noqa: RUF001
+    assert f"{VERSION} : 2 test photos only it judges rightly, 1 only {EARLIER}" in found.text
+    assert "different data sets" not in found.text
+    assert not (tmp_path / VERSION / "report.html").exists()
+
+
+def test_versions_of_different_data_sets_come_with_a_warning(tmp_path):
+    add(tmp_path, EARLIER, photos="other", data={**DATA, "fingerprint": "ab" * 32})
+    found = outline(write_side_by_side(tmp_path, [EARLIER, add(tmp_path)])).text
+    assert "made with different data sets" in found
+    assert f"{VERSION} was not asked about the same test photos" in found
+
+
+def test_a_page_side_by_side_shows_nothing_of_the_photos(tmp_path):
+    add(tmp_path, EARLIER)
+    page = write_side_by_side(tmp_path, [EARLIER, add(tmp_path)]).read_text(encoding="utf-8")
+    assert ".jpg" not in page
+
+
+def test_a_version_that_is_not_there_is_one_sentence(tmp_path, capsys):
+    version = add(tmp_path)
+    for wrong in ([EARLIER], [version, EARLIER], ["latest"]):
+        assert run(*wrong, "--models", tmp_path) == 2
+        assert re.fullmatch(r"error: .*(no version|not the name).*\n", capsys.readouterr().err)
+    assert not list(tmp_path.rglob("report*"))
+
+
+def test_more_versions_than_fit_a_page_are_refused(tmp_path):
+    with pytest.raises(UserError, match="9 versions do not fit one page: name 8 at most"):
+        write_side_by_side(tmp_path, [VERSION] * 9)
+
+
+def test_a_report_is_made_without_tensorflow():
+    code = (
+        "import sys, car_damage.report.__main__\n"
+        "print(sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
+    )
+    root = Path(__file__).parents[2]
+    made = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert made.stdout.strip() == "[]"
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("figures", "ends"),
+    [
+        ([fig(0.97, 0.95, 0.99)], (0.9, 1.0)),
+        ([fig(0.97, 0.89, 0.99), fig(0.31, 0.3, 0.4)], (0.3, 1.0)),
+        ([fig(0.02, 0.0, 0.1)], (0.0, 0.1)),
+        ([fig(1.0, 1.0, 1.0)], (0.9, 1.0)),
+        ([fig(0.0, 0.0, 0.0)], (0.0, 0.1)),
+        ([0.55], (0.5, 0.6)),
+        ([fig(None, None, None), None], (0, 1)),
+    ],
+)
+def test_a_scale_is_the_narrowest_in_steps_of_ten_percent(figures, ends):
+    scale = formats.scale_for(figures)
+    assert (scale.low, scale.high) == pytest.approx(ends)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1204, "1,204"), (7.4, "7.4"), (7.0, "7"), (1204.4, "1,204")]
+)
+def test_counts_are_easy_to_read(number, text):
+    assert formats.count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "yes"),
+        (None, "none"),
+        ([], "none"),
+        ([1, "a"], "1, a"),
+        (0.0001, "0.0001"),
+        ({"train": 0.7, "val": 0.15}, "train 0.7, val 0.15"),
+    ],
+)
+def test_settings_are_put_in_words(value, text):
+    assert formats.plain(value) == text
+
+
+def test_settings_are_never_taken_for_html(tmp_path):
+    path = write_report(tmp_path, add(tmp_path, settings={"unfreeze": "<b>4"}), with_photos=False)
+    assert "<b>4" not in path.read_text(encoding="utf-8")
+    assert "unfreeze <b>4" in outline(path).text

@@ -1,0 +1,309 @@
+"""The page, as a person uses it, in a real browser: Debian's package chromium."""
+
+import re
+import threading
+from collections.abc import Iterator
+from typing import get_args
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from werkzeug.serving import make_server
+
+from car_damage import model_store
+from car_damage.photo_warnings import WarningWord
+from car_damage.service.api import QUEUE
+from car_damage.service.application import create_app
+from car_damage.service.settings import Settings
+from tests import tiny_model
+from tests.clients import BLUE, RED
+from tests.programs import program
+
+PHONE = {"width": 360, "height": 740}
+KEY = "a-key-of-the-suite"
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory, tiny_graph):
+    """Start the service with these settings on a free port; give its address."""
+    models = tmp_path_factory.mktemp("models")
+    model_store.use(models, tiny_model.add_version(models, tiny_graph, review_band=[0.3, 0.7]))
+    servers = []
+
+    def start(**settings) -> str:
+        app = create_app(Settings(**settings), models)
+        app.extensions[QUEUE].loading.result()
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def address(serve) -> str:
+    return serve()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = program("chromium", "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address) -> Iterator[Page]:
+    """The page, freshly opened; whatever it complains of on the console fails the test."""
+    page = browser.new_page()
+    complaints = []
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    yield page
+    page.close()
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+def photo(data: bytes, name: str = "car.jpg") -> dict:
+    return {"name": name, "mimeType": "image/jpeg", "buffer": data}
+
+
+def choose(page: Page, *photos: dict) -> None:
+    page.get_by_label("Choose photos").set_input_files(list(photos))
+
+
+def answering(page: Page, **changes) -> None:
+    """Have the service answer as it does, but with these members."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | changes)
+
+    page.route("**/predict*", answer)
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that keeps people from using the page."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']}: {violation['nodes'][0]['html']}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+def test_a_photo_gets_a_card_with_its_verdict(page):
+    choose(page, photo(RED, "my car.jpg"))
+    card = page.get_by_role("listitem").filter(has_text="my car.jpg")
+    expect(card.get_by_role("heading")).to_have_text("Damaged")
+    expect(card).to_contain_text("Probability of damage: 99 %")
+    expect(card.get_by_alt_text("Photo my car.jpg")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text(
+        "my car.jpg: Damaged. Probability of damage 99 %."
+    )
+
+
+def test_two_photos_at_once_get_a_card_each_in_order(page):
+    choose(page, photo(RED, "one.jpg"), photo(BLUE, "two.jpg"))
+    verdicts = page.locator(".card .verdict")
+    expect(verdicts).to_have_text(["Damaged", "Not damaged"])
+    expect(page.locator("figcaption")).to_have_text(["one.jpg", "two.jpg"])
+
+
+def test_a_bad_file_is_told_in_words_and_spoils_no_other(page):
+    choose(page, photo(b"no photo", "letter.jpg"), photo(BLUE, "car.jpg"))
+    bad = page.get_by_role("listitem").filter(has_text="letter.jpg")
+    expect(bad.get_by_role("heading")).to_have_text("No answer")
+    expect(bad).to_contain_text("The file is not a JPEG, PNG, WebP, GIF, BMP or TIFF photo.")
+    name, verdict = bad.get_by_text("letter.jpg").bounding_box(), bad.locator("h3").bounding_box()
+    assert name["x"] == verdict["x"]  # no empty place beside the words where a picture would be
+    expect(page.locator(".card").nth(1).get_by_role("heading")).to_have_text("Not damaged")
+
+
+def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page):
+    choose(page, photo(RED))
+    switch = page.get_by_role("switch", name="Show what speaks for damage")
+    expect(page.locator(".overlay")).to_be_hidden()
+    switch.click()
+    expect(page.locator(".overlay")).to_be_visible()
+    expect(switch).to_have_attribute("aria-checked", "true")
+    over, under = page.locator(".overlay").bounding_box(), page.locator(".photo").bounding_box()
+    assert over == under
+    switch.click()
+    expect(page.locator(".overlay")).to_be_hidden()
+
+
+def test_the_bar_the_threshold_and_the_review_band_stand_where_they_belong(page):
+    choose(page, photo(RED))
+    expect(page.locator(".measure")).to_be_visible()
+    scale = page.locator(".scale").bounding_box()
+    places = {
+        name: page.locator(f".{name}").bounding_box() for name in ("bar", "band", "threshold")
+    }
+    share = {
+        name: ((box["x"] - scale["x"]) / scale["width"], box["width"] / scale["width"])
+        for name, box in places.items()
+    }
+    assert share["bar"] == pytest.approx((0, 0.987), abs=0.02)
+    assert share["band"] == pytest.approx((0.3, 0.4), abs=0.02)
+    assert share["threshold"][0] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_doubtful_answer_asks_for_a_person_and_says_what_to_do(page):
+    answering(page, review=True, probability=0.55, warnings=list(get_args(WarningWord)))
+    choose(page, photo(RED))
+    expect(page.locator(".verdict")).to_have_text("Not sure: please check")
+    told = page.locator(".warnings li")
+    expect(told).to_have_count(5)
+    for word, advice in zip(
+        ("blurred", "dark", "bright"), ("still", "light", "behind"), strict=False
+    ):
+        expect(told.filter(has_text=word).first).to_contain_text(advice)
+    assert not any("_" in text for text in told.all_inner_texts())
+    for sentence in told.all_inner_texts():
+        expect(page.get_by_role("status")).to_contain_text(sentence)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence", "retry"),
+    [
+        (413, "The upload is larger than 10 MB.", False),
+        (422, "The photo is cut short or damaged.", False),
+        (429, "Wait, then retry.", True),
+        (500, "Something went wrong on our side.", True),
+        (503, "Too many photos are waiting.", True),
+    ],
+)
+def test_every_refusal_shows_its_sentence_and_the_way_out(page, status, sentence, retry):
+    page.route(
+        "**/predict*",
+        lambda route: route.fulfill(status=status, json={"status": status, "detail": sentence}),
+    )
+    choose(page, photo(RED))
+    expect(page.locator(".advice")).to_have_text(sentence)
+    expect(page.get_by_role("button", name="Try again")).to_be_visible(visible=retry)
+
+
+def test_a_lost_connection_is_told_and_the_photo_can_be_sent_again(page):
+    page.route("**/predict*", lambda route: route.abort())
+    choose(page, photo(RED))
+    expect(page.locator(".advice")).to_contain_text("cannot be reached")
+    page.unroute("**/predict*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".verdict")).to_have_text("Damaged")
+
+
+def test_photos_can_be_dropped_and_pasted(page):
+    for event, holder in (("drop", "dataTransfer"), ("paste", "clipboardData")):
+        page.evaluate(
+            """([event, holder, bytes]) => {
+                const data = new DataTransfer();
+                const photo = new File([new Uint8Array(bytes)], `${event}.jpg`,
+                    {type: "image/jpeg"});
+                data.items.add(photo);
+                const made = event === "drop"
+                    ? new DragEvent(event, {[holder]: data, bubbles: true, cancelable: true})
+                    : new ClipboardEvent(event, {[holder]: data, bubbles: true});
+                document.body.dispatchEvent(made);
+            }""",
+            [event, holder, list(RED)],
+        )
+        expect(page.get_by_role("listitem").filter(has_text=f"{event}.jpg")).to_contain_text(
+            "Damaged"
+        )
+
+
+def test_a_key_is_asked_for_and_kept_for_the_tab(browser, serve):
+    page = browser.new_page()
+    page.goto(serve(api_keys=(KEY,)))
+    choose(page, photo(RED))
+    expect(page.locator(".verdict")).to_have_text("No answer")
+    page.get_by_label("Access key").fill("wrong-wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Access key")).to_be_visible()
+    page.get_by_label("Access key").fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator(".verdict")).to_have_text("Damaged")
+    page.reload()
+    choose(page, photo(BLUE))
+    expect(page.locator(".verdict")).to_have_text("Not damaged")
+    page.close()
+
+
+def test_everything_can_be_done_with_the_keyboard(page):
+    choose(page, photo(RED, "one.jpg"), photo(BLUE, "two.jpg"))
+    expect(page.locator(".verdict").nth(1)).to_have_text("Not damaged")
+    page.get_by_role("switch").first.press("Space")
+    expect(page.locator(".overlay").first).to_be_visible()
+    page.get_by_role("button", name="Remove one.jpg").press("Enter")
+    expect(page.locator(".card")).to_have_count(1)
+    assert page.evaluate("document.activeElement.className").startswith("card")
+    page.get_by_role("button", name="Remove all").press("Enter")
+    expect(page.locator("#answers")).to_be_hidden()
+    assert page.evaluate("document.activeElement.id") == "choose"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [{"width": 1200, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_it_suits_people_who_see_little_or_nothing_and_every_screen(page, scheme, viewport):
+    page.set_viewport_size(viewport)
+    page.emulate_media(color_scheme=scheme)
+    answering(page, warnings=["dark"])
+    choose(page, photo(RED, "a-very-" + "long-" * 30 + "name.jpg"), photo(b"no photo", "bad.jpg"))
+    expect(page.locator(".verdict")).to_have_text(["Damaged", "No answer"])
+    page.get_by_role("switch").first.click()
+    expect(page.locator(".overlay").first).to_be_visible()
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+def test_on_a_phone_a_photo_can_be_taken(browser, address):
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address)
+    expect(page.get_by_text("Take a photo")).to_be_visible()
+    assert page.locator("#take").get_attribute("capture") == "environment"
+    expect(page.get_by_text("drop photos")).to_be_hidden()  # where from?
+    context.close()
+
+
+def test_a_service_without_a_model_says_so_on_the_page(browser, tmp_path):
+    server = make_server("127.0.0.1", 0, create_app(Settings(), tmp_path), threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/")
+    expect(page.get_by_role("alert")).to_contain_text("No photo can be answered")
+    page.close()
+    server.shutdown()
+
+
+def test_a_model_that_was_loaded_since_the_page_was_opened_is_the_one_shown(browser, address):
+    page = browser.new_page()
+    not_yet = {"status": 503, "json": {"detail": "The model is being loaded."}}
+    page.route("**/model", lambda route: route.fulfill(**not_yet), times=1)
+    page.goto(address)
+    expect(page.get_by_role("alert")).to_contain_text("being loaded")
+    choose(page, photo(RED))
+    expect(page.locator(".band")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("#model")).to_contain_text(tiny_model.VERSION)
+    page.close()
+
+
+def test_the_page_on_the_api_works_under_the_same_strict_rules(browser, address):
+    page = browser.new_page()
+    elsewhere = []
+    page.on("request", lambda sent: sent.url.startswith(address) or elsewhere.append(sent.url))
+    broken = []
+    page.on("console", lambda message: message.type == "error" and broken.append(message.text))
+    page.goto(address + "docs")
+    expect(page.get_by_text(re.compile("^/predict$|^/\u200bpredict$"))).to_be_visible()
+    assert [url for url in elsewhere if not url.startswith("data:")] == []
+    assert broken == []
+    page.close()

@@ -1,0 +1,150 @@
+"""Augmentation: training photos change in ways that leave the answer as it is."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from car_damage.training import augmentation
+from car_damage.training.augmentation import augment, rng_for
+
+SIZE = 96
+EPOCHS = range(300)  # enough that shares of them are within 0.1 of the chances
+
+
+def smooth_image(size: int = SIZE) -> np.ndarray:
+    """Red grows to the right and green downwards, so that a view tells where it was cut out."""
+    ramp = np.linspace(40, 215, size).astype(np.uint8)
+    image = np.full((size, size, 3), 128, np.uint8)
+    image[:, :, 0] = ramp[None, :]
+    image[:, :, 1] = ramp[:, None]
+    return image
+
+
+def views(image: np.ndarray, seed: int = 1) -> list[np.ndarray]:
+    return [augment(image, rng_for(seed, epoch, 0)) for epoch in EPOCHS]
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Leave out every step but one."""
+
+    def keep(kept: str) -> None:
+        for step in {"_move", "_relight", "_degrade"} - {kept}:
+            monkeypatch.setattr(augmentation, step, lambda image, rng: image.copy())
+        if kept != "_erase":
+            monkeypatch.setattr(augmentation, "ERASE_CHANCE", 0.0)
+
+    return keep
+
+
+@given(size=st.integers(32, 320), seed=st.integers(0, 2**32 - 1))
+def test_any_square_keeps_its_shape_and_type(size, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+    before = image.copy()
+    image.flags.writeable = False  # as a memory map gives it
+    view = augment(image, rng_for(seed, 0, 0))
+    assert view.shape == (size, size, 3)
+    assert view.dtype == np.uint8
+    assert view.flags.c_contiguous
+    assert np.array_equal(image, before)
+
+
+def test_a_view_is_a_function_of_seed_epoch_and_row():
+    image = smooth_image()
+    first = augment(image, rng_for(3, 1, 4))
+    assert np.array_equal(first, augment(image, rng_for(3, 1, 4)))
+    for other in (rng_for(4, 1, 4), rng_for(3, 2, 4), rng_for(3, 1, 5), rng_for(1, 3, 4)):
+        assert not np.array_equal(first, augment(image, other))
+
+
+def test_threads_do_not_change_a_view():
+    image = smooth_image()
+    with ThreadPoolExecutor(4) as pool:
+        threaded = list(pool.map(lambda row: augment(image, rng_for(0, 0, row)), range(40)))
+    alone = [augment(image, rng_for(0, 0, row)) for row in range(40)]
+    assert np.array_equal(threaded, alone)
+
+
+def test_about_half_of_the_views_are_mirrored(only):
+    only("_move")
+    red = [view[:, :, 0].mean(axis=0) for view in views(smooth_image())]
+    mirrored = [row[0] > row[-1] for row in red]
+    assert 0.4 < np.mean(mirrored) < 0.6
+
+
+def test_no_view_stands_on_its_head(only):
+    only("_move")
+    for view in views(smooth_image()):
+        green = view[:, :, 1].mean(axis=1)
+        assert green[0] < green[-1]
+
+
+def test_a_view_shows_most_of_the_photo(only):
+    only("_move")
+    whole = np.ptp(smooth_image()[:, :, 1].astype(int))
+    for view in views(smooth_image()):
+        assert np.ptp(view[:, :, 1].astype(int)) > 0.6 * whole
+
+
+def test_a_turned_view_has_no_black_corners(only):
+    only("_move")
+    white = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    assert all((view == 255).all() for view in views(white))
+
+
+def test_without_a_move_the_warp_changes_nothing():
+    matrix = augmentation._affine(SIZE, (1.0, 1.0), 0.0, np.zeros(2))
+    assert matrix == pytest.approx(np.eye(2, 3))
+
+
+@pytest.mark.parametrize("level", [30, 128, 220])
+def test_brightness_stays_within_bounds(only, level):
+    only("_relight")
+    grey = np.full((SIZE, SIZE, 3), level, np.uint8)
+    means = np.array([view.mean() for view in views(grey)])
+    assert means.min() > 0.2 * level
+    assert np.median(means) == pytest.approx(level, abs=20)
+    assert means.std() > 3, "light does change"
+
+
+def test_light_leaves_greys_grey(only):
+    only("_relight")
+    grey = np.full((SIZE, SIZE, 3), 100, np.uint8)
+    for view in views(grey):
+        assert np.ptp(view[0, 0].astype(int)) <= 1
+
+
+@pytest.mark.parametrize("left_out", ["SHRINK_CHANCE", "RECOMPRESS_CHANCE"])
+def test_about_half_of_the_views_are_recompressed_and_about_half_shrunk(
+    monkeypatch, only, left_out
+):
+    only("_degrade")
+    monkeypatch.setattr(augmentation, left_out, 0.0)
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    assert 0.4 < np.mean([not np.array_equal(view, noise) for view in views(noise)]) < 0.6
+
+
+def test_recompressing_keeps_the_colours():
+    image = np.full((SIZE, SIZE, 3), (200, 60, 30), np.uint8)
+    again = augmentation.recompress(image, quality=30)
+    assert np.abs(again.astype(int) - image).max() <= 12
+
+
+def test_sharpness_says_less_after_shrinking(only):
+    only("_degrade")
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    sharpness = [cv2.Laplacian(view, cv2.CV_64F).var() for view in views(noise)]
+    assert min(sharpness) < 0.1 * max(sharpness)
+
+
+def test_about_a_quarter_of_the_views_lose_up_to_a_tenth(only):
+    only("_erase")
+    white = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    lost = np.array([(view != 255).any(axis=2).mean() for view in views(white)])
+    assert 0.15 < np.mean(lost > 0) < 0.35
+    assert lost.max() < 0.11
+    assert lost[lost > 0].min() > 0.015

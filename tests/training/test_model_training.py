@@ -1,0 +1,258 @@
+"""Step 2 from end to end, on drawn cars and the small network that needs no weights."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import model_training
+from car_damage import model_store
+from car_damage.dataset.arrays import load
+from car_damage.dataset.find import find_photos
+from car_damage.dataset.prepare import Settings, prepare
+from car_damage.dataset.sample import write_sample_photos
+from car_damage.errors import UserError
+from car_damage.predictor import Graph
+from car_damage.training.batches import AugmentedBatches, class_weights
+
+ROOT = Path(__file__).parents[2]
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A small data set of drawn cars, 40 of each class at 48 px."""
+    folder = tmp_path_factory.mktemp("data")
+    write_sample_photos(folder / "raw", per_class=40)
+    found = find_photos([folder / "raw"])
+    settings = Settings(48, "squeeze", close_ups=1, shares=SHARES, seed=0, sample=True)
+    prepare(found, folder / "processed", settings)
+    return folder / "processed"
+
+
+def options(data, models, *more):
+    tiny = ["--backbone", "tiny", "--weights", "none", "--epochs", "2", "--batch-size", "16"]
+    return ["--data", str(data), "--models", str(models), *tiny, *more]
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A models folder with one version, trained for two epochs."""
+    models = tmp_path_factory.mktemp("models")
+    model_training.main(options(data, models))
+    return models
+
+
+def the_version(models: Path) -> Path:
+    (name,) = model_store.versions(models)
+    return models / name
+
+
+def test_a_version_holds_all_that_belongs_to_it(trained, data):
+    version = the_version(trained)
+    names = {path.name for path in version.iterdir()}
+    assert names >= {"model.keras", "model.tflite", "model.json", "history.csv"}
+    assert names >= {"predictions.csv", "report.html"}
+    assert "label_issues.csv" not in names  # random features tell nothing of labels
+    about = json.loads((version / "model.json").read_text())
+    assert about["data"]["fingerprint"] == load(data).about["fingerprint"]
+    assert about["sample"] is True
+    assert about["settings"]["epochs"] == 2
+    assert about["figures"]["photos"].keys() >= {"accuracy", "missed", "roc_auc", "ece"}
+    assert about["figures"]["photos"]["count"] + about["figures"]["close_ups"]["count"] == len(
+        load(data).test.y
+    )
+    assert model_store.current(trained) == version.name
+
+
+def test_the_figures_hold_what_the_report_shows(trained):
+    about = json.loads((the_version(trained) / "model.json").read_text())
+    figures = about["figures"]
+    assert figures.keys() >= {"slices", "same_size_and_quality", "review", "attention"}
+    low, high = about["review_band"]
+    assert low <= about["threshold"] <= high
+
+
+def test_every_validation_and_test_square_has_its_answer_in_the_table(trained, data):
+    with (the_version(trained) / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    dataset = load(data)
+    expected = [(row.split, row.path, row.kind) for row in dataset.val.rows + dataset.test.rows]
+    assert [(row["split"], row["path"], row["kind"]) for row in rows] == expected
+    about = json.loads((the_version(trained) / "model.json").read_text())
+    photos = [row for row in rows if row["split"] == "test" and row["kind"] == "photo"]
+    right = [
+        (float(row["probability"]) >= about["threshold"]) == (row["label"] == "damaged")
+        for row in photos
+    ]
+    assert np.mean(right) == about["figures"]["photos"]["accuracy"]["value"]
+
+
+def test_going_on_from_a_model_lists_the_labels_that_look_wrong_to_it(trained, data, tmp_path):
+    model = the_version(trained) / "model.keras"
+    more = ["--weights", str(model), "--epochs", "0"]
+    model_training.main(options(data, tmp_path, *more))
+    with (the_version(tmp_path) / "label_issues.csv").open(newline="") as file:
+        table = csv.DictReader(file)
+        assert table.fieldnames == ["path", "label", "suggested", "quality"]
+
+
+def test_the_history_has_a_row_for_each_epoch(trained):
+    with (the_version(trained) / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["epoch"]) for row in rows] == [1, 2]
+    assert rows[0].keys() >= {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_nothing_of_the_run_in_progress_is_left(trained):
+    assert not list(trained.glob("training-*"))
+
+
+def test_the_exported_graph_agrees_with_the_keras_model(trained, data):
+    version, test = the_version(trained), load(data).test
+    about = json.loads((version / "model.json").read_text())
+    keras_model = keras.saving.load_model(version / "model.keras", compile=False)
+    graph = Graph(version / "model.tflite")
+    expected = np.asarray(keras_model.predict(test.X, verbose=0)["logit"])[:, 0]
+    logits = np.array([graph.run(image).logit for image in np.asarray(test.X)])
+    spread = max(1.0, np.ptp(expected))
+    assert np.abs(logits - expected).mean() < 0.05 * spread
+    assert about["figures"]["export"]["graph_accuracy"] >= (
+        about["figures"]["export"]["keras_accuracy"] - 0.005
+    )
+
+
+def test_training_twice_with_one_seed_gives_the_same_model(trained, data, tmp_path):
+    model_training.main(options(data, tmp_path))
+    first, second = (
+        keras.saving.load_model(the_version(models) / "model.keras", compile=False).get_weights()
+        for models in (trained, tmp_path)
+    )
+    for ours, theirs in zip(first, second, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_training_and_resumed_gives_the_same_model(trained, data, tmp_path):
+    command = [sys.executable, "model_training.py", *options(data, tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("training-*/history.csv")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    process.wait()
+    assert not model_store.versions(tmp_path)
+
+    model_training.main(options(data, tmp_path, "--resume"))
+
+    killed, whole = (
+        keras.saving.load_model(the_version(models) / "model.keras", compile=False).get_weights()
+        for models in (tmp_path, trained)
+    )
+    for ours, theirs in zip(killed, whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_zero_epochs_stop_after_the_head(data, tmp_path):
+    model_training.main(options(data, tmp_path, "--epochs", "0"))
+    version = the_version(tmp_path)
+    assert not (version / "history.csv").exists()
+    assert (version / "model.tflite").exists()
+
+
+def test_a_version_that_was_asked_not_to_be_promoted_leaves_the_current_one(trained, data):
+    before, current = model_store.versions(trained), model_store.current(trained)
+    model_training.main(options(data, trained, "--epochs", "0", "--promote", "never"))
+    assert model_store.current(trained) == current
+    (new,) = set(model_store.versions(trained)) - set(before)
+    model_store.remove(trained, new)
+
+
+def test_resuming_what_was_never_begun_is_refused(data, tmp_path):
+    with pytest.raises(UserError, match="no interrupted run"):
+        model_training.main(options(data, tmp_path, "--resume"))
+
+
+def test_a_model_mixed_with_its_start_lies_between_both(trained, data, tmp_path):
+    start = str(the_version(trained) / "model.keras")
+    weights = [keras.saving.load_model(start).get_weights()]
+    for keep in ("0", "0.75"):
+        more = ["--weights", start, "--epochs", "1", "--keep", keep]
+        model_training.main(options(data, tmp_path / keep, *more))
+        made = the_version(tmp_path / keep) / "model.keras"
+        weights.append(keras.saving.load_model(made).get_weights())
+    for before, after, mixed in zip(*weights, strict=True):
+        between = 0.75 * before + 0.25 * after
+        half_precision = 2**-10 * np.abs([before, after]).max()  # to which all three are rounded
+        np.testing.assert_allclose(mixed, between, rtol=0, atol=half_precision)
+
+
+def test_keeping_some_of_weights_that_answered_nothing_yet_is_refused(data, tmp_path):
+    with pytest.raises(UserError, match="--keep"):
+        model_training.main(options(data, tmp_path, "--keep", "0.5"))
+
+
+def test_an_unknown_stage_is_refused_with_all_that_there_are(data, tmp_path):
+    with pytest.raises(UserError, match="conv1, conv2"):
+        model_training.main(options(data, tmp_path, "--unfreeze", "conv99"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--epochs", "-1"], "whole number"),
+        (["--batch-size", "0"], "whole number"),
+        (["--learning-rate", "fast"], "number above 0"),
+        (["--keep", "1"], "share"),
+        (["--backbone", "vgg"], "resnet50"),
+        (["--precision", "int4"], "int8"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_any_work(capsys, wrong, said):
+    with pytest.raises(SystemExit) as stopped:
+        model_training.main(wrong)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_shows_how_to_begin_and_every_option(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        model_training.main(["--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--backbone", "--weights", "--unfreeze", "--epochs", "--precision", "--resume"):
+        assert option in text
+
+
+def test_the_script_offers_every_backbone():
+    from car_damage.training.backbones import BACKBONES
+
+    assert tuple(BACKBONES) == model_training.BACKBONES
+
+
+def test_each_epoch_shows_each_photo_once_in_another_order_and_view(data):
+    train = load(data).train
+    batches = AugmentedBatches(train, batch_size=16, seed=0)
+    first_order = batches.order
+    first, *_ = batches[0]
+    batches.skip_to(1)
+    assert sorted(batches.order) == sorted(first_order) == list(range(len(train.y)))
+    assert (batches.order != first_order).any()
+    batches.skip_to(0)
+    np.testing.assert_array_equal(batches[0][0], first)
+
+
+def test_both_classes_weigh_alike():
+    y = np.array([0, 0, 0, 1], np.uint8)
+    weights = class_weights(y)
+    assert weights[y == 0].sum() == weights[y == 1].sum()
+    assert weights.mean() == pytest.approx(1)

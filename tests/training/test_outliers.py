@@ -1,0 +1,72 @@
+"""Outliers: images that show no car which could be judged, for the model to be unsure of."""
+
+import numpy as np
+import pytest
+
+from car_damage.dataset.arrays import Split
+from car_damage.training import outliers
+from car_damage.training.batches import AugmentedBatches
+from car_damage.training.outliers import outlier
+
+SQUARE = np.random.default_rng(0).integers(90, 110, (96, 96, 3), np.uint8)
+
+
+def made(maker, count: int = 40) -> list[np.ndarray]:
+    return [maker(SQUARE, np.random.default_rng(number)) for number in range(count)]
+
+
+def test_any_outlier_is_a_square_like_those_of_photos():
+    image = SQUARE.copy()
+    image.flags.writeable = False  # as a memory map gives it
+    for number in range(80):
+        drawn = outlier(image, np.random.default_rng(number))
+        assert drawn.shape == image.shape
+        assert drawn.dtype == np.uint8
+        assert not np.shares_memory(drawn, image)
+
+
+def test_noise_is_sometimes_grey_and_sometimes_coarse():
+    noises = made(outliers._noise)
+    assert 0.2 < np.mean([np.ptp(noise, axis=2).max() == 0 for noise in noises]) < 0.8
+    steps = [np.abs(np.diff(noise.astype(int), axis=1)).mean() / noise.std() for noise in noises]
+    assert min(steps) < 0.2 * max(steps)
+
+
+def test_dead_leaves_range_from_one_colour_to_a_thicket():
+    drawn = made(outliers._dead_leaves)
+    colours = [len(np.unique(leaves.reshape(-1, 3), axis=0)) for leaves in drawn]
+    assert min(colours) <= 2
+    assert max(colours) > 20
+
+
+def test_a_scrambled_photo_keeps_its_colours_and_loses_its_shapes():
+    photo = np.full((96, 96, 3), 60, np.uint8)
+    photo[30:60, 30:60] = (200, 120, 90)
+    for number in range(5):
+        texture = outliers._scrambled(photo, np.random.default_rng(number))
+        assert texture.mean(axis=(0, 1)) == pytest.approx(photo.mean(axis=(0, 1)), abs=6)
+        across = np.corrcoef(texture[..., 0].ravel(), photo[..., 0].ravel())[0, 1]
+        assert abs(across) < 0.6
+
+
+def test_of_a_hidden_car_only_the_border_is_left():
+    for drawn in made(outliers._hidden):
+        changed = (drawn != SQUARE).any(axis=2)
+        assert changed[30:66, 30:66].mean() > 0.9
+        assert not changed[:4].any()
+        assert 0.3 < changed.mean() < 0.85
+
+
+def test_outliers_come_on_top_of_a_batch_with_an_even_chance_for_a_label():
+    split = Split(np.stack([SQUARE] * 6), np.array([0, 1] * 3, np.uint8), [])
+    batches = AugmentedBatches(split, batch_size=4, seed=0, outliers=2)
+
+    images, labels, weights = batches[1]
+
+    assert len(batches) == 2
+    assert images.shape == (4, 96, 96, 3)
+    assert set(labels[:2, 0]) <= {0, 1}
+    assert labels[2:, 0].tolist() == [0.5, 0.5]
+    assert len(weights) == 4
+    assert not np.array_equal(images[2], images[3])
+    assert not np.array_equal(images[2], batches[0][0][4]), "each batch has its own"

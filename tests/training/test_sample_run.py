@@ -1,0 +1,89 @@
+"""A sample run as a newcomer without photos and network has it, and how its model behaves."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import data_preprocessing
+import model_training
+import predict
+from car_damage import model_store
+from car_damage.dataset.arrays import Split, load
+from car_damage.predictor import Graph
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a whole sample run with the small network, to stand in."""
+    before = Path.cwd()
+    folder = tmp_path_factory.mktemp("project")
+    os.chdir(folder)
+    try:
+        data_preprocessing.main(["--sample"])
+        model_training.main(["--backbone", "tiny", "--weights", "none"])
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def record(folder):
+    return model_store.load_record(folder / model_store.SAMPLE_MODELS)
+
+
+@pytest.fixture(scope="module")
+def test_squares(folder):
+    test: Split = load(folder / "data" / "sample" / "processed").test
+    return np.asarray(test.X[test.of_kind("photo")])
+
+
+@pytest.fixture(scope="module")
+def answers(record):
+    """What turns images into answers, 1 for damaged."""
+    graph = Graph(record.graph)
+
+    def answer(images):
+        odds = np.array([graph.run(image).logit for image in images])
+        threshold = record.about["threshold"]
+        limit = record.about["temperature"] * np.log(threshold / (1 - threshold))
+        return odds >= limit
+
+    return answer
+
+
+def test_the_model_learns_what_damage_is(record):
+    assert record.about["figures"]["photos"]["accuracy"]["value"] >= 0.8
+
+
+def test_nothing_goes_where_real_data_and_models_go(folder):
+    assert {path.name for path in (folder / "data").iterdir()} == {"sample"}
+    assert {path.name for path in (folder / "models").iterdir()} == {"sample"}
+
+
+def test_predict_uses_the_sample_model_and_says_so(folder, capsys):
+    predict.main([str(folder / "data" / "sample" / "raw" / "damaged")])
+    output = capsys.readouterr()
+    assert "drawn cars" in output.err
+    assert output.out.count(",damaged,") > output.out.count(",not_damaged,")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image[:, ::-1].copy(),
+        lambda image: cv2.imdecode(
+            cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1], cv2.IMREAD_COLOR
+        ),
+        lambda image: cv2.convertScaleAbs(image, alpha=1.06),
+        lambda image: cv2.convertScaleAbs(image, alpha=0.94),
+    ],
+    ids=["mirrored", "recompressed", "brighter", "darker"],
+)
+def test_a_harmless_change_rarely_changes_the_answer(test_squares, answers, change):
+    changed = np.stack([change(image) for image in test_squares])
+    assert (answers(changed) == answers(test_squares)).mean() >= 0.9
