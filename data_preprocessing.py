@@ -18,11 +18,11 @@ from car_damage.dataset.prepare import Settings, prepare
 from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED, choose_source
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import exit_code
+from car_damage.manifest import DatasetConfig
 from car_damage.options import whole_number
 from car_damage.photos import SIZE
 
 SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in a minute
-FITS = ("squeeze", "letterbox", "crop")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,12 +52,6 @@ def build_parser() -> argparse.ArgumentParser:
         type=whole_number(32, 1024),
         metavar="PIXELS",
         help=f"side of the model's image (default: {SIZE}; drawn cars: {SAMPLE_SIZE})",
-    )
-    parser.add_argument(
-        "--fit",
-        choices=FITS,
-        default="squeeze",
-        help="how a photo becomes an image (default: %(default)s)",
     )
     parser.add_argument(
         "--close-ups",
@@ -92,27 +86,24 @@ def main(argv: list[str] | None = None) -> None:
     source = choose_source(args.raw_dir, args.kaggle, args.sample)
     settings = Settings(
         size=args.size or (SAMPLE_SIZE if source.sample else SIZE),
-        fit=args.fit,
         close_ups=args.close_ups,
         shares={split: share / 100 for split, share in zip(SPLITS, args.split, strict=True)},
         seed=args.seed,
         sample=source.sample,
     )
     folder = args.out or source.processed
-    about = prepare(find_photos(source.raw_dirs), folder, settings)
-    print_summary(folder, about)
+    print_summary(folder, prepare(find_photos(source.raw_dirs), folder, settings))
 
 
-def print_summary(folder: Path, about: dict) -> None:
+def print_summary(folder: Path, config: DatasetConfig) -> None:
     """A table of what went where, and what was left out."""
-    print(f"\n{folder}: images of {about['size']} px ({about['fit']})")
+    print(f"\n{folder}: images of {config.size} px")
     print(f"{'':8}{'damaged':>10}{'not damaged':>14}{'close-ups':>12}")
-    for split, counts in about["counts"].items():
-        row = counts["damaged"], counts["not_damaged"], counts["close_ups"]
-        print(f"{split:8}{row[0]:10,}{row[1]:14,}{row[2]:12,}")
-    copies = about["copies"]
-    print(f"copies: {copies['photos_in_them']} photos in {copies['groups_of_copies']} groups")
-    for reason, count in about["rejected"].items():
+    for split, counts in config.counts.items():
+        print(f"{split:8}{counts.damaged:10,}{counts.not_damaged:14,}{counts.close_ups:12,}")
+    copies = config.copies
+    print(f"copies: {copies.photos_in_them} photos in {copies.groups_of_copies} groups")
+    for reason, count in config.rejected.items():
         print(f"left out: {count} {reason} (see {folder / 'rejected.csv'})")
 
 

@@ -13,11 +13,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from car_damage.dataset.arrays import ABOUT, load
+from car_damage.dataset.arrays import CONFIG, load
 from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED
 from car_damage.errors import UserError, exit_code
+from car_damage.manifest import TrainingSettings
 from car_damage.options import positive_number, share, whole_number
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The steps, in order. TensorFlow is imported here: a wrong option is refused without it."""
+    from car_damage.dataset.views import without_learnt
     from car_damage.evaluation.held_out_sources import leave_out
     from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
     from car_damage.release import promotion, version
@@ -120,44 +122,62 @@ def train(args: argparse.Namespace) -> None:
     from car_damage.training.start import starting_model
 
     dataset = leave_out(load(args.data or latest_data_set()), args.leave_out)
-    models = args.models or (SAMPLE_MODELS if dataset.about["sample"] else MODELS)
+    models = args.models or (SAMPLE_MODELS if dataset.config.sample else MODELS)
     hardware.set_up(args.seed)
-    start = starting_model(args.backbone, args.weights, dataset.about)
-    if args.keep and not start.source.endswith(".keras"):
+    start = starting_model(args.backbone, args.weights, dataset.config)
+    dataset, moved = without_learnt(dataset, start.learnt or frozenset())
+    print_learnt(start, moved)
+    if args.keep and not start.goes_on:
         raise UserError("--keep mixes with an earlier model: name its model.keras with --weights")
     before = start.model.get_weights()
-    settings = choose_settings(args, start, dataset.about["size"])
-    from_random = start.source == "none"
-    trainable_from(start.model, start.backbone, settings["unfreeze"], from_random)
+    settings = choose_settings(args, start, dataset.config.size)
+    from_random = start.weights.source == "none"
+    trainable_from(start.model, start.backbone, settings.unfreeze, from_random)
 
-    run = Run(models, {**start.facts(), **settings, "data": dataset.about["fingerprint"]})
+    run = Run(models, start, settings, dataset.config.fingerprint)
     if args.resume:
         run.check_can_resume()
     else:
         run.start()
-        if not (from_random and settings["epochs"]):  # random features would only mislead a head
+        if not (from_random and settings.epochs):  # random features would only mislead a head
             print("phase 1: fitting the head on the frozen backbone's features")
-            fitted = linear_probe.fit_head(start.model, dataset, settings["batch_size"], args.seed)
+            fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size, args.seed)
             print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
             if not from_random:
                 issues = find_label_issues(dataset, fitted.features, fitted.probe, args.seed)
                 write_label_issues(run.folder, issues)
                 print(f"labels that look wrong: {len(issues)}, to be listed with the version")
-    if settings["epochs"]:
+    if settings.epochs:
         print(f"phase 2: fine-tuning from {settings['unfreeze']} on")
         fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)
-        fine_tune.mix_in(start.model, before, settings["keep"])
+        fine_tune.mix_in(start.model, before, settings.keep)
 
-    facts = {**start.facts(), "settings": settings}
-    record, exported = version.release(start.model, dataset, models, facts, args.precision, run)
-    print(version.table(record))
-    print(f"more, and where it is wrong: {write_report(models, record['version'])}")
+    trained = version.Trained(
+        start.model, start.backbone.name, start.weights, settings, start.learnt, moved
+    )
+    manifest, exported = version.release(trained, dataset, models, args.precision, run)
+    print(version.table(manifest))
+    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
     rule = "never" if args.leave_out else args.promote
-    print(promotion.promote(models, record["version"], exported, dataset, rule))
+    print(promotion.promote(models, manifest.version, exported, dataset, rule))
     run.finish()
 
 
-def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> dict[str, Any]:
+def print_learnt(start: "Start", moved: dict[str, int]) -> None:
+    """Say what of the data set an earlier model has learnt already."""
+    if start.learnt is None:
+        print(
+            f"it is not known which photos {start.weights.source} was trained on: if some of this "
+            "data set are among them, the metrics will be too good"
+        )
+    elif moved:
+        print(
+            f"{start.weights.source} was trained on photos of this data set: their "
+            f"{moved['val']} validation and {moved['test']} test photos now train"
+        )
+
+
+def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> TrainingSettings:
     """What decides how the model is trained: the options, and defaults that suit the start."""
     from car_damage.training.fine_tune import growing_sides
 
@@ -165,25 +185,25 @@ def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> dict
     default_epochs = TINY_EPOCHS if backbone.name == "tiny" else EPOCHS
     epochs = default_epochs if args.epochs is None else args.epochs
     # An earlier model has learnt already what small images teach.
-    sides = [size] * epochs if start.source.endswith(".keras") else growing_sides(size, epochs)
-    return {
-        "unfreeze": args.unfreeze or backbone.default_stage,
-        "epochs": epochs,
-        "sides": sides,
-        "learning_rate": args.learning_rate or backbone.learning_rate,
-        "batch_size": args.batch_size,
-        "seed": args.seed,
-        "keep": args.keep,
-        "leave_out": args.leave_out,
-    }
+    sides = [size] * epochs if start.goes_on else growing_sides(size, epochs)
+    return TrainingSettings(
+        unfreeze=args.unfreeze or backbone.default_stage,
+        epochs=epochs,
+        sides=tuple(sides),
+        learning_rate=args.learning_rate or backbone.learning_rate,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        keep=args.keep,
+        leave_out=tuple(args.leave_out),
+    )
 
 
 def latest_data_set() -> Path:
     """The folder that step 1 wrote last: of real photos, or of drawn cars."""
-    made = [folder for folder in (PROCESSED, SAMPLE_PROCESSED) if (folder / ABOUT).exists()]
+    made = [folder for folder in (PROCESSED, SAMPLE_PROCESSED) if (folder / CONFIG).exists()]
     if not made:
         raise UserError("there is no data set yet: run python data_preprocessing.py first")
-    return max(made, key=lambda folder: (folder / ABOUT).stat().st_mtime)
+    return max(made, key=lambda folder: (folder / CONFIG).stat().st_mtime)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from car_damage import heatmap, model_store, photos
 from car_damage.errors import UserError, exit_code
 from car_damage.files import write_text
 from car_damage.parallel import map_in_order
-from car_damage.predictor import Answer, Predictor
+from car_damage.predictor import Prediction, Predictor
 
 MANY = 20  # photos: beyond it a progress bar is shown
 UNREADABLE = "unreadable"  # the error of a file that the system does not let us read
@@ -176,7 +176,7 @@ def row_maker(record: model_store.Record) -> Callable[[tuple[Path, Path | None]]
             return Row(as_text(path), error=UNREADABLE)
         return Row(
             as_text(path),
-            answer.prediction,
+            answer.label,
             f"{answer.probability:.4f}",
             "yes" if answer.review else "no",
             " ".join(answer.warnings),
@@ -190,18 +190,18 @@ def as_text(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def classify(predictor: Predictor, path: Path, target: Path | None) -> Answer:
+def classify(predictor: Predictor, path: Path, target: Path | None) -> Prediction:
     """Answer one photo, and draw its heatmap to `target` unless that is None.
 
     Raises `OSError` when the photo cannot be read, `UnusablePhoto` when it cannot be used.
     """
     data = path.read_bytes()
-    size, how = predictor.record.about["size"], predictor.record.about["fit"]
+    size = predictor.record.manifest.size
     answer = predictor.predict(photos.decode(data, at_least=size))
     if target is not None:
         # Decoded anew: the answer must not depend on whether a picture is drawn.
         larger = photos.decode(data, at_least=OVERLAY_SIDE)
-        write_png(target, heatmap.overlay(larger, answer.heatmap, size, how))
+        write_png(target, heatmap.overlay(larger, answer.heatmap))
     return answer
 
 

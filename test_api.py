@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from car_damage.decision import Decision
+from car_damage.manifest import WeightsOrigin
 from car_damage.service import queue
 from car_damage.service.problems import KINDS
 from tests import tiny_model
@@ -228,9 +230,9 @@ def test_without_a_model_the_process_lives_but_is_not_ready_and_says_why(tmp_pat
     assert problem(client.post("/predict", data=form(RED))) == (503, "no_model")
 
 
-def test_a_model_that_cannot_answer_a_blank_photo_is_not_ready(models, tiny_graph):
+def test_a_model_that_cannot_answer_a_blank_photo_is_not_ready(models):
     (models / "current").write_text(
-        tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", temperature="hot")
+        tiny_model.add_version(models, b"no graph", "20260401-0900-ffff")
     )
     client = client_of(models)
     assert problem(client.get("/ready")) == (503, "no_model")
@@ -266,14 +268,15 @@ def test_the_model_s_card_tells_its_figures_and_nothing_of_where_it_was_made(mod
         models,
         tiny_graph,
         "20260401-0900-ffff",
-        settings={"raw": "/home/me"},
-        review_band=[0.2, 0.8],
+        Decision(temperature=2.0, threshold=0.5, review_band=(0.2, 0.8)),
+        weights=WeightsOrigin(source="/home/me"),
     )
     (models / "current").write_text("20260401-0900-ffff")
     card = client_of(models).get("/model").json
     assert card["version"] == "20260401-0900-ffff"
     assert card["review_band"] == [0.2, 0.8]
-    assert card["figures"]["photos"]["accuracy"]["value"] == 0.875
+    assert card["metrics"]["photos"]["accuracy"]["value"] == 0.875
+    assert "/home/me" not in str(card)
     assert not {"settings", "files", "libraries"} & card.keys()
 
 

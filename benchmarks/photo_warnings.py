@@ -60,7 +60,7 @@ def main() -> None:
 
     record = model_store.load_record(args.models, args.model)
     warnings_of = warner(record)
-    size = record.about["size"]
+    size = record.manifest.size
     cars = (photos.decode(path.read_bytes(), at_least=size) for path in find_photos(args.folders))
     print(f"{'':10}{'photos':>7}" + "".join(f"{word:>16}" for word in (*WORDS, "any")))
     print(line("cars", map_in_order(warnings_of, cars)))

@@ -98,7 +98,7 @@ def in_process(models: Path, data: list[bytes]) -> float:
     times = []
     for number in range(SAMPLES):
         begun = time.perf_counter()
-        photo = photos.decode(data[number % len(data)], loaded.record.about["size"])
+        photo = photos.decode(data[number % len(data)], loaded.record.manifest.size)
         decoded = time.perf_counter() - begun
         times.append(decoded + sum(loaded.predict(photo).seconds.values()))
     return statistics.median(times[WARM_UP:])

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from car_damage.photos import Box, Fit, Photo, unfit
+from car_damage.photos import Box, Photo
 
 # Log-odds at which the colour is full: at it, a quarter of the photo raises the answer's log-odds
 # by 3, to odds 20 times as high. The scale is the same for every photo: one stretched to each
@@ -14,13 +14,12 @@ COLOURS = cv2.COLORMAP_PLASMA  # even steps look even, also to the colour-blind;
 FIRST_COLOUR = 100  # of 255: the darker ones would look like shadows
 
 
-def overlay(photo: Photo, heatmap: np.ndarray, size: int, how: Fit) -> Photo:
-    """Colour the places that speak for damage; the others, and what no image saw, stay bare.
+def overlay(photo: Photo, heatmap: np.ndarray) -> Photo:
+    """Colour the places that speak for damage; the others stay bare.
 
-    `heatmap` is an `Answer`'s, (h, w) in log-odds, over the image that `photos.fit` made with
-    `size` and `how`. Returns `uint8` RGB of the photo's own size.
+    `heatmap` is a `Prediction`'s, (h, w) in log-odds. Returns `uint8` RGB of the photo's own size.
     """
-    strength = np.clip(_over_photo(heatmap, photo, size, how) / FULL, 0, 1)
+    strength = np.clip(_over_photo(heatmap, photo) / FULL, 0, 1)
     steps = np.rint(FIRST_COLOUR + strength * (255 - FIRST_COLOUR)).astype(np.uint8)
     colour = cv2.cvtColor(cv2.applyColorMap(steps, COLOURS), cv2.COLOR_BGR2RGB)
     opacity = (OPACITY * np.sqrt(strength))[:, :, np.newaxis]  # root: else the faint is invisible
@@ -28,9 +27,7 @@ def overlay(photo: Photo, heatmap: np.ndarray, size: int, how: Fit) -> Photo:
     return painted
 
 
-def strongest_place(
-    heatmap: np.ndarray, width: int, height: int, size: int, how: Fit
-) -> Box | None:
+def strongest_place(heatmap: np.ndarray, width: int, height: int) -> Box | None:
     """Where the heatmap points at, in pixels of the photo; None where no place speaks for damage.
 
     The box round the highest place and those beside it that are at least half as high. `heatmap`
@@ -41,41 +38,29 @@ def strongest_place(
         return None
     _, areas = cv2.connectedComponents((heatmap >= peak / 2).astype(np.uint8))
     rows, columns = np.nonzero(areas == areas.flat[heatmap.argmax()])
-    down, across = size / heatmap.shape[0], size / heatmap.shape[1]
-    place = Box(
+    down, across = height / heatmap.shape[0], width / heatmap.shape[1]
+    return Box(
         left=columns.min() * across,
         top=rows.min() * down,
         right=(columns.max() + 1) * across,
         bottom=(rows.max() + 1) * down,
     )
-    return unfit(place, width, height, size, how)
 
 
-def _over_photo(heatmap: np.ndarray, photo: Photo, size: int, how: Fit) -> np.ndarray:
-    """The heatmap at each pixel of the photo, float32 (height, width); 0 outside of the image.
+def _over_photo(heatmap: np.ndarray, photo: Photo) -> np.ndarray:
+    """The heatmap at each pixel of the photo, float32 (height, width).
 
     Bilinear, as two products of matrices: OpenCV's warping would round places to 1/32 of a cell,
     which shows as steps where a cell is a hundred pixels wide.
     """
-    height, width = photo.shape[:2]
-    # `unfit` clips to the photo, so the scale is read off the middle, where each fit has photo.
-    middle = Box((size - 1) / 2, (size - 1) / 2, (size + 1) / 2, (size + 1) / 2)
-    pixel = unfit(middle, width, height, size, how)
-    down = _weights(height, (pixel.top, pixel.bottom), size, heatmap.shape[0])
-    across = _weights(width, (pixel.left, pixel.right), size, heatmap.shape[1])
-    spread: np.ndarray = down @ heatmap @ across.T
+    (height, width), (rows, columns) = photo.shape[:2], heatmap.shape
+    spread: np.ndarray = _weights(height, rows) @ heatmap @ _weights(width, columns).T
     return spread
 
 
-def _weights(pixels: int, middle_pixel: tuple[float, float], size: int, cells: int) -> np.ndarray:
-    """What each cell counts for at each of the photo's pixels: float32 (pixels, cells).
-
-    `middle_pixel` is where in the photo the image's middle pixel begins and ends.
-    """
-    begin, end = middle_pixel
-    in_image = (np.arange(pixels) + 0.5 - begin) / (end - begin) + (size - 1) / 2
-    in_cells = np.clip(in_image * cells / size - 0.5, 0, cells - 1)
-    weights: np.ndarray = np.maximum(0, 1 - np.abs(in_cells[:, np.newaxis] - np.arange(cells)))
-    seen = (in_image >= 0) & (in_image <= size)
-    weights = (weights * seen[:, np.newaxis]).astype(np.float32)
+def _weights(pixels: int, cells: int) -> np.ndarray:
+    """What each cell counts for at each of the photo's pixels: float32 (pixels, cells)."""
+    in_cells = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, cells - 1)
+    distances = np.abs(in_cells[:, np.newaxis] - np.arange(cells))
+    weights: np.ndarray = np.maximum(0, 1 - distances).astype(np.float32)
     return weights

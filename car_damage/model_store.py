@@ -20,26 +20,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from car_damage.errors import UserError, exit_code
 from car_damage.files import PARTIAL, sha256_of, staged_folder, write_text
+from car_damage.manifest import Manifest, Metrics
 
 MODELS = Path("models")
 SAMPLE_MODELS = MODELS / "sample"  # trained on drawn cars: laid out alike, kept apart
 CURRENT = "current"
-RECORD = "model.json"
+MANIFEST = "model.json"
 GRAPH = "model.tflite"
+KERAS_MODEL = "model.keras"
+TRAINED_ON = "trained_on.txt"  # a line for each photo that was learnt: its SHA-256
+SEALED = (KERAS_MODEL, GRAPH, TRAINED_ON)
 VERSION = re.compile(r"\d{8}-\d{4}-[0-9a-f]{4}")  # safe in a path on every system
-NEEDED = frozenset({"size", "fit", "temperature", "threshold", "files"})  # to answer photos
 
 
 @dataclass(frozen=True)
 class Record:
-    """A version that was found whole: its folder, and `model.json` as `about`."""
+    """A version that was found whole."""
 
     folder: Path
-    about: dict[str, Any]
+    manifest: Manifest
 
     @property
     def version(self) -> str:
@@ -62,7 +64,7 @@ def versions(models: Path) -> list[str]:
     """The names of all versions in `models`, oldest first."""
     return sorted(
         path.parent.name
-        for path in models.glob(f"*/{RECORD}")
+        for path in models.glob(f"*/{MANIFEST}")
         if VERSION.fullmatch(path.parent.name)
     )
 
@@ -83,11 +85,13 @@ def load_record(models: Path, version: str | None = None) -> Record:
     the graph must be there: copies of a version that are to answer photos leave the rest out.
     """
     folder = _folder(models, _chosen(models) if version is None else version)
-    about = _read_about(folder)
-    for name, sha256 in about["files"].items():
+    manifest = _read_manifest(folder)
+    if GRAPH not in manifest.files:
+        raise _damaged(folder, f"{MANIFEST} has no SHA-256 of {GRAPH}")
+    for name, sha256 in manifest.files.items():
         if name == GRAPH or (folder / name).exists():
             _check_file(folder, name, sha256)
-    return Record(folder, about)
+    return Record(folder, manifest)
 
 
 @contextmanager
@@ -95,13 +99,22 @@ def add(models: Path, version: str) -> Iterator[Path]:
     """Yield an empty folder to fill; it becomes the version `version` when the block ends well.
 
     The block writes `model.json` without its entry `files`, which is added here: the SHA-256 of
-    `model.tflite` and `model.keras`, by name. The rest tells of the model and may come and go.
+    each file in `SEALED`. The rest tells of the model and may come and go.
     """
     if (models / version).exists():
         raise UserError(f"{models / version} is there already: start again under another name")
     with staged_folder(models / version) as folder:
         yield folder
         _seal(folder)
+
+
+def trained_on(folder: Path) -> frozenset[str] | None:
+    """The SHA-256 of each photo that a version, in `folder`, or an ancestor of it was trained on.
+
+    None where that is not known, as of a version that was made before it was noted.
+    """
+    path = folder / TRAINED_ON
+    return frozenset(path.read_text(encoding="ascii").split()) if path.exists() else None
 
 
 def use(models: Path, version: str) -> None:
@@ -145,21 +158,18 @@ def _chosen(models: Path) -> str:
 def _folder(models: Path, version: str) -> Path:
     if not VERSION.fullmatch(version):
         raise UserError(f"'{version}' is not the name of a version, such as 20261122-1630-1f3a")
-    if not (models / version / RECORD).is_file():
+    if not (models / version / MANIFEST).is_file():
         raise UserError(
             f"there is no version {version} in {models}: see {_command(models, 'list')}"
         )
     return models / version
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> Manifest:
     try:
-        about = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except ValueError as error:  # neither UTF-8 nor JSON
-        raise _damaged(folder, f"{RECORD} cannot be read") from error
-    if not isinstance(about, dict) or not about.keys() >= NEEDED:
-        raise _damaged(folder, f"{RECORD} lacks entries")
-    return about
+        return Manifest.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:  # neither UTF-8, nor JSON, nor a manifest
+        raise _damaged(folder, f"{MANIFEST} cannot be used: {error}") from error
 
 
 def _check_file(folder: Path, name: str, sha256: str) -> None:
@@ -183,28 +193,24 @@ def _command(models: Path, action: str) -> str:
 
 
 def _seal(folder: Path) -> None:
-    record = folder / RECORD
-    hashes = {
-        path.name: sha256_of(path) for path in sorted(folder.glob("model.*")) if path != record
-    }
-    about = json.loads(record.read_text(encoding="utf-8")) | {"files": hashes}
-    record.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    record = folder / MANIFEST
+    hashes = {path.name: sha256_of(path) for path in map(folder.joinpath, SEALED) if path.exists()}
+    entries = json.loads(record.read_text(encoding="utf-8")) | {"files": hashes}
+    record.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
 
 def _summary(folder: Path) -> str:
     try:
-        about = _read_about(folder)
+        manifest = _read_manifest(folder)
     except UserError:
-        return f"{RECORD} cannot be read"
-    made = str(about.get("created", "-"))[:16].replace("T", " ")
-    return f"{made:18}{about.get('backbone', '-'):20}{_accuracy(about):8}"
+        return f"{MANIFEST} cannot be read"
+    made = (manifest.created or "-")[:16].replace("T", " ")
+    return f"{made:18}{manifest.backbone or '-':20}{_accuracy(manifest.metrics):8}"
 
 
-def _accuracy(about: dict[str, Any]) -> str:
-    try:
-        return f"{about['figures']['photos']['accuracy']['value']:.1%}"
-    except (KeyError, TypeError):
-        return "-"
+def _accuracy(metrics: Metrics) -> str:
+    accuracy = metrics.photos and metrics.photos.accuracy
+    return "-" if not accuracy or accuracy.value is None else f"{accuracy.value:.1%}"
 
 
 def build_parser() -> argparse.ArgumentParser:

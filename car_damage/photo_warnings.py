@@ -1,16 +1,17 @@
 """What makes an answer doubtful: a photo too poor to judge, or unlike those the model learnt from.
 
-A version stores its `Limits`, fitted by `car_damage.evaluation.ood`. All is measured on the model's
-image, which training has of every photo and serving has at hand; only the resolution is that of
-the photo itself. NumPy and OpenCV are enough for it.
+A version stores its `WarningLimits`, fitted by `car_damage.evaluation.ood`. All is measured on the
+model's image, which training has of every photo and serving has at hand; only the resolution is
+that of the photo itself. NumPy and OpenCV are enough for it.
 """
 
 import base64
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from car_damage.photos import Photo
 
@@ -35,52 +36,70 @@ class Quality:
     short_side: int  # pixels
 
 
-@dataclass(frozen=True)
-class Limits:
-    """From where on a version warns: below the first, second and fourth, above the others."""
+def _packed(components: np.ndarray) -> dict[str, Any]:
+    rows = components.astype(STORED)
+    return {"shape": rows.shape, "float16": base64.b64encode(rows.tobytes()).decode()}
 
-    sharpness: float
-    brightness: float
-    blown: float
-    short_side: int  # at most the model's size: `photos.decode` may bring any photo down to that
-    distance: float
-    components: np.ndarray  # float32 (k, d): orthonormal rows that span the familiar embeddings
 
-    def as_json(self) -> dict[str, Any]:
-        """For `model.json`; the components in half precision."""
-        rows = self.components.astype(STORED)
-        packed = {"shape": rows.shape, "float16": base64.b64encode(rows.tobytes()).decode()}
-        return asdict(self) | {"components": packed}
+def _unpacked(packed: Any) -> Any:
+    if not isinstance(packed, dict):
+        return packed
+    rows = np.frombuffer(base64.b64decode(packed["float16"]), STORED)
+    return rows.reshape(packed["shape"]).astype(np.float32)
 
-    @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> "Limits":
-        """The limits that `as_json` wrote."""
-        packed = entry["components"]
-        rows = np.frombuffer(base64.b64decode(packed["float16"]), STORED)
-        components = rows.reshape(packed["shape"]).astype(np.float32)
-        return cls(**{**entry, "components": components})
+
+class WarningLimits(BaseModel):
+    """From where on a version warns: below the first, second and fourth, above the others.
+
+    None: it never gives that warning, as a version that is older than the warning.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    sharpness: float | None = None
+    brightness: float | None = None
+    blown: float | None = None
+    short_side: int | None = (
+        None  # at most the model's size: `photos.decode` may shrink any photo to it
+    )
+    distance: float | None = None
+    # float32 (k, d): orthonormal rows that span the familiar embeddings; stored in half precision
+    components: Annotated[
+        np.ndarray | None,
+        BeforeValidator(_unpacked),
+        PlainSerializer(_packed, when_used="unless-none"),
+    ] = None
 
 
 def find_warnings(
-    quality: Quality, embedding: np.ndarray, limits: Limits
+    quality: Quality, embedding: np.ndarray, limits: WarningLimits
 ) -> tuple[WarningWord, ...]:
     """What to warn of, always in the same order.
 
     `embedding` is the graph's, float32 (d,), of the photo that `quality` was measured of.
     """
     found: dict[WarningWord, bool] = {
-        "blurred": quality.sharpness < limits.sharpness,
-        "dark": quality.brightness < limits.brightness,
-        "overexposed": quality.blown > limits.blown,
-        "low_resolution": quality.short_side < limits.short_side,
-        "unfamiliar": distance(embedding, limits.components) > limits.distance,
+        "blurred": _below(quality.sharpness, limits.sharpness),
+        "dark": _below(quality.brightness, limits.brightness),
+        "overexposed": _above(quality.blown, limits.blown),
+        "low_resolution": _below(quality.short_side, limits.short_side),
+        "unfamiliar": limits.components is not None
+        and _above(distance(embedding, limits.components), limits.distance),
     }
     return tuple(word for word, given in found.items() if given)
 
 
-def measure_quality(shown: Photo, short_side: int) -> Quality:
-    """Measure what an image shows of a photo (`photos.shown`), and take the photo's short side."""
-    luma = cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)
+def _below(value: float, limit: float | None) -> bool:
+    return limit is not None and value < limit
+
+
+def _above(value: float, limit: float | None) -> bool:
+    return limit is not None and value > limit
+
+
+def measure_quality(image: Photo, short_side: int) -> Quality:
+    """Measure the model's image of a photo whose shorter side has `short_side` pixels."""
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     height, width = luma.shape
     middle = luma[height // 4 : height - height // 4, width // 4 : width - width // 4]
     return Quality(

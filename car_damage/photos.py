@@ -48,7 +48,6 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
 Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large"]
-Fit = Literal["squeeze", "letterbox", "crop"]
 
 
 class UnusablePhoto(Exception):  # noqa: N818 - the house's word
@@ -101,43 +100,14 @@ def header_size(data: bytes) -> tuple[int, int]:
     return (height, width) if _orientation(image) in ON_ITS_SIDE else (width, height)
 
 
-def fit(photo: Photo, size: int = SIZE, how: Fit = "squeeze") -> Photo:
-    """Make the model's image, `uint8` (size, size, 3).
-
-    `squeeze` ignores the proportions, `letterbox` keeps them and fills with mid-grey, `crop` keeps
-    them and cuts the longer side's ends off.
-    """
-    if how == "squeeze":
-        return _resize(photo, size, size)
-    if how == "crop":
-        return _resize(_middle(photo), size, size)
-    height, width = photo.shape[:2]
-    inner = _inner_box(width, height, size, how)
-    top, left = int(inner.top), int(inner.left)
-    bottom, right = int(inner.bottom), int(inner.right)
-    image = np.full((size, size, 3), MID_GREY, np.uint8)
-    image[top:bottom, left:right] = _resize(photo, right - left, bottom - top)
-    return image
-
-
-def shown(image: Photo, width: int, height: int, how: Fit) -> Photo:
-    """What the image of `fit` shows of a photo of this size: all but the bars of `letterbox`."""
-    inner = _inner_box(width, height, len(image), how)
-    left, top = max(0, int(inner.left)), max(0, int(inner.top))
-    return image[top : int(inner.bottom), left : int(inner.right)]
-
-
-def unfit(box: Box, width: int, height: int, size: int, how: Fit) -> Box:
-    """Map a box in the image of `fit` back to pixels of the photo, clipped to its edges."""
-    inner = _inner_box(width, height, size, how)
-    across = width / (inner.right - inner.left)
-    down = height / (inner.bottom - inner.top)
-    return Box(
-        left=_clip((box.left - inner.left) * across, width),
-        top=_clip((box.top - inner.top) * down, height),
-        right=_clip((box.right - inner.left) * across, width),
-        bottom=_clip((box.bottom - inner.top) * down, height),
-    )
+def fit(photo: Photo, size: int = SIZE) -> Photo:
+    """Squeeze a photo to the model's image, `uint8` (size, size, 3), whatever its proportions."""
+    # Averaging areas keeps moiré out where a side is more than halved; below that, bilinear does,
+    # in a fifth of the time. OpenCV averages only where no side grows, so that one comes after.
+    if max(photo.shape[:2]) > 2 * size:
+        shrunk = (min(size, photo.shape[1]), min(size, photo.shape[0]))
+        photo = cv2.resize(photo, shrunk, interpolation=cv2.INTER_AREA)
+    return cv2.resize(photo, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -222,38 +192,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _to_8_bits(image: Image.Image) -> Image.Image:
     # Pillow clips 16-bit grey at 255 where it should divide by 257, so that all but black is white.
     return Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))
-
-
-def _resize(photo: Photo, width: int, height: int) -> Photo:
-    # Averaging areas keeps moiré out where a side is more than halved; below that, bilinear does,
-    # in a fifth of the time. OpenCV averages only where no side grows, so that one comes after.
-    if photo.shape[1] > 2 * width or photo.shape[0] > 2 * height:
-        shrunk = (min(width, photo.shape[1]), min(height, photo.shape[0]))
-        photo = cv2.resize(photo, shrunk, interpolation=cv2.INTER_AREA)
-    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def _middle(photo: Photo) -> Photo:
-    """The largest image in the photo's middle."""
-    height, width = photo.shape[:2]
-    side = min(width, height)
-    top, left = (height - side) // 2, (width - side) // 2
-    return photo[top : top + side, left : left + side]
-
-
-def _inner_box(width: int, height: int, size: int, how: Fit) -> Box:
-    """Where the whole photo lies in the image's pixels; with `crop` it reaches past the image."""
-    if how == "squeeze":
-        return Box(0, 0, size, size)
-    if how == "crop":
-        scale = size / min(width, height)
-        left, top = (width - min(width, height)) // 2, (height - min(width, height)) // 2
-        return Box(-left * scale, -top * scale, (width - left) * scale, (height - top) * scale)
-    scale = size / max(width, height)
-    inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (size - inner_width) // 2, (size - inner_height) // 2
-    return Box(left, top, left + inner_width, top + inner_height)
-
-
-def _clip(value: float, top: float) -> float:
-    return min(max(value, 0.0), float(top))

@@ -1,4 +1,4 @@
-"""Made-up splits and answers for tests, whose figures can be counted by hand."""
+"""Made-up splits and predictions for tests, whose metrics can be counted by hand."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from car_damage.dataset.arrays import Row, Split
 from car_damage.evaluation.inference import Outputs
+from car_damage.manifest import DatasetConfig
 
 YES, NO = 4.0, -4.0  # logits
 
@@ -22,6 +23,23 @@ def split_of(rows: Sequence[Row], images: np.ndarray | None = None) -> Split:
     """A split with these rows; its images are black unless given."""
     y = np.array([row.label == "damaged" for row in rows], np.uint8)
     return Split(np.zeros((len(rows), 8, 8, 3), np.uint8) if images is None else images, y, rows)
+
+
+def config_of(**changes: Any) -> DatasetConfig:
+    """A data set's `dataset.json`."""
+    entries = {
+        "size": 8,
+        "seed": 0,
+        "shares": {"train": 0.7, "val": 0.15, "test": 0.15},
+        "close_ups": 0,
+        "counts": {},
+        "copies": {"groups_of_copies": 0, "photos_in_them": 0},
+        "rejected": {},
+        "python": "",
+        "libraries": {},
+        "fingerprint": "of this data set",
+    }
+    return DatasetConfig(**entries | changes)
 
 
 def outputs_of(logits: Sequence[float]) -> Outputs:

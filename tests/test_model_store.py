@@ -1,4 +1,3 @@
-import json
 import shutil
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -8,19 +7,17 @@ import pytest
 from car_damage import model_store
 from car_damage.errors import UserError, exit_code
 from car_damage.files import sha256_of
+from car_damage.manifest import Metrics
+from tests import tiny_model
 from tests.tiny_model import VERSION
 
 OTHER = "20260401-0900-ffff"
 
 
-def add(models: Path, version: str, **about) -> str:
-    """Add a version that cannot answer, only be kept."""
-    about = {"size": 32, "fit": "squeeze", "temperature": 1.0, "threshold": 0.5, **about}
-    with model_store.add(models, version) as folder:
-        (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
-        (folder / "model.keras").write_bytes(b"to train on from")
-        (folder / "predictions.csv").write_bytes(b"to make the report from")
-    return version
+def add(models: Path, version: str, **changes) -> str:
+    """Add a version that cannot predict, only be kept."""
+    files = {"model.keras": b"to train on from", "predictions.csv": b"to make the report from"}
+    return tiny_model.add_version(models, b"no graph", version, files=files, **changes)
 
 
 def fail_while_adding(models: Path) -> None:
@@ -52,8 +49,8 @@ def test_versions_of_one_minute_have_different_names():
 
 def test_a_version_names_the_sha256_of_the_files_that_are_the_model(tmp_path):
     folder = tmp_path / add(tmp_path, OTHER)
-    files = model_store.load_record(tmp_path, OTHER).about["files"]
-    assert files == {"model.keras": sha256_of(folder / "model.keras")}
+    files = model_store.load_record(tmp_path, OTHER).manifest.files
+    assert files == {name: sha256_of(folder / name) for name in ("model.keras", "model.tflite")}
 
 
 def test_a_version_may_go_without_the_files_that_only_its_report_was_made_from(tmp_path):
@@ -139,13 +136,8 @@ def test_a_version_that_is_not_there_is_refused(models, action):
         action(models, OTHER)
 
 
-def test_a_version_without_the_file_to_train_on_from_still_answers(models, tiny_graph):
-    about = model_store.load_record(models).about
-    with model_store.add(models, OTHER) as folder:
-        (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
-        (folder / "model.tflite").write_bytes(tiny_graph)
-        (folder / "model.keras").write_bytes(b"to train on from")
-    (models / OTHER / "model.keras").unlink()
+def test_a_version_without_the_file_to_train_on_from_still_answers(models):
+    (models / add(models, OTHER) / "model.keras").unlink()
     assert model_store.load_record(models, OTHER).version == OTHER
     (models / OTHER / "model.tflite").unlink()
     with pytest.raises(UserError, match=r"model\.tflite is missing"):
@@ -183,11 +175,11 @@ def test_without_a_choice_the_message_says_how_to_choose(models, text):
 
 
 def test_the_list_shows_each_version_and_which_is_in_use(models, capsys):
-    add(models, OTHER)
+    add(models, OTHER, metrics=Metrics())
     assert run("--models", models, "list") == 0
     _, first, second = capsys.readouterr().out.splitlines()
     assert first.split() == [VERSION, "2026-03-11", "14:02", "tiny", "87.5%", "current"]
-    assert second.split() == [OTHER, "-", "-", "-"]
+    assert second.split() == [OTHER, "2026-03-11", "14:02", "tiny", "-"]
 
 
 def test_the_list_shows_other_versions_beside_a_broken_one(models, capsys):

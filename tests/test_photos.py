@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from car_damage import photos
-from car_damage.photos import MID_GREY, Box, UnusablePhoto, decode, fit, header_size, unfit
+from car_damage.photos import MID_GREY, UnusablePhoto, decode, fit, header_size
 
 WIDTH, HEIGHT = 120, 80
 ORIENTATION = 0x0112
@@ -392,68 +392,25 @@ def test_a_damaged_file_is_a_photo_or_refused(data):
 # The model's image
 
 
-@pytest.mark.parametrize("how", ["squeeze", "letterbox", "crop"])
 @pytest.mark.parametrize(("width", "height"), [(120, 80), (80, 120), (64, 6400), (6400, 64)])
-def test_every_photo_fits_the_square(how, width, height):
-    image = fit(quarters(width, height), 96, how)
+def test_every_photo_becomes_an_image_of_the_models_size(width, height):
+    image = fit(quarters(width, height), 96)
     assert image.shape == (96, 96, 3)
     assert image.dtype == np.uint8
     assert image.flags.c_contiguous
     assert image.flags.writeable
 
 
-def test_squeezing_shows_the_whole_photo():
-    assert alike(fit(quarters(), 96, "squeeze"), quarters(96, 96))
+def test_the_image_shows_the_whole_photo():
+    assert alike(fit(quarters(), 96), quarters(96, 96))
 
 
-def test_a_letterbox_keeps_the_proportions_between_grey_bars():
-    image = fit(quarters(120, 60), 96, "letterbox")
-    assert (image[:24] == MID_GREY).all()
-    assert (image[72:] == MID_GREY).all()
-    assert alike(image[24:72], quarters(96, 48))
+def test_a_photo_of_the_images_size_stays_as_it_is():
+    assert np.array_equal(fit(quarters(96, 96), 96), quarters(96, 96))
 
 
-def test_a_crop_keeps_the_proportions_and_loses_the_ends():
-    striped = np.zeros((60, 120, 3), np.uint8)
-    striped[:, 30:90] = 255  # the middle image
-    assert (fit(striped, 96, "crop") == 255).all()
-
-
-def test_a_photo_of_the_square_s_size_stays_as_it_is():
-    for how in ("squeeze", "letterbox", "crop"):
-        assert np.array_equal(fit(quarters(96, 96), 96, how), quarters(96, 96))
-
-
-@pytest.mark.parametrize("how", ["squeeze", "letterbox", "crop"])
-def test_fine_stripes_turn_grey_and_not_into_moire(how):
+def test_fine_stripes_turn_grey_and_not_into_moire():
     stripes = np.zeros((70, 1200, 3), np.uint8)
     stripes[:, ::2] = 255
-    image = fit(stripes, 96, how) if how != "crop" else fit(stripes[:, :70], 32, how)
-    middle = image[image.shape[0] // 2, 8:-8, 0].astype(int)
+    middle = fit(stripes, 96)[48, 8:-8, 0].astype(int)
     assert np.abs(middle - 128).max() <= 40
-
-
-@given(
-    width=st.integers(64, 400),
-    height=st.integers(64, 400),
-    size=st.integers(64, 256),
-    how=st.sampled_from(["squeeze", "letterbox", "crop"]),
-    data=st.data(),
-)
-def test_a_box_seen_in_the_square_is_found_again_in_the_photo(width, height, size, how, data):
-    side = min(width, height) // 2
-    # Where a crop does not cut it off: in the middle image.
-    left = (width - 2 * side) // 2 + data.draw(st.integers(0, side))
-    top = (height - 2 * side) // 2 + data.draw(st.integers(0, side))
-    photo = np.zeros((height, width, 3), np.uint8)
-    photo[top : top + side, left : left + side] = 255
-    rows, columns = np.nonzero(fit(photo, size, how)[:, :, 0] > 192)
-    seen = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    found = unfit(seen, width, height, size, how)
-    pixel = 1.5 * max(1.0, max(width, height) / size)  # of the image, in the photo's pixels
-    wanted = (left, top, left + side, top + side)
-    assert (found.left, found.top, found.right, found.bottom) == pytest.approx(wanted, abs=pixel)
-
-
-def test_a_box_that_reaches_into_the_grey_bars_ends_at_the_photo_s_edge():
-    assert unfit(Box(0, 0, 96, 96), 120, 60, 96, "letterbox") == Box(0, 0, 120, 60)

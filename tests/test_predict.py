@@ -11,8 +11,9 @@ import pytest
 
 import predict
 from car_damage import model_store
+from car_damage.decision import Decision
 from car_damage.errors import exit_code
-from car_damage.photo_warnings import Limits
+from car_damage.photo_warnings import WarningLimits
 from tests import tiny_model
 from tests.photo_files import jpeg
 from tests.tiny_model import plain_photo
@@ -64,9 +65,12 @@ def test_doubts_stand_beside_the_answer_and_not_beside_an_error(
     run, cars, models, tiny_graph, capsys
 ):
     familiar = np.full((1, tiny_model.FEATURES), tiny_model.FEATURES**-0.5, np.float32)
-    doubts = Limits(0.4, 50.0, 0.3, 90, distance=0.1, components=familiar).as_json()
+    limits = WarningLimits(
+        sharpness=0.4, brightness=50.0, blown=0.3, short_side=90, distance=0.1, components=familiar
+    )
+    decision = Decision(temperature=2.0, threshold=0.5, review_band=(0.5, 1.0))
     name = tiny_model.add_version(
-        models, tiny_graph, "20260401-0900-ffff", doubt=doubts, review_band=[0.5, 1.0]
+        models, tiny_graph, "20260401-0900-ffff", decision, warning_limits=limits
     )
     assert run(cars, "--model", name) == 0
     red, broken, blue = rows(capsys.readouterr().out)
@@ -187,7 +191,8 @@ def test_heatmaps_never_replace_photos(run, cars, capsys):
 
 
 def test_another_version_can_be_asked(run, cars, models, tiny_graph, capsys):
-    strict = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", threshold=1.0)
+    decision = Decision(temperature=2.0, threshold=1.0)
+    strict = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", decision)
     assert run(cars / "b-red.JPG", "--model", strict) == 0
     assert rows(capsys.readouterr().out)[0]["prediction"] == "not_damaged"
 

@@ -1,5 +1,6 @@
 """How the model in `models/` behaves, on drawn cars: none of the photos it learnt from is here."""
 
+import json
 import re
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_grey_and_black_photos_are_warned_of(predictor):
 def test_grey_black_and_noise_are_never_taken_for_surely_damaged(predictor):
     pictures = [picture for kind in ("plain", "noise") for picture in no_cars.kinds()[kind]]
     answers = [predictor.predict(picture) for picture in pictures]
-    sure = [answer for answer in answers if answer.prediction == "damaged" and not answer.review]
+    sure = [answer for answer in answers if answer.label == "damaged" and not answer.review]
     assert sure == []
 
 
@@ -136,12 +137,12 @@ def test_it_stays_small_and_whole_and_shows_no_photo():
 def card_figures() -> list[tuple[str, str]]:
     """Rows of the card's tables that name a figure: its place in model.json, and what is said."""
     card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
-    return re.findall(r"^\|.*?\| ([^|]*?\d[^|]*) \| `(figures\.[^`]+)` \|$", card, re.MULTILINE)
+    return re.findall(r"^\|.*?\| ([^|]*?\d[^|]*) \| `(metrics\.[^`]+)` \|$", card, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("said", "place"), card_figures())
 def test_every_figure_in_the_model_card_is_the_one_in_model_json(said, place):
-    found = model_store.load_record(MODELS).about
+    found = json.loads((model_store.load_record(MODELS).folder / "model.json").read_text())
     for name in place.split("."):
         found = found[name]
     assert said == as_said(found)

@@ -4,19 +4,21 @@ It keeps the contract of `model.tflite` (uint8 `photo` in; `logit`, `heatmap` an
 without training, so that its answers are known: the redder a place, the more it speaks for damage.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from car_damage import model_store
+from car_damage.decision import Decision
+from car_damage.manifest import Estimate, Manifest, Metrics, MetricSet
 
 SIZE = 32
 CELLS = 4
 FEATURES = 8
 BIAS = -2.0
 VERSION = "20260311-1402-0a1b"
+DECISION = Decision(temperature=2.0, threshold=0.5)
 
 
 def graph_bytes() -> bytes:
@@ -38,25 +40,30 @@ def graph_bytes() -> bytes:
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
 
 
-def add_version(models: Path, graph: bytes, version: str = VERSION, **changes: Any) -> str:
-    """Put a sealed version with this graph into `models`; `changes` go into its `model.json`."""
-    about = {
-        "version": version,
+def add_version(
+    models: Path,
+    graph: bytes,
+    version: str = VERSION,
+    decision: Decision = DECISION,
+    files: dict[str, bytes] | None = None,
+    **changes: Any,
+) -> str:
+    """Put a sealed version into `models`: this graph, `files`, and `changes` in its manifest."""
+    accuracy = Estimate(value=0.875, low=0.8, high=0.95)
+    entries = {
         "created": "2026-03-11T14:02:00+00:00",
         "backbone": "tiny",
         "size": SIZE,
-        "fit": "squeeze",
-        "labels": ["not_damaged", "damaged"],
-        "temperature": 2.0,
-        "threshold": 0.5,
         "precision": "float32",
-        "sample": False,
-        "figures": {"photos": {"count": 8, "accuracy": {"value": 0.875, "low": 0.8, "high": 0.95}}},
+        "metrics": Metrics(photos=MetricSet(count=8, accuracy=accuracy)),
         **changes,
     }
+    manifest = Manifest(version=version, decision=decision, **entries)
     with model_store.add(models, version) as folder:
         (folder / "model.tflite").write_bytes(graph)
-        (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
+        (folder / "model.json").write_text(manifest.to_json(), encoding="utf-8")
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
     return version
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from car_damage.dataset.find import LABELS
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError
 from car_damage.files import sha256_of
+from car_damage.manifest import DatasetConfig, validated
 from car_damage.photos import Photo
 
-ABOUT = "dataset.json"
+CONFIG = "dataset.json"
+Line = TypeVar("Line")
+
 AGAIN = "run python data_preprocessing.py again"
 
 
@@ -49,7 +52,7 @@ class RejectedRow:
 class Split:
     """One split: `X` uint8 (n, size, size, 3) RGB, mapped from disk; `y` uint8 (n,); `rows` (n)."""
 
-    X: np.ndarray
+    X: Any
     y: np.ndarray
     rows: list[Row]
 
@@ -60,12 +63,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A whole, checked data set; `about` is `dataset.json`."""
+    """A whole, checked data set; `config` is `dataset.json`."""
 
     train: Split
     val: Split
     test: Split
-    about: dict[str, Any]
+    config: DatasetConfig
 
 
 def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
@@ -93,10 +96,24 @@ def write_table(path: Path, rows: Sequence[Any], kind: type) -> None:
         table.writerows(asdict(row) for row in rows)
 
 
-def write_about(folder: Path, about: dict[str, Any]) -> None:
-    """Write `dataset.json`: `about`, and the fingerprint of all that the folder holds so far."""
-    whole = {**about, "fingerprint": _fingerprint(folder)}
-    (folder / ABOUT).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+def read_table(path: Path, kind: type[Line]) -> list[Line]:
+    """Read what `write_table` wrote. Raises `UserError` where it did not write it so."""
+    columns = fields(kind)  # type: ignore[arg-type]  # a dataclass
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                kind(**{column.name: column.type(line[column.name]) for column in columns})  # type: ignore[operator]
+                for line in csv.DictReader(file)
+            ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not as this program wrote it: make it again") from error
+
+
+def write_config(folder: Path, entries: dict[str, Any]) -> DatasetConfig:
+    """Write `dataset.json`: `entries`, and the fingerprint of all that the folder holds so far."""
+    config = DatasetConfig(**entries, fingerprint=_fingerprint(folder))
+    (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return config
 
 
 def load(folder: Path) -> Dataset:
@@ -104,24 +121,23 @@ def load(folder: Path) -> Dataset:
 
     Raises `UserError` when it is missing, or is not what step 1 wrote.
     """
-    about = read_about(folder)
-    if about["fingerprint"] != _fingerprint(folder):
+    config = read_config(folder)
+    if config.fingerprint != _fingerprint(folder):
         raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
-    rows = _read_rows(folder / "photos.csv")
+    rows = read_table(folder / "photos.csv", Row)
     splits = {split: _read_split(folder, split, rows) for split in SPLITS}
-    return Dataset(**splits, about=about)
+    return Dataset(**splits, config=config)
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """`dataset.json` of a data set. Raises `UserError` when there is none."""
+def read_config(folder: Path) -> DatasetConfig:
+    """`dataset.json` of a data set. Raises `UserError` when there is none that can be read."""
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return validated(DatasetConfig, json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         hint = "run python data_preprocessing.py first"
         raise UserError(f"there is no data set in {folder}: {hint}") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{folder / ABOUT} cannot be read: {AGAIN}") from error
-    return about
+    except ValueError as error:
+        raise UserError(f"{folder / CONFIG} cannot be used ({error}): {AGAIN}") from error
 
 
 def _fingerprint(folder: Path) -> str:
@@ -129,15 +145,6 @@ def _fingerprint(folder: Path) -> str:
     files = sorted([*folder.glob("*.npy"), *folder.glob("*.csv")])
     lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _read_rows(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [_row(line) for line in csv.DictReader(file)]
-
-
-def _row(line: dict[str, Any]) -> Row:
-    return Row(**line | {name: int(line[name]) for name in ("row", "width", "height")})
 
 
 def _read_split(folder: Path, split: str, rows: Sequence[Row]) -> Split:

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from car_damage.dataset.arrays import ABOUT, RejectedRow, Row, write_about, write_split, write_table
+from car_damage.dataset.arrays import (
+    CONFIG,
+    RejectedRow,
+    Row,
+    write_config,
+    write_split,
+    write_table,
+)
 from car_damage.dataset.close_ups import cut_close_ups
 from car_damage.dataset.copies import group_copies
 from car_damage.dataset.find import Found
@@ -20,8 +27,9 @@ from car_damage.dataset.scan import Rejected, Scanned, scan
 from car_damage.dataset.split import SPLITS, Group, split_groups
 from car_damage.errors import UserError
 from car_damage.files import staged_folder
+from car_damage.manifest import DatasetConfig
 from car_damage.parallel import map_in_order
-from car_damage.photos import Fit, Photo
+from car_damage.photos import Photo
 
 IMAGES = "images"  # raw bytes of every image in the order found, until each knows its split
 
@@ -31,7 +39,6 @@ class Settings:
     """What decides, together with the photos, what a data set holds."""
 
     size: int  # pixels: the image's side
-    fit: Fit
     close_ups: int  # crops cut out of each undamaged photo
     shares: Mapping[str, float]  # of training, validation and test; they sum to 1
     seed: int
@@ -47,7 +54,7 @@ class Member:
     group: str
 
 
-def prepare(found: Sequence[Found], folder: Path, settings: Settings) -> dict[str, Any]:
+def prepare(found: Sequence[Found], folder: Path, settings: Settings) -> DatasetConfig:
     """Make the data set of the photos found and swap it in at `folder`; return `dataset.json`.
 
     Raises `UserError` when a class is too small to split or the disk is full; `folder` then stays
@@ -63,13 +70,11 @@ def prepare(found: Sequence[Found], folder: Path, settings: Settings) -> dict[st
         (staging / IMAGES).unlink()
         write_table(staging / "photos.csv", rows, Row)
         write_table(staging / "rejected.csv", [_rejected_row(one) for one in rejected], RejectedRow)
-        about = _about(rows, rejected, members, settings)
-        write_about(staging, about)
-    return about
+        return write_config(staging, _entries(rows, rejected, members, settings))
 
 
 def _check_ours(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / ABOUT).exists():
+    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
         raise UserError(f"{folder} holds files that are no data set of ours: choose another --out")
 
 
@@ -77,7 +82,7 @@ def _scan_all(
     found: Sequence[Found], staging: Path, settings: Settings
 ) -> tuple[list[Scanned], list[Rejected]]:
     scanned, rejected = [], []
-    results = scan(found, settings.size, settings.fit)
+    results = scan(found, settings.size)
     with (staging / IMAGES).open("wb") as file:
         for result in tqdm(results, "reading photos", len(found), unit="photo", dynamic_ncols=True):
             if isinstance(result, Rejected):
@@ -194,7 +199,7 @@ def _rejected_row(rejected: Rejected) -> RejectedRow:
     return RejectedRow(found.path.as_posix(), found.label, rejected.reason)
 
 
-def _about(
+def _entries(
     rows: Sequence[Row],
     rejected: Sequence[Rejected],
     members: Sequence[Member],
@@ -205,7 +210,6 @@ def _about(
     return {
         "sample": settings.sample,
         "size": settings.size,
-        "fit": settings.fit,
         "seed": settings.seed,
         "shares": dict(settings.shares),
         "close_ups": settings.close_ups,

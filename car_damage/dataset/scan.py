@@ -31,17 +31,15 @@ class Rejected:
     reason: str
 
 
-def scan(
-    found: Sequence[Found], size: int, how: photos.Fit
-) -> Iterator[tuple[Scanned, photos.Photo] | Rejected]:
+def scan(found: Sequence[Found], size: int) -> Iterator[tuple[Scanned, photos.Photo] | Rejected]:
     """Yield each photo with its image, `uint8` (size, size, 3), or why it was left out; in order.
 
     Runs on all cores; only a few images are in memory at a time.
     """
-    return map_in_order(lambda photo: _scan_one(photo, size, how), found)
+    return map_in_order(lambda photo: _scan_one(photo, size), found)
 
 
-def _scan_one(found: Found, size: int, how: photos.Fit) -> tuple[Scanned, photos.Photo] | Rejected:
+def _scan_one(found: Found, size: int) -> tuple[Scanned, photos.Photo] | Rejected:
     try:
         data = found.path.read_bytes()
     except OSError:
@@ -56,4 +54,4 @@ def _scan_one(found: Found, size: int, how: photos.Fit) -> tuple[Scanned, photos
         return Rejected(found, error.reason)
     sha256 = hashlib.sha256(data).hexdigest()
     scanned = Scanned(found, width, height, sha256, perceptual_hash(hashed))
-    return scanned, photos.fit(photo, size, how)
+    return scanned, photos.fit(photo, size)

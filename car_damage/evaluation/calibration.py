@@ -1,10 +1,9 @@
 """What a logit means: its probability, where "damaged" begins, and which answers need a person."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
+
+from car_damage.decision import Decision, ReviewBand, rounded_up
 
 # Where the validation photos are told apart without a mistake, a lower temperature always looks
 # better and the likelihood has no best one; where the logits say nothing, a higher one always does.
@@ -16,33 +15,23 @@ NEUTRAL_THRESHOLD = 0.5
 
 REVIEW_TARGET = 0.99  # of the photos that no person looks at, the share to be answered rightly
 FEWEST_DECIDED = 100  # photos: among fewer, 99 % and 100 % are the same, and both are luck
-EVERY_PHOTO = (0.0, 1.0)
+EVERY_PHOTO = ReviewBand(0.0, 1.0)
 
 ROUNDING = 1e-9  # shares that are equal but for it are equal
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What turns a logit into an answer; fitted on validation photos."""
-
-    temperature: float
-    threshold: float
-
-    def predict(self, logits: np.ndarray) -> np.ndarray:
-        """1 for damaged, 0 for not damaged: int (n,)."""
-        return (probabilities(logits, self.temperature) >= self.threshold).astype(int)
-
-
-def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Fit temperature, then threshold, on validation photos."""
+def fit_decision(logits: np.ndarray, labels: np.ndarray) -> Decision:
+    """Fit temperature, threshold and review band on validation photos, each (n,)."""
     temperature = fit_temperature(logits, labels)
-    return Calibration(temperature, choose_threshold(probabilities(logits, temperature), labels))
-
-
-def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """The calibrated probabilities of damaged, `float64` (n,), for logits of shape (n,)."""
-    calibrated: np.ndarray = expit(np.asarray(logits, np.float64) / temperature)
-    return calibrated
+    probabilities = Decision(temperature=temperature, threshold=NEUTRAL_THRESHOLD).probabilities(
+        logits
+    )
+    threshold = choose_threshold(probabilities, labels)
+    return Decision(
+        temperature=temperature,
+        threshold=threshold,
+        review_band=choose_review_band(probabilities, labels, threshold),
+    )
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -88,7 +77,7 @@ def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def choose_review_band(
     probabilities: np.ndarray, labels: np.ndarray, threshold: float
-) -> tuple[float, float]:
+) -> ReviewBand:
     """The calibrated probabilities, low <= p < high, whose photos need a person.
 
     Outside of the band, which `threshold` lies in or at the edge of, at least `REVIEW_TARGET` of
@@ -117,11 +106,11 @@ def choose_review_band(
         good = np.flatnonzero(wrong + wrong_above <= (1 - REVIEW_TARGET) * decided + ROUNDING)
         if good.size:  # the lowest upper end is the narrowest, and decides the most
             high = highs[good[0]]
-            best = max(best, (decided[good[0]], low - high, (float(low), float(high))))
+            best = max(best, (decided[good[0]], low - high, ReviewBand(float(low), float(high))))
     return best[-1]
 
 
 def _middles(probabilities: np.ndarray) -> np.ndarray:
-    """The middles between neighbouring probabilities."""
+    """The middles between neighbouring (rounded) probabilities, rounded so that they part them."""
     distinct = np.unique(np.asarray(probabilities, np.float64))
-    return (distinct[1:] + distinct[:-1]) / 2
+    return rounded_up((distinct[1:] + distinct[:-1]) / 2)

@@ -1,17 +1,18 @@
 """Every metric of an exported graph, measured on the test photos."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from car_damage.dataset.arrays import Dataset, Row
-from car_damage.evaluation.calibration import REVIEW_TARGET, Calibration
+from car_damage.decision import Decision
+from car_damage.evaluation.calibration import REVIEW_TARGET
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions, predictions_from
 from car_damage.evaluation.robustness import attention, equalise
 from car_damage.evaluation.slices import data_folders, slices
+from car_damage.manifest import Decided, DecidedEstimate, Metrics, MetricSet, ReviewMetrics
 
 
 def evaluate(
@@ -19,86 +20,81 @@ def evaluate(
     graph: Path,
     val_outputs: Outputs,
     test_outputs: Outputs,
-    calibration: Calibration,
-    review_band: tuple[float, float],
+    decision: Decision,
     seed: int,
-) -> dict[str, Any]:
-    """Every figure, as `model.json` holds them; all but `review.val` are of the test photos.
+) -> Metrics:
+    """Everything that is measured of one version; all but `review.val` on the test photos.
 
     `graph`, which gave the outputs, runs again: on test images equalised, and on photos with their
     middle greyed out.
     """
-    val = predictions_from(dataset.val, val_outputs.logits, calibration)
-    test = predictions_from(dataset.test, test_outputs.logits, calibration)
-    alike_logits = graph_logits(graph, (equalise(np.asarray(image)) for image in dataset.test.X))
-    alike = predictions_from(dataset.test, alike_logits, calibration)
-    of_slices = slices(dataset.test)
-    return {
-        **figures_of_photos(test, _rows(dataset), seed),
-        "slices": figures_of_slices(test, of_slices, seed),
-        "same_size_and_quality": {
-            **alike.figures(dataset.test.of_kind("photo"), seed),
-            "slices": figures_of_slices(alike, of_slices, seed),
-        },
-        "review": figures_of_review(val, test, review_band, seed),
-        "attention": attention(test, test_outputs, graph, calibration.temperature, seed),
-    }
+    val = predictions_from(dataset.val, val_outputs.logits, decision)
+    test = predictions_from(dataset.test, test_outputs.logits, decision)
+    equalised_logits = graph_logits(graph, (equalise(np.asarray(x)) for x in dataset.test.X))
+    equalised = predictions_from(dataset.test, equalised_logits, decision)
+    photos, close_ups = dataset.test.of_kind("photo"), dataset.test.of_kind("close_up")
+    parts = slices(dataset.test)
+    return Metrics(
+        photos=test.metrics(photos, seed),
+        close_ups=test.accuracy(close_ups, seed) if close_ups.any() else None,
+        data_folders=metrics_of_folders(test, _rows(dataset), seed),
+        slices=metrics_of_slices(test, parts, seed),
+        same_size_and_quality=equalised.metrics(photos, seed).model_copy(
+            update={"slices": metrics_of_slices(equalised, parts, seed)}
+        ),
+        review=review_metrics(val, test, seed),
+        attention=attention(test, test_outputs, graph, seed),
+    )
 
 
-def figures_of_photos(test: Predictions, among: Sequence[Row], seed: int) -> dict[str, Any]:
-    """All figures of the photos, and apart from them those of close-ups and data folders.
+def metrics_of_folders(test: Predictions, among: Sequence[Row], seed: int) -> dict[str, MetricSet]:
+    """The accuracy on each data folder's photos.
 
     Folders are named as seen from the innermost one that all of `among` lie in.
     """
-    split = test.split
-    photos, close_ups = split.of_kind("photo"), split.of_kind("close_up")
+    photos = test.split.of_kind("photo")
     return {
-        "photos": test.figures(photos, seed),
-        "close_ups": _of_one_class(test.shares(close_ups, seed)) if close_ups.any() else None,
-        "data_folders": {
-            name: _of_one_class(test.shares(photos & rows, seed))
-            for name, rows in data_folders(split.rows, among).items()
-        },
+        name: test.accuracy(photos & rows, seed)
+        for name, rows in data_folders(test.split.rows, among).items()
     }
 
 
-def figures_of_slices(
-    predictions: Predictions, of_slices: Mapping[str, np.ndarray], seed: int
-) -> dict[str, Any]:
-    """The shares right, missed and cleared in each slice, by its title."""
-    return {title: predictions.shares(rows, seed) for title, rows in of_slices.items()}
+def metrics_of_slices(
+    predictions: Predictions, parts: Mapping[str, np.ndarray], seed: int
+) -> dict[str, MetricSet]:
+    """`Predictions.shares` of each slice, by its title."""
+    return {title: predictions.shares(rows, seed) for title, rows in parts.items()}
 
 
-def figures_of_review(
-    val: Predictions, test: Predictions, band: tuple[float, float], seed: int
-) -> dict[str, Any]:
-    """What share of photos lies outside of the band, and how many of those are answered rightly.
+def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetrics:
+    """What share of photos lies outside the review band, and the accuracy on those.
 
     The validation photos, which the band was chosen on, come without an interval: it would be that
     of new photos, and the test photos have it.
     """
+    shares = _decided(val)(np.flatnonzero(val.split.of_kind("photo")))
+    accuracy = None if np.isnan(shares["accuracy"]) else shares["accuracy"]
+    estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed)
+    return ReviewMetrics(
+        target=REVIEW_TARGET,
+        val=Decided(decided=shares["decided"], accuracy=accuracy),
+        test=DecidedEstimate(**estimates),
+    )
 
-    def decided(predictions: Predictions) -> dict[str, Any]:
-        outside = (predictions.probabilities < band[0]) | (predictions.probabilities >= band[1])
-        right = predictions.right
 
-        def shares(rows: np.ndarray) -> dict[str, float]:
-            of_outside = right[rows][outside[rows]]
-            return {
-                "decided": float(outside[rows].mean()),
-                "accuracy": float(of_outside.mean()) if of_outside.size else float("nan"),
-            }
+def _decided(predictions: Predictions) -> Callable[[np.ndarray], dict[str, float]]:
+    decided = ~predictions.decision.needs_review(predictions.probabilities)
+    correct = predictions.correct
 
-        return predictions.bootstrap(shares, predictions.split.of_kind("photo"), seed)
+    def shares(rows: np.ndarray) -> dict[str, float]:
+        of_decided = correct[rows][decided[rows]]
+        return {
+            "decided": float(decided[rows].mean()),
+            "accuracy": float(of_decided.mean()) if of_decided.size else float("nan"),
+        }
 
-    of_val = {name: figure["value"] for name, figure in decided(val).items()}
-    return {"target": REVIEW_TARGET, "val": of_val, "test": decided(test)}
+    return shares
 
 
 def _rows(dataset: Dataset) -> list[Row]:
     return [*dataset.train.rows, *dataset.val.rows, *dataset.test.rows]
-
-
-def _of_one_class(shares: dict[str, Any]) -> dict[str, Any]:
-    """Where all photos are of one class, the share answered rightly is the only figure."""
-    return {key: shares[key] for key in ("count", "damaged", "accuracy")}

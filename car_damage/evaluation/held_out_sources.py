@@ -4,83 +4,69 @@ Where each source shows one class only, photos held out at random are of sources
 knows, and it may have learnt the source instead of the damage. Whole folders held out show it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from car_damage import model_store
-from car_damage.dataset.arrays import Dataset, Row, Split
+from car_damage.dataset.arrays import Dataset, Row
 from car_damage.dataset.split import SPLITS
+from car_damage.dataset.views import rearranged
 from car_damage.errors import UserError
+from car_damage.manifest import Manifest, MetricSet
 
 
 def leave_out(dataset: Dataset, folders: Sequence[str]) -> Dataset:
     """A data set to train without `folders` and to test on all of their photos.
 
     `folders` are names, or ends of paths, such as `dealers-uk` or `close-ups/damaged`; what lies
-    below them counts. Copies of their photos leave training too. The images that remain are read
-    into memory. Without `folders` the data set stays as it is; raises `UserError` for one that
-    holds no photo, and where nothing of a class would be left to train on.
+    below them counts. Copies of their photos leave training too. Without `folders` the data set
+    stays as it is; raises `UserError` for one that holds no photo, and where nothing of a class
+    would be left to train on.
     """
     if not folders:
         return dataset
-    splits = [getattr(dataset, name) for name in SPLITS]
+    rows = [row for name in SPLITS for row in getattr(dataset, name).rows]
     for folder in folders:
-        if not any(_lies_in(row, [folder]) for split in splits for row in split.rows):
+        if not any(_lies_in(row, [folder]) for row in rows):
             raise UserError(
                 f"no photo of the data set lies in a folder {folder}: check --leave-out"
             )
-    out = {row.group for split in splits for row in split.rows if _lies_in(row, folders)}
-    train, val = (_chosen(split, lambda row: row.group not in out) for split in splits[:2])
-    if any(len(np.unique(split.y)) < 2 for split in (train, val)):
-        raise UserError("a class has no photo left to train on: leave fewer folders out")
-    tested = [
-        _chosen(split, lambda row: _lies_in(row, folders) and row.kind == "photo")
-        for split in splits
-    ]
-    return replace(dataset, train=train, val=val, test=_joined(tested))
+    out = {row.group for row in rows if _lies_in(row, folders)}
+
+    def split_of(name: str, row: Row) -> str | None:
+        if _lies_in(row, folders) and row.kind == "photo":
+            return "test"
+        return None if name == "test" or row.group in out else name
+
+    return rearranged(dataset, split_of)
 
 
-def left_out_figures(models: Path, facts: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """The entry `left_out` of a version's figures: how versions trained without a folder did on it.
+def held_out_metrics(models: Path, backbone: str, fingerprint: str) -> dict[str, MetricSet] | None:
+    """How versions that were trained without a folder do on it, by folder.
 
-    They are those in `models` of the same backbone and data set. Empty where there are none.
+    They are those in `models` of the same backbone and data set; of two without the same folder,
+    the newer one counts. None where there are none.
     """
-    records = (_record(models, version) for version in model_store.versions(models))
     found = {
-        folder: {**figures, "version": about["version"]}
-        for about in records
-        if about.get("settings", {}).get("leave_out")
-        and about["backbone"] == facts["backbone"]
-        and about["data"]["fingerprint"] == dataset.about["fingerprint"]
-        for folder, figures in about["figures"]["data_folders"].items()
+        folder: metrics.model_copy(update={"version": manifest.version})
+        for manifest in _manifests(models)
+        if manifest.settings and manifest.settings.leave_out
+        if manifest.backbone == backbone
+        if manifest.dataset and manifest.dataset.fingerprint == fingerprint
+        for folder, metrics in (manifest.metrics.data_folders or {}).items()
     }
-    return {"left_out": dict(sorted(found.items()))} if found else {}
+    return dict(sorted(found.items())) or None
 
 
-def _record(models: Path, version: str) -> dict[str, Any]:
-    try:
-        return model_store.load_record(models, version).about
-    except UserError:  # a broken version is none of ours to complain of
-        return {}
+def _manifests(models: Path) -> Iterable[Manifest]:
+    """Of all versions, the oldest first; a broken one is passed over."""
+    for version in model_store.versions(models):
+        try:
+            yield model_store.load_record(models, version).manifest
+        except UserError:
+            continue
 
 
 def _lies_in(row: Row, folders: Iterable[str]) -> bool:
     path = f"/{Path(row.path).parent.as_posix()}/"
     return any(f"/{folder.strip('/')}/" in path for folder in folders)
-
-
-def _chosen(split: Split, wanted: Callable[[Row], bool]) -> Split:
-    positions = [position for position, row in enumerate(split.rows) if wanted(row)]
-    return Split(split.X[positions], split.y[positions], [split.rows[at] for at in positions])
-
-
-def _joined(splits: Sequence[Split]) -> Split:
-    return Split(
-        np.concatenate([split.X for split in splits]),
-        np.concatenate([split.y for split in splits]),
-        [row for split in splits for row in split.rows],
-    )

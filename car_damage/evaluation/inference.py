@@ -25,7 +25,7 @@ def graph_outputs(path: Path, images: Iterable[Photo]) -> Outputs:
     """Put images, each `uint8` (size, size, 3) and at least one, through a graph on all cores."""
     of_this_thread = threading.local()  # an interpreter serves one thread at a time
 
-    def run(image: Photo) -> predictor.Outputs:
+    def run(image: Photo) -> predictor.GraphOutput:
         if not hasattr(of_this_thread, "graph"):
             of_this_thread.graph = predictor.Graph(path)
         graph: predictor.Graph = of_this_thread.graph

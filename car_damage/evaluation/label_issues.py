@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 
-from car_damage.dataset.arrays import Dataset, Row, write_table
+from car_damage.dataset.arrays import Dataset, Row, read_table, write_table
 from car_damage.dataset.find import LABELS
 from car_damage.dataset.split import SPLITS
 
@@ -58,6 +58,15 @@ def find_label_issues(
         n_jobs=1,
     )
     return [_issue(rows[at], float(quality[at])) for at in wrong]
+
+
+def read_label_issues(folder: Path) -> list[LabelIssue] | None:
+    """Read a version's `label_issues.csv`; None where nobody looked for any.
+
+    Raises `UserError` where it is not as `write_label_issues` wrote it.
+    """
+    path = folder / LABEL_ISSUES
+    return read_table(path, LabelIssue) if path.exists() else None
 
 
 def write_label_issues(folder: Path, issues: list[LabelIssue]) -> None:

@@ -1,58 +1,36 @@
-"""How good the answers are, how sure that is, and whether one version is worse than another.
-
-Labels and answers are 1 for damaged and 0 for the rest; an answer is 1 where the calibrated
-probability of damaged is at least the threshold.
-"""
+"""How good predictions are, and how sure that is."""
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import binomtest, rankdata
+from scipy.stats import rankdata
+
+from car_damage.manifest import Estimate
 
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percentiles: what lies between holds 95 %
 CALIBRATION_BINS = 15  # of equal width, as in Guo et al. 2017
-SIGNIFICANCE = 0.05
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A measured value and its 95 % interval; NaN where the photos at hand do not define it."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two versions on the same photos: on how many only one is right, and what follows."""
-
-    only_current_right: int
-    only_new_right: int
-    p_value: float
-    worse: bool
-
-
-def figures(
-    labels: np.ndarray,
+def estimate(
+    damaged: np.ndarray,
+    predicted: np.ndarray,
     probabilities: np.ndarray,
-    threshold: float,
     groups: np.ndarray,
     seed: int = 0,
-) -> dict[str, Figure]:
-    """Every figure of `measure`, with its interval by `bootstrap`; all arrays have shape (n,)."""
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
+) -> dict[str, Estimate]:
+    """Every metric of `compute`, with its interval by `bootstrap`; all arrays have shape (n,)."""
     return bootstrap(
-        lambda photos: measure(labels[photos], probabilities[photos], threshold), groups, seed
+        lambda photos: compute(damaged[photos], predicted[photos], probabilities[photos]),
+        groups,
+        seed,
     )
 
 
 def bootstrap(
     statistics: Callable[[np.ndarray], dict[str, float]], groups: np.ndarray, seed: int = 0
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """What `statistics` says of the rows 0 to n - 1, n > 0, each with its 95 % interval.
 
     `statistics` takes the rows to look at, int (m,), of which some may come repeatedly, and gives
@@ -71,51 +49,52 @@ def bootstrap(
     values = statistics(np.arange(len(groups)))
     resampled = [statistics(photos) for photos in _resamples(groups, seed)]
     return {
-        name: _figure(value, np.array([each[name] for each in resampled]))
+        name: _estimate(value, np.array([each[name] for each in resampled]))
         for name, value in values.items()
     }
 
 
-def measure(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, float]:
-    """The figures without intervals; NaN for one that these photos do not define.
+def compute(
+    damaged: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
+) -> dict[str, float]:
+    """The metrics without intervals; NaN for one that these photos do not define.
 
-    `pr_auc`: average precision. `brier`: mean squared error of the probability. `ece`: see
-    `calibration_error`. The others: see `shares`.
+    `damaged` and `predicted` are bool (n,): what is so, and what a version says. `pr_auc`: average
+    precision. `brier`: mean squared error of the probability. `ece`: see `calibration_error`. The
+    others: see `shares`.
     """
-    predictions = probabilities >= threshold
-    damaged = labels == 1
-    found = int(np.count_nonzero(predictions & damaged))
-    missed = int(np.count_nonzero(~predictions & damaged))
-    false_alarms = int(np.count_nonzero(predictions & ~damaged))
+    found = int(np.count_nonzero(predicted & damaged))
+    missed = int(np.count_nonzero(~predicted & damaged))
+    false_alarms = int(np.count_nonzero(predicted & ~damaged))
     return {
-        **shares(damaged, predictions),
+        **shares(damaged, predicted),
         "precision": _share(found, found + false_alarms),
         "recall": _share(found, found + missed),
         "f1": _share(2 * found, 2 * found + false_alarms + missed),
         "roc_auc": _roc_auc(damaged, probabilities),
         "pr_auc": _average_precision(damaged, probabilities),
         "brier": float(np.mean((probabilities - damaged) ** 2)),
-        "ece": calibration_error(labels, probabilities),
+        "ece": calibration_error(damaged, probabilities),
     }
 
 
-def shares(damaged: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    """What the answers alone say, as shares; NaN for one that these photos do not define.
+def shares(damaged: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """The metrics of the labels alone; NaN for one that these photos do not define.
 
-    `missed`: of the damaged cars, those answered "not_damaged". `cleared`: of the others, those
-    answered "not_damaged". Both arrays are bool (n,).
+    `false_negative_rate`: of the damaged cars, those classified as not damaged. `specificity`: of
+    the others, those classified as not damaged. Both arrays are bool (n,), True for damaged.
     """
     count, positives = len(damaged), int(np.count_nonzero(damaged))
-    missed = int(np.count_nonzero(damaged & ~predictions))
-    cleared = int(np.count_nonzero(~damaged & ~predictions))
+    false_negatives = int(np.count_nonzero(damaged & ~predicted))
+    true_negatives = int(np.count_nonzero(~damaged & ~predicted))
     return {
-        "accuracy": _share(positives - missed + cleared, count),
-        "missed": _share(missed, positives),
-        "cleared": _share(cleared, count - positives),
+        "accuracy": _share(positives - false_negatives + true_negatives, count),
+        "false_negative_rate": _share(false_negatives, positives),
+        "specificity": _share(true_negatives, count - positives),
     }
 
 
-def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def calibration_error(damaged: np.ndarray, probabilities: np.ndarray) -> float:
     """Expected calibration error: how far the probability of damaged is off, on average.
 
     Photos are binned by their probability; in each bin, the mean probability is compared with the
@@ -123,48 +102,13 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     and not for the answer's confidence, after Naeini et al., AAAI 2015.
     """
     bins = calibration_bin(probabilities)
-    # A bin's count times its gap is the sum of its photos' (probability - label).
-    return float(np.abs(np.bincount(bins, weights=probabilities - labels)).sum() / len(labels))
+    # A bin's count times its gap is the sum of its photos' (probability - damaged).
+    return float(np.abs(np.bincount(bins, weights=probabilities - damaged)).sum() / len(damaged))
 
 
 def calibration_bin(probabilities: np.ndarray) -> np.ndarray:
     """The number of the bin, 0 to `CALIBRATION_BINS` - 1, that each probability falls in, (n,)."""
     return np.minimum((probabilities * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
-
-
-def as_json(figures: dict[str, Figure]) -> dict[str, dict[str, float | None]]:
-    """The figures as plain dicts; an undefined number becomes null, for JSON knows no NaN."""
-    return {
-        name: {
-            part: number if math.isfinite(number) else None
-            for part, number in asdict(figure).items()
-        }
-        for name, figure in figures.items()
-    }
-
-
-def compare(labels: np.ndarray, new: np.ndarray, current: np.ndarray) -> Comparison:
-    """Whether the new version's answers are worse than the current one's; all of shape (n,).
-
-    Worse means more mistakes and a p-value below 0.05, so a tie goes to the new version. The test
-    is McNemar's (1947), exact and two-sided: only photos on which one of the two is right say
-    anything; were both equally good, each would win such a photo with probability 1/2.
-    """
-    only_new, only_current = _only_one_right(labels, new, current)
-    p_value = _sign_test(only_current, only_new)
-    worse = only_current > only_new and p_value < SIGNIFICANCE
-    return Comparison(only_current, only_new, p_value, worse)
-
-
-def _only_one_right(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
-    a_right, b_right = np.equal(a, labels), np.equal(b, labels)
-    return int(np.count_nonzero(a_right & ~b_right)), int(np.count_nonzero(b_right & ~a_right))
-
-
-def _sign_test(wins: int, losses: int) -> float:
-    if wins + losses == 0:
-        return 1.0
-    return float(binomtest(wins, wins + losses).pvalue)
 
 
 def _resamples(groups: np.ndarray, seed: int) -> Iterator[np.ndarray]:
@@ -177,12 +121,12 @@ def _resamples(groups: np.ndarray, seed: int) -> Iterator[np.ndarray]:
         yield np.repeat(rows, drawn[group])
 
 
-def _figure(value: float, resampled: np.ndarray) -> Figure:
+def _estimate(value: float, resampled: np.ndarray) -> Estimate:
     defined = resampled[np.isfinite(resampled)]
     if math.isnan(value) or defined.size == 0:
-        return Figure(value, math.nan, math.nan)
+        return Estimate(value=None if math.isnan(value) else value, low=None, high=None)
     low, high = np.percentile(defined, INTERVAL)
-    return Figure(value, float(min(low, value)), float(max(high, value)))
+    return Estimate(value=value, low=float(min(low, value)), high=float(max(high, value)))
 
 
 def _share(part: int, whole: int) -> float:

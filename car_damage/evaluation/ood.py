@@ -1,22 +1,21 @@
-"""Fits from where on a version doubts a photo, on the photos that it was trained on.
+"""The limits from which on a version warns of a photo, fitted on the photos that it learnt.
 
 Of each warning of quality at most 1 % of the training photos are warned; `unfamiliar` are at most
 1 % of the validation images, since the training images' own embeddings are too familiar.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from scipy.linalg import eigh
 
-from car_damage import photos
 from car_damage.dataset.arrays import Dataset, Split
 from car_damage.parallel import map_in_order
 from car_damage.photo_warnings import (
     STORED,
-    Limits,
     Quality,
+    WarningLimits,
     WarningWord,
     distance,
     find_warnings,
@@ -34,31 +33,28 @@ MOST_BRIGHTNESS = 100.0
 LEAST_BLOWN = 0.2
 
 
-def fit(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
-    """The entry `doubt` of `model.json`.
+def fit_limits(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> WarningLimits:
+    """Fit the limits of all warnings.
 
     `train` and `val`, float32 (n, d), are what the exported graph embeds the images of both splits
     as.
     """
-    found = list(_qualities(dataset.train, dataset.about["fit"]))
     components = principal(train)
     unseen = [distance(embedding, components) for embedding in val]
-    return quality_limits(found, dataset.about["size"], unseen, components).as_json()
+    return quality_limits(_qualities(dataset.train), dataset.config.size, unseen, components)
 
 
 def shares_warned(
-    entry: dict[str, Any], dataset: Dataset, embeddings: np.ndarray
+    limits: WarningLimits, dataset: Dataset, embeddings: np.ndarray
 ) -> dict[str, float]:
-    """The share of test photos that each warning of the entry `doubt` is given of.
+    """The share of test photos that each warning is given of.
 
     `embeddings`, float32 (n, d), are the exported graph's of all test images.
     """
-    limits = Limits.from_json(entry)
     rows = np.flatnonzero(dataset.test.of_kind("photo"))
-    found = _qualities(dataset.test, dataset.about["fit"])
     warned = [
         find_warnings(quality, embeddings[row], limits)
-        for row, quality in zip(rows, found, strict=True)
+        for row, quality in zip(rows, _qualities(dataset.test), strict=True)
     ]
     words = get_args(WarningWord)
     return {word: float(np.mean([word in each for each in warned])) for word in words}
@@ -66,13 +62,13 @@ def shares_warned(
 
 def quality_limits(
     found: Iterable[Quality], size: int, unseen: Iterable[float], components: np.ndarray
-) -> Limits:
+) -> WarningLimits:
     """The limits for these training photos and the distances of unseen images.
 
     The resolution's is at most `size`: what is larger is shrunk for the model anyway.
     """
     found = list(found)
-    return Limits(
+    return WarningLimits(
         sharpness=min(_lowest([one.sharpness for one in found]), MOST_SHARPNESS),
         brightness=min(_lowest([one.brightness for one in found]), MOST_BRIGHTNESS),
         blown=max(_highest([one.blown for one in found]), LEAST_BLOWN),
@@ -98,13 +94,12 @@ def principal(embedded: np.ndarray) -> np.ndarray:
     return components
 
 
-def _qualities(split: Split, how: photos.Fit) -> Iterator[Quality]:
+def _qualities(split: Split) -> Iterator[Quality]:
     """The quality of each photo; crops of them are no photos that someone took."""
 
     def measured(number: int) -> Quality:
-        image, row = np.asarray(split.X[number]), split.rows[number]
-        shown = photos.shown(image, row.width, row.height, how)
-        return measure_quality(shown, min(row.width, row.height))
+        row = split.rows[number]
+        return measure_quality(np.asarray(split.X[number]), min(row.width, row.height))
 
     return map_in_order(measured, np.flatnonzero(split.of_kind("photo")).tolist())
 

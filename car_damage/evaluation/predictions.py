@@ -1,80 +1,82 @@
-"""What a version answers to the images of a split: figures of any part of them, and a table."""
+"""What a version predicts for the images of a split: metrics of any part of them, and a table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from car_damage.dataset.arrays import Row, Split, write_table
+from car_damage.dataset.arrays import Row, Split, read_table, write_table
+from car_damage.dataset.find import LABELS
+from car_damage.decision import Decision
 from car_damage.evaluation import metrics
-from car_damage.evaluation.calibration import Calibration, probabilities
+from car_damage.manifest import Estimate, MetricSet
 
 PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The images of a split, and a version's calibrated probability of damaged for each."""
+    """The images of a split, and a version's calibrated probability of damage for each."""
 
     split: Split
-    probabilities: np.ndarray  # float64 (n,)
-    threshold: float
+    probabilities: np.ndarray  # float64 (n,), rounded
+    decision: Decision
 
     @property
     def damaged(self) -> np.ndarray:
-        """Which images are answered "damaged": bool (n,)."""
-        damaged: np.ndarray = self.probabilities >= self.threshold
-        return damaged
+        """Which images are classified as damaged: bool (n,)."""
+        return self.decision.is_damaged(self.probabilities)
 
     @property
-    def right(self) -> np.ndarray:
-        """Which images are answered as they are labelled: bool (n,)."""
-        right: np.ndarray = self.damaged == (self.split.y == 1)
-        return right
+    def correct(self) -> np.ndarray:
+        """Which images are classified as they are labelled: bool (n,)."""
+        correct: np.ndarray = self.damaged == (self.split.y == 1)
+        return correct
 
-    def figures(self, chosen: np.ndarray, seed: int) -> dict[str, Any]:
-        """How many images are `chosen`, bool (n,), and every figure of them."""
-        split = self.split
-        found = metrics.figures(
-            split.y[chosen],
+    def metrics(self, chosen: np.ndarray, seed: int) -> MetricSet:
+        """Every metric of the `chosen` images, bool (n,)."""
+        found = metrics.estimate(
+            self.split.y[chosen] == 1,
+            self.damaged[chosen],
             self.probabilities[chosen],
-            self.threshold,
-            _groups(split, chosen),
+            _groups(self.split, chosen),
             seed,
         )
-        return {"count": int(chosen.sum()), **metrics.as_json(found)}
+        return MetricSet(count=int(chosen.sum()), **found)
 
-    def shares(self, chosen: np.ndarray, seed: int) -> dict[str, Any]:
-        """How many images are `chosen`, how many of them damaged, and `metrics.shares`."""
-        damaged, predictions = self.split.y == 1, self.damaged
+    def shares(self, chosen: np.ndarray, seed: int) -> MetricSet:
+        """`metrics.shares` of the `chosen` images, bool (n,), and how many of them are damaged."""
+        damaged, predicted = self.split.y == 1, self.damaged
         found = self.bootstrap(
-            lambda images: metrics.shares(damaged[images], predictions[images]), chosen, seed
+            lambda images: metrics.shares(damaged[images], predicted[images]), chosen, seed
         )
-        return {"count": int(chosen.sum()), "damaged": int((damaged & chosen).sum()), **found}
+        return MetricSet(count=int(chosen.sum()), damaged=int((damaged & chosen).sum()), **found)
+
+    def accuracy(self, chosen: np.ndarray, seed: int) -> MetricSet:
+        """Of `shares` the accuracy alone: where all images are of one class, it says everything."""
+        shares = self.shares(chosen, seed)
+        return MetricSet(count=shares.count, damaged=shares.damaged, accuracy=shares.accuracy)
 
     def bootstrap(
         self,
         statistics: Callable[[np.ndarray], dict[str, float]],
         chosen: np.ndarray,
         seed: int,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Estimate]:
         """`metrics.bootstrap` over the `chosen` images, bool (n,): one of them at least.
 
         `statistics` takes positions among all images.
         """
         positions = np.flatnonzero(chosen)
-        found = metrics.bootstrap(
+        return metrics.bootstrap(
             lambda rows: statistics(positions[rows]), _groups(self.split, chosen), seed
         )
-        return metrics.as_json(found)
 
 
-def predictions_from(split: Split, logits: np.ndarray, calibration: Calibration) -> Predictions:
+def predictions_from(split: Split, logits: np.ndarray, decision: Decision) -> Predictions:
     """What the `logits`, (n,), of a split's images mean."""
-    calibrated = probabilities(logits, calibration.temperature)
-    return Predictions(split, calibrated, calibration.threshold)
+    return Predictions(split, decision.probabilities(logits), decision)
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,33 @@ class PredictionRow:
     split: str
     path: str
     label: str
-    kind: str
+    kind: str  # `photo`, or `close_up` cut out of the photo at `path`
     group: str
     width: int  # pixels, of the upright photo
     height: int
-    probability: float  # calibrated, of damaged
+    probability: float  # calibrated, of damage
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it is labelled as damaged."""
+        return self.label == LABELS[1]
 
 
-def write_predictions(path: Path, predictions_from: Sequence[Predictions]) -> None:
-    """Write a line for each image of `answered`."""
+def read_predictions(folder: Path) -> list[PredictionRow]:
+    """Read a version's `predictions.csv`; nothing where it has none.
+
+    Raises `UserError` where it is not as `write_predictions` wrote it.
+    """
+    path = folder / PREDICTIONS
+    return read_table(path, PredictionRow) if path.exists() else []
+
+
+def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
+    """Write a line for each image."""
     rows = [
         _prediction_row(row, float(probability))
-        for predictions in predictions_from
-        for row, probability in zip(predictions.split.rows, predictions.probabilities, strict=True)
+        for each in predictions
+        for row, probability in zip(each.split.rows, each.probabilities, strict=True)
     ]
     write_table(path, rows, PredictionRow)
 

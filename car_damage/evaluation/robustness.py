@@ -7,14 +7,13 @@ of them counts.
 """
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from car_damage.evaluation.calibration import probabilities
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions
+from car_damage.manifest import AttentionMetrics, GreyedMiddle
 from car_damage.photos import MID_GREY, Photo
 from car_damage.training.augmentation import recompress
 
@@ -33,16 +32,16 @@ def equalise(image: Photo) -> Photo:
 
 
 def attention(
-    predictions: Predictions, outputs: Outputs, graph: Path, temperature: float, seed: int
-) -> dict[str, Any]:
+    predictions: Predictions, outputs: Outputs, graph: Path, seed: int
+) -> AttentionMetrics:
     """Where the test photos' evidence of damage lies, and what remains of it without the middle.
 
     `border_share`: the mean share of the heatmap's positive weight that lies on the border, over
-    photos answered "damaged". `border_area`: the share of the heatmap's places that are border, and
-    so what `border_share` would be if the place did not matter. `greyed_middle`: of photos of both
-    classes, the shares that are answered unsurely, with a probability in `UNSURE`, and those
-    answered as surely damaged, before and after all but the border is painted over in grey. With
-    nothing left to see, answers should turn unsure.
+    photos classified as damaged. `border_area`: the share of the heatmap's places that are border,
+    and so what `border_share` would be if the place did not matter. `greyed_middle`: of photos of
+    both classes, the shares whose probability lies in `UNSURE`, and those that are as surely
+    damaged, before and after all but the border is painted over in grey. With nothing left to see,
+    the model should turn unsure.
     """
     photos = predictions.split.of_kind("photo")
     on_border = np.where(predictions.damaged, border_shares(outputs), np.nan)
@@ -50,12 +49,12 @@ def attention(
         lambda rows: {"border_share": _mean(on_border[rows])}, photos, seed
     )
     greyed = (grey_middle(predictions.split.X[row]) for row in np.flatnonzero(photos))
-    after = probabilities(graph_logits(graph, greyed), temperature)
-    return {
+    after = predictions.decision.probabilities(graph_logits(graph, greyed))
+    return AttentionMetrics(
         **border_share,
-        "border_area": float(border_places(outputs.heatmaps.shape[1:]).mean()),
-        "greyed_middle": greyed_middle(predictions.probabilities[photos], after),
-    }
+        border_area=float(border_places(outputs.heatmaps.shape[1:]).mean()),
+        greyed_middle=greyed_middle(predictions.probabilities[photos], after),
+    )
 
 
 def border_shares(outputs: Outputs) -> np.ndarray:
@@ -87,16 +86,16 @@ def grey_middle(image: Photo) -> Photo:
     return greyed
 
 
-def greyed_middle(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+def greyed_middle(before: np.ndarray, after: np.ndarray) -> GreyedMiddle:
     """How sure the answers to the same photos are, whole and with the middle greyed out."""
     low, high = UNSURE
-    return {
-        "count": len(before),
-        "unsure_before": float(np.mean((before >= low) & (before < high))),
-        "unsure_after": float(np.mean((after >= low) & (after < high))),
-        "confident_damaged_before": float(np.mean(before >= high)),
-        "confident_damaged_after": float(np.mean(after >= high)),
-    }
+    return GreyedMiddle(
+        count=len(before),
+        unsure_before=float(np.mean((before >= low) & (before < high))),
+        unsure_after=float(np.mean((after >= low) & (after < high))),
+        confident_damaged_before=float(np.mean(before >= high)),
+        confident_damaged_after=float(np.mean(after >= high)),
+    )
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:

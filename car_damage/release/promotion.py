@@ -1,5 +1,6 @@
-"""Whether a new version becomes the current one: both measured now, on the same test photos."""
+"""Whether a new version becomes the current one."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,8 @@ import numpy as np
 from car_damage import model_store, photos
 from car_damage.dataset.arrays import Dataset, Row
 from car_damage.errors import UserError
-from car_damage.evaluation.calibration import Calibration
+from car_damage.evaluation.comparison import Comparison, compare
 from car_damage.evaluation.inference import graph_logits
-from car_damage.evaluation.metrics import compare
 from car_damage.parallel import map_in_order
 from car_damage.release.export import Exported
 
@@ -17,8 +17,8 @@ from car_damage.release.export import Exported
 def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule: str) -> str:
     """Make `name` current if `rule` (`auto`, `always` or `never`) says so; return a sentence why.
 
-    `auto` keeps the current version only where it is right on significantly more test photos
-    (McNemar's test); a tie goes to the new one.
+    `auto` asks for non-inferiority: the new version must surely make hardly more mistakes than the
+    current one, and decide hardly fewer photos alone, on test photos that neither has learnt.
     """
     current = model_store.current(models)
     if rule == "never":
@@ -27,41 +27,65 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
         model_store.use(models, name)
         return f"{name} is now the current version"
     try:
-        current_predictions = _predictions(models, current, dataset)
+        comparison = _compare(models, current, exported, dataset)
     except (OSError, photos.UnusablePhoto, UserError) as error:
-        how = f"python -m car_damage.model_store use {name}"
-        return f"{name} was not compared with {current} ({error}); to use it: {how}"
-    chosen = dataset.test.of_kind("photo")
-    new_predictions = exported.calibration.predict(exported.test.logits[chosen])
-    result = compare(dataset.test.y[chosen], new=new_predictions, current=current_predictions)
-    beside = (
-        f"against {current}: {result.only_new_right} test photos only the new one gets right, "
-        f"{result.only_current_right} only the current one (McNemar p = {result.p_value:.3f})"
+        return f"{name} was not compared with {current}: {error}; {_how_to_use(name)}"
+    seen = _described(comparison, name, current)
+    if comparison.as_good:
+        model_store.use(models, name)
+        return f"{seen}; {name} is now the current version"
+    needed = comparison.photos_needed()
+    why = (
+        "it looks worse"
+        if needed is None
+        else f"too few photos to be sure that it is as good (about {needed:,} are needed)"
     )
-    if result.worse:
-        return f"{beside}; the current version stays"
-    model_store.use(models, name)
-    return f"{beside}; {name} is now the current version"
+    return f"{seen}; {why}, so {current} stays; {_how_to_use(name)}"
 
 
-def _predictions(models: Path, version: str, dataset: Dataset) -> np.ndarray:
-    """What a stored version answers to the test photos: int (n,)."""
-    record = model_store.load_record(models, version)
-    about = record.about
-    images = _images(dataset, about["size"], about["fit"])
-    logits = graph_logits(record.graph, images)
-    return Calibration(about["temperature"], about["threshold"]).predict(logits)
+def _described(comparison: Comparison, name: str, current: str) -> str:
+    correct, decided = comparison.accuracy, comparison.decided
+    return (
+        f"on {comparison.photos} test photos that neither was trained on, {name} is right on "
+        f"{correct.new} and {current} on {correct.current}, and they decide "
+        f"{decided.new / decided.photos:.0%} and {decided.current / decided.photos:.0%} of the "
+        "photos without a person"
+    )
 
 
-def _images(dataset: Dataset, size: int, how: photos.Fit) -> np.ndarray:
-    """The test photos as the version wants them: from the arrays, or else from the files."""
+def _how_to_use(name: str) -> str:
+    return f"to use {name} all the same: python -m car_damage.model_store use {name}"
+
+
+def _compare(models: Path, current: str, exported: Exported, dataset: Dataset) -> Comparison:
+    """Compare on the test photos of which neither version has learnt a copy."""
+    record = model_store.load_record(models, current)
+    learnt = model_store.trained_on(record.folder)
+    if learnt is None:
+        raise UserError("it is not known which photos the current version was trained on")
     test = dataset.test
-    if (size, how) == (dataset.about["size"], dataset.about["fit"]):
-        chosen: np.ndarray = test.X[test.of_kind("photo")]
-        return chosen
-    rows = [row for row in test.rows if row.kind == "photo"]
+    known = {row.group for row in test.rows if row.sha256 in learnt}
+    rows = [
+        at for at, row in enumerate(test.rows) if row.kind == "photo" and row.group not in known
+    ]
+    if not rows:
+        raise UserError("it has been trained on all test photos")
+    logits = graph_logits(record.graph, _images(dataset, rows, record.manifest.size))
+    decision = record.manifest.decision
+    return compare(
+        test.y[rows],
+        np.array([test.rows[at].group for at in rows]),
+        new=(exported.decision, exported.decision.probabilities(exported.test.logits[rows])),
+        current=(decision, decision.probabilities(logits)),
+    )
+
+
+def _images(dataset: Dataset, rows: Sequence[int], size: int) -> Iterable[photos.Photo]:
+    """The images as the version wants them: from the arrays, or else from the files."""
+    if size == dataset.config.size:
+        return (np.asarray(dataset.test.X[at]) for at in rows)
 
     def image(row: Row) -> photos.Photo:
-        return photos.fit(photos.decode(Path(row.path).read_bytes(), size), size, how)
+        return photos.fit(photos.decode(Path(row.path).read_bytes(), size), size)
 
-    return np.stack(list(map_in_order(image, rows)))
+    return map_in_order(image, [dataset.test.rows[at] for at in rows])

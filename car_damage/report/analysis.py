@@ -5,77 +5,82 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from car_damage.evaluation.metrics import Comparison, compare
-from car_damage.report.results import Answer, Results, labels_and_probabilities
+from car_damage.decision import Decision
+from car_damage.evaluation.comparison import Comparison, compare
+from car_damage.evaluation.predictions import PredictionRow
+from car_damage.report.results import Results, labels_and_probabilities
 
 
 @dataclass(frozen=True)
 class ConfusionMatrix:
-    """How many photos of each class got which answer."""
+    """How many photos of each class are classified as what."""
 
-    found: int  # damaged, answered so
-    missed: int  # damaged, answered "not damaged"
-    false_alarms: int  # undamaged, answered "damaged"
-    cleared: int  # undamaged, answered so
+    true_positives: int  # damaged, and classified so
+    false_negatives: int
+    false_positives: int
+    true_negatives: int
 
 
-def confusion_matrix(predictions: list[Answer], threshold: float) -> ConfusionMatrix:
-    """Count the photos of each class by their answer."""
-    labels, probabilities = labels_and_probabilities(predictions)
-    damaged, alarm = labels == 1, probabilities >= threshold
+def confusion_matrix(rows: list[PredictionRow], decision: Decision) -> ConfusionMatrix:
+    """Count the photos of each class by their prediction."""
+    labels, probabilities = labels_and_probabilities(rows)
+    damaged, predicted = labels == 1, decision.is_damaged(probabilities)
     return ConfusionMatrix(
-        found=int(np.sum(damaged & alarm)),
-        missed=int(np.sum(damaged & ~alarm)),
-        false_alarms=int(np.sum(~damaged & alarm)),
-        cleared=int(np.sum(~damaged & ~alarm)),
+        true_positives=int(np.sum(damaged & predicted)),
+        false_negatives=int(np.sum(damaged & ~predicted)),
+        false_positives=int(np.sum(~damaged & predicted)),
+        true_negatives=int(np.sum(~damaged & ~predicted)),
     )
 
 
-def most_wrong(predictions: list[Answer], threshold: float, count: int) -> list[Answer]:
-    """The wrong answers, the surest first: those whose probability is furthest from the truth."""
-    wrong = [row for row in predictions if (row.probability >= threshold) != row.damaged]
+def most_wrong(rows: list[PredictionRow], decision: Decision, count: int) -> list[PredictionRow]:
+    """The wrong predictions, the surest first: the probabilities furthest from the truth."""
+    wrong = [row for row in rows if bool(decision.is_damaged(row.probability)) != row.damaged]
     return sorted(wrong, key=lambda row: -abs(row.probability - row.damaged))[:count]
 
 
-def least_sure(predictions: list[Answer], threshold: float, count: int) -> list[Answer]:
-    """The answers nearest to turning into the other, nearest first."""
-    sureness = _sureness(np.array([row.probability for row in predictions]), threshold)
-    return [predictions[row] for row in np.argsort(sureness, kind="stable")[:count]]
+def least_sure(rows: list[PredictionRow], decision: Decision, count: int) -> list[PredictionRow]:
+    """The predictions nearest to the threshold, nearest first."""
+    sureness = _sureness(np.array([row.probability for row in rows]), decision)
+    return [rows[at] for at in np.argsort(sureness, kind="stable")[:count]]
 
 
-def coverage_curve(predictions: list[Answer], threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def coverage_curve(rows: list[PredictionRow], decision: Decision) -> tuple[np.ndarray, np.ndarray]:
     """The share of photos decided and the accuracy on them, each `float64` (k,), k <= n.
 
-    The surest answers are decided first; photos equally sure come in together. The risk-coverage
-    curve of selective classification (El-Yaniv & Wiener, JMLR 2010), with accuracy for risk.
+    The surest are decided first; photos equally sure come in together. The risk-coverage curve of
+    selective classification (El-Yaniv & Wiener, JMLR 2010), with accuracy for risk.
     """
-    labels, probabilities = labels_and_probabilities(predictions)
-    sureness = _sureness(probabilities, threshold)
+    labels, probabilities = labels_and_probabilities(rows)
+    sureness = _sureness(probabilities, decision)
     surest_first = np.argsort(-sureness, kind="stable")
     falling = sureness[surest_first]
     last_of_equals = np.append(falling[1:] != falling[:-1], True)
-    right = ((probabilities >= threshold) == (labels == 1))[surest_first]
-    decided = np.arange(1, len(predictions) + 1)
-    accuracy = np.cumsum(right) / decided
-    return (decided / len(predictions))[last_of_equals], accuracy[last_of_equals]
+    correct = (decision.is_damaged(probabilities) == (labels == 1))[surest_first]
+    decided = np.arange(1, len(rows) + 1)
+    accuracy = np.cumsum(correct) / decided
+    return (decided / len(rows))[last_of_equals], accuracy[last_of_equals]
 
 
 def against(new: Results, current: Results) -> Comparison | None:
-    """McNemar's test of two versions, or None unless both answered the same test photos."""
+    """Two versions compared, or None unless both have the same test photos."""
     of_current = {row.path: row.probability for row in current.photos("test")}
     of_new = new.photos("test")
     if not of_new or {row.path for row in of_new} != of_current.keys():
         return None
     labels, probabilities = labels_and_probabilities(of_new)
-    current_probabilities = np.array([of_current[row.path] for row in of_new])
     return compare(
         labels,
-        new=probabilities >= new.about["threshold"],
-        current=current_probabilities >= current.about["threshold"],
+        np.array([row.group for row in of_new]),
+        new=(new.manifest.decision, probabilities),
+        current=(
+            current.manifest.decision,
+            np.array([of_current[row.path] for row in of_new]),
+        ),
     )
 
 
-def _sureness(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """How far the answers are from turning into the other: distance in log-odds, (n,)."""
-    distance: np.ndarray = np.abs(logit(probabilities) - logit(threshold))
+def _sureness(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
+    """How far the probabilities are from the threshold: distance in log-odds, (n,)."""
+    distance: np.ndarray = np.abs(logit(probabilities) - logit(decision.threshold))
     return distance

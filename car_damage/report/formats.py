@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from car_damage.manifest import Estimate
+
 DASH = "\N{EN DASH}"  # also in place of a figure that the photos do not define
 SPACE = "\N{NO-BREAK SPACE}"
 
-# A measured figure: {"value", "low", "high"}, or its value alone; None where it is undefined.
-Measured = Mapping[str, float | None] | float | None
+Measured = Estimate | float | None  # a value alone; None where it is undefined
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,14 @@ class Scale:
 
 def value_of(measured: Measured) -> float | None:
     """The figure without its interval."""
-    return measured["value"] if isinstance(measured, Mapping) else measured
+    return measured.value if isinstance(measured, Estimate) else measured
 
 
 def interval_of(measured: Measured) -> tuple[float, float] | None:
     """The ends of the figure's interval, or None where it has none."""
-    if not isinstance(measured, Mapping):
+    if not isinstance(measured, Estimate) or measured.low is None or measured.high is None:
         return None
-    low, high = measured.get("low"), measured.get("high")
-    return None if low is None or high is None else (low, high)
+    return measured.low, measured.high
 
 
 def scale_for(measured: Iterable[Measured]) -> Scale:
@@ -79,12 +79,17 @@ def decimal_range(measured: Measured) -> str:
     return "" if interval is None else f"{interval[0]:.3f}{DASH}{interval[1]:.3f}"
 
 
+def signed_points(share: float) -> str:
+    """A difference between shares, in percentage points, as `+0.4`."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
 def points(new: Measured, old: Measured) -> str:
     """How far a share has moved, in percentage points, as `+0.4`."""
     after, before = value_of(new), value_of(old)
     if after is None or before is None:
         return DASH
-    return f"{100 * (after - before):+.1f}".replace("-", "\N{MINUS SIGN}")
+    return signed_points(after - before)
 
 
 def count(number: float) -> str:
@@ -98,7 +103,7 @@ def plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {plain(each)}" for key, each in value.items()) or "none"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(plain, value)) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -113,5 +118,5 @@ def date(iso: str | None) -> str | None:
 
 FILTERS = {
     each.__name__: each
-    for each in (percent, decimal, percent_range, decimal_range, count, plain, date)
+    for each in (percent, signed_points, decimal, percent_range, decimal_range, count, plain, date)
 }

@@ -30,7 +30,8 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
     page = render(
         "report.html",
         results=results,
-        photos=results.figures.get("photos") or {},
+        manifest=results.manifest,
+        photos=results.metrics.photos,
         sections=sections(results, find_rival(models, version), predictor),
     )
     path = results.record.folder / REPORT

@@ -31,11 +31,10 @@ def picture(path: str) -> str | None:
 
 def with_heatmap(path: str, predictor: Predictor) -> Pair | None:
     """The photo and its heatmap, or None when it is no longer there or cannot be used."""
-    about = predictor.record.about
-    photo = _read(path, max(SHORT_SIDE, about["size"]))
+    photo = _read(path, max(SHORT_SIDE, predictor.record.manifest.size))
     if photo is None:
         return None
-    drawn = heatmap.overlay(photo, predictor.predict(photo).heatmap, about["size"], about["fit"])
+    drawn = heatmap.overlay(photo, predictor.predict(photo).heatmap)
     return Pair(_data_address(photo), _data_address(drawn))
 
 

@@ -21,6 +21,7 @@ from matplotlib.typing import RcKeyType
 from scipy.stats import binomtest
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
+from car_damage.decision import Decision
 from car_damage.evaluation.metrics import CALIBRATION_BINS, calibration_bin
 
 # Okabe and Ito's palette: told apart with every kind of colour vision.
@@ -51,7 +52,7 @@ STYLE: dict[RcKeyType, Any] = {
 
 
 @rc_context(STYLE)
-def roc(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Markup:
+def roc(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Markup:
     """Damaged cars found against false alarms; needs both classes."""
     figure = _new_figure()
     ax = figure.add_subplot()
@@ -59,9 +60,9 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Mark
         labels, probabilities, ax=ax, name="ROC curve", curve_kwargs={"color": BLUE, "lw": 2}
     )
     ax.plot([0, 1], [0, 1], "--", color=GREY, lw=1, label="guessing")
-    predictions = probabilities >= threshold
-    alarms, found = predictions[labels == 0].mean(), predictions[labels == 1].mean()
-    _mark(ax, alarms, found, f"threshold {threshold:.2f}")
+    predicted = decision.is_damaged(probabilities)
+    alarms, found = predicted[labels == 0].mean(), predicted[labels == 1].mean()
+    _mark(ax, alarms, found, f"threshold {decision.threshold:.2f}")
     _shares_on_both_axes(ax)
     ax.set(xlabel="false alarms, share of undamaged cars", ylabel="found, share of damaged cars")
     ax.legend(loc="lower right", frameon=False)
@@ -69,7 +70,7 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Mark
 
 
 @rc_context(STYLE)
-def precision_recall(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Markup:
+def precision_recall(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Markup:
     """Precision against recall; needs both classes."""
     figure = _new_figure()
     ax = figure.add_subplot()
@@ -77,10 +78,10 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, threshold: f
         labels, probabilities, ax=ax, name="PR curve", curve_kwargs={"color": BLUE, "lw": 2}
     )
     ax.axhline(labels.mean(), ls="--", color=GREY, lw=1, label="guessing")
-    predictions = probabilities >= threshold
-    if predictions.any():
-        precision = labels[predictions].mean()
-        _mark(ax, predictions[labels == 1].mean(), precision, f"threshold {threshold:.2f}")
+    predicted = decision.is_damaged(probabilities)
+    if predicted.any():
+        precision = labels[predicted].mean()
+        _mark(ax, predicted[labels == 1].mean(), precision, f"threshold {decision.threshold:.2f}")
     _shares_on_both_axes(ax)
     ax.set(
         xlabel="recall: found, share of damaged cars",
@@ -91,14 +92,20 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, threshold: f
 
 
 @rc_context(STYLE)
-def calibration(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Markup:
+def calibration(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Markup:
     """Share truly damaged against the probability, and how many photos have which."""
     figure = _new_figure()
     above, below = figure.subplots(2, height_ratios=(3, 1.1), sharex=True)
     _reliability(above, labels, probabilities)
     _histogram(below, labels, probabilities)
     for ax in (above, below):
-        ax.axvline(threshold, ls=":", color=ORANGE, lw=1.6, label=f"threshold {threshold:.2f}")
+        ax.axvline(
+            decision.threshold,
+            ls=":",
+            color=ORANGE,
+            lw=1.6,
+            label=f"threshold {decision.threshold:.2f}",
+        )
     _legend_above(above)
     return _svg(figure, "calibration", "Share truly damaged against the probability of damage")
 

@@ -1,38 +1,16 @@
 """What a report is made of: the files of one version, read."""
 
 import csv
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 
 from car_damage import model_store
 from car_damage.errors import UserError
-
-Line = TypeVar("Line")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A line of `predictions.csv`: what the version says of a validation or test image."""
-
-    split: str
-    path: str
-    damaged: bool  # the truth
-    kind: str  # `photo`, or `close_up` cut out of the photo at `path`
-    probability: float  # calibrated, of damaged
-
-
-@dataclass(frozen=True)
-class LabelIssue:
-    """A line of `label_issues.csv`: a photo whose label looks wrong."""
-
-    path: str
-    label: str
-    suggested: str
-    quality: float  # of the label: 0 is surely wrong, 1 surely right
+from car_damage.evaluation.label_issues import LabelIssue, read_label_issues
+from car_damage.evaluation.predictions import PredictionRow, read_predictions
+from car_damage.manifest import Manifest, Metrics
 
 
 @dataclass(frozen=True)
@@ -41,7 +19,7 @@ class Results:
 
     record: model_store.Record
     history: list[dict[str, float]]  # a row an epoch
-    predictions: list[Answer]
+    predictions: list[PredictionRow]
     label_issues: list[LabelIssue] | None  # None: nobody looked for any
 
     @property
@@ -50,62 +28,44 @@ class Results:
         return self.record.version
 
     @property
-    def about(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """`model.json`."""
-        return self.record.about
+        return self.record.manifest
 
     @property
-    def figures(self) -> dict[str, Any]:
-        """The figures of `model.json`; empty where nothing was measured."""
-        return self.about.get("figures") or {}
+    def metrics(self) -> Metrics:
+        """The metrics of `model.json`."""
+        return self.manifest.metrics
 
-    def photos(self, split: str) -> list[Answer]:
-        """The answers to the photos of a split, close-ups left out."""
+    def photos(self, split: str) -> list[PredictionRow]:
+        """The predictions for the photos of a split, close-ups left out."""
         return [row for row in self.predictions if row.split == split and row.kind == "photo"]
 
 
 def read_results(models: Path, version: str) -> Results:
     """Read a version's files. Raises `UserError` when one is not what training wrote."""
     record = model_store.load_record(models, version)
-    issues = record.folder / "label_issues.csv"
     return Results(
         record,
-        history=_read(record.folder / "history.csv", _epoch),
-        predictions=_read(record.folder / "predictions.csv", _prediction),
-        label_issues=_read(issues, _label_issue) if issues.exists() else None,
+        history=_read_history(record.folder / "history.csv"),
+        predictions=read_predictions(record.folder),
+        label_issues=read_label_issues(record.folder),
     )
 
 
-def labels_and_probabilities(predictions: list[Answer]) -> tuple[np.ndarray, np.ndarray]:
+def labels_and_probabilities(rows: list[PredictionRow]) -> tuple[np.ndarray, np.ndarray]:
     """The truth, `int` (n,) with 1 for damaged, and the probabilities, `float64` (n,)."""
-    labels = np.array([row.damaged for row in predictions], int)
-    return labels, np.array([row.probability for row in predictions], np.float64)
+    labels = np.array([row.damaged for row in rows], int)
+    return labels, np.array([row.probability for row in rows], np.float64)
 
 
-def _read(path: Path, line: Callable[[dict[str, str]], Line]) -> list[Line]:
-    """A table's lines; none where the version lacks the file."""
+def _read_history(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [line(row) for row in csv.DictReader(file)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not as training wrote it: delete it or train again") from error
-
-
-def _epoch(row: dict[str, str]) -> dict[str, float]:
-    return {key: float(value) for key, value in row.items()}
-
-
-def _prediction(row: dict[str, str]) -> Answer:
-    return Answer(
-        split=row["split"],
-        path=row["path"],
-        damaged=row["label"] == "damaged",
-        kind=row["kind"],
-        probability=float(row["probability"]),
-    )
-
-
-def _label_issue(row: dict[str, str]) -> LabelIssue:
-    return LabelIssue(row["path"], row["label"], row["suggested"], float(row["quality"]))
+            return [
+                {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
+            ]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is not as this program wrote it: make it again") from error

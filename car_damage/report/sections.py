@@ -4,15 +4,18 @@ A section is a title and the data that `templates/sections/<name>.html` lays out
 not measured is left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from car_damage import model_store
+from car_damage.evaluation.predictions import PredictionRow
+from car_damage.manifest import DecidedEstimate, MetricSet
 from car_damage.predictor import Predictor
 from car_damage.report import analysis, formats, pictures, plots, words
-from car_damage.report.results import Answer, Results, labels_and_probabilities
+from car_damage.report.results import Results, labels_and_probabilities
 
 SHOWN = 8  # photos, of the most wrong and of the least sure
 ISSUES_SHOWN = 20
@@ -30,11 +33,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Cells:
-    """A table of measured figures: titles of its columns, their scales, and its rows."""
+    """A table of metrics: titles of its columns, their scales, and its rows."""
 
-    columns: dict[str, tuple[str, str]]  # a figure's name to its title and what it is the share of
+    columns: dict[str, tuple[str, str]]  # a metric's name to its title and what it is the share of
     scales: dict[str, formats.Scale]
-    rows: dict[str, Mapping[str, Any]]  # a row's title to its count and figures
+    rows: Mapping[str, MetricSet]  # by title
 
 
 def sections(results: Results, rival: Results | None, predictor: Predictor | None) -> list[Section]:
@@ -43,7 +46,7 @@ def sections(results: Results, rival: Results | None, predictor: Predictor | Non
     `rival` is the version to compare with; without a `predictor` nothing of the photos is shown.
     """
     made = (
-        figures(results),
+        metrics(results),
         confusion(results),
         curves(results),
         learning(results),
@@ -61,25 +64,25 @@ def sections(results: Results, rival: Results | None, predictor: Predictor | Non
     return [section for section in made if section is not None]
 
 
-def figures(results: Results) -> Section | None:
-    """Every figure of the test photos with its interval."""
-    of_photos = results.figures.get("photos")
-    if not of_photos:
+def metrics(results: Results) -> Section | None:
+    """Every metric of the test photos with its interval."""
+    photos = results.metrics.photos
+    if photos is None:
         return None
     groups = []
     for better, names in (("higher", words.HIGHER_IS_BETTER), ("lower", words.LOWER_IS_BETTER)):
-        there = {name: of_photos[name] for name in names if name in of_photos}
+        there = {name: getattr(photos, name) for name in names if getattr(photos, name)}
         scale = formats.scale_for(there.values())
-        groups.append({"better": better, "scale": scale, "figures": there})
+        groups.append({"better": better, "scale": scale, "metrics": there})
     return Section(
-        "figures",
+        "metrics",
         "How good are the answers?",
-        "Figures with 95 % intervals",
+        "Metrics with 95 % intervals",
         {
-            "groups": [group for group in groups if group["figures"]],
+            "groups": [group for group in groups if group["metrics"]],
             "meanings": words.MEANINGS,
-            "count": of_photos.get("count"),
-            "close_ups": results.figures.get("close_ups"),
+            "photos": photos,
+            "close_ups": results.metrics.close_ups,
         },
     )
 
@@ -89,12 +92,11 @@ def confusion(results: Results) -> Section | None:
     test = results.photos("test")
     if not test:
         return None
-    matrix = analysis.confusion_matrix(test, results.about["threshold"])
     return Section(
         "confusion",
         "Which mistakes does it make?",
         "Confusion matrix",
-        {"matrix": matrix, "test": len(test)},
+        {"matrix": analysis.confusion_matrix(test, results.manifest.decision)},
     )
 
 
@@ -103,7 +105,7 @@ def curves(results: Results) -> Section | None:
     test = results.photos("test")
     if not test:
         return None
-    of_test = (*labels_and_probabilities(test), results.about["threshold"])
+    of_test = (*labels_and_probabilities(test), results.manifest.decision)
     both_classes = len(np.unique(of_test[0])) == 2
     return Section(
         "curves",
@@ -131,38 +133,38 @@ def learning(results: Results) -> Section | None:
 
 
 def slices(results: Results) -> Section | None:
-    """Slices, data folders and left-out data folders."""
-    tables = {
-        name: cells(results.figures[name])
-        for name in ("slices", "data_folders", "left_out")
-        if results.figures.get(name)
-    }
+    """Slices, data folders and held-out sources."""
+    names = ("slices", "data_folders", "held_out_sources")
+    there = {name: getattr(results.metrics, name) for name in names}
+    tables = {name: cells(rows) for name, rows in there.items() if rows}
     if not tables:
         return None
     return Section(
         "slices",
         "On which photos is it better, on which worse?",
-        "Slices, data folders, folders left out",
+        "Slices, data folders, held-out sources",
         {"tables": tables},
     )
 
 
 def same_size_and_quality(results: Results) -> Section | None:
     """The test photos as they are, and with both classes brought to one size and quality."""
-    same = results.figures.get("same_size_and_quality")
-    if not same:
+    before, after = results.metrics.photos, results.metrics.same_size_and_quality
+    if before is None or after is None:
         return None
-    before = results.figures.get("photos") or {}
-    names = ("accuracy", "missed", "roc_auc", "ece")
-    rows = {name: (before.get(name), same[name]) for name in names if name in same}
+    names = ("accuracy", "false_negative_rate", "roc_auc", "ece")
     return Section(
         "same_size_and_quality",
         "Does it judge the car, or the size and quality of the photo?",
         "Same size and quality",
         {
-            "rows": rows,
+            "rows": {
+                name: (getattr(before, name), getattr(after, name))
+                for name in names
+                if getattr(after, name)
+            },
             "meanings": words.MEANINGS,
-            "slices": cells(same["slices"]) if same.get("slices") else None,
+            "slices": cells(after.slices) if after.slices else None,
             "points": formats.points,
         },
     )
@@ -170,22 +172,19 @@ def same_size_and_quality(results: Results) -> Section | None:
 
 def review(results: Results) -> Section | None:
     """The coverage curve, and what the review band leaves to a person."""
-    threshold = results.about["threshold"]
-    measured = results.figures.get("review")
+    decision, measured = results.manifest.decision, results.metrics.review
     splits = {"test photos": results.photos("test"), "validation photos": results.photos("val")}
-    there = {
-        name: analysis.coverage_curve(rows, threshold) for name, rows in splits.items() if rows
-    }
+    there = {name: analysis.coverage_curve(rows, decision) for name, rows in splits.items() if rows}
     if not (there or measured):
         return None
-    chosen = _point(measured["test"]) if measured else None
+    chosen = _point(measured.test) if measured else None
     return Section(
         "review",
         "What can be decided without a person?",
         "Risk, coverage and review band",
         {
             "curve": plots.coverage(there, chosen) if there else None,
-            "band": results.about.get("review_band"),
+            "band": decision.review_band,
             "measured": measured,
         },
     )
@@ -196,31 +195,31 @@ def mistakes(results: Results, predictor: Predictor | None) -> Section | None:
     test = results.photos("test")
     if predictor is None or not test:
         return None
-    threshold = results.about["threshold"]
+    decision = results.manifest.decision
     chosen = {
-        "most_wrong": analysis.most_wrong(test, threshold, SHOWN),
-        "least_sure": analysis.least_sure(test, threshold, SHOWN),
+        "most_wrong": analysis.most_wrong(test, decision, SHOWN),
+        "least_sure": analysis.least_sure(test, decision, SHOWN),
     }
     shown = {name: _with_heatmaps(rows, predictor) for name, rows in chosen.items()}
     return Section(
         "mistakes",
         "Where is it most wrong, and least sure?",
         "Errors and heatmaps",
-        {**shown, "threshold": threshold},
+        {**shown, "threshold": decision.threshold},
     )
 
 
 def attention(results: Results) -> Section | None:
     """Whether the model looks at the car."""
-    measured = results.figures.get("attention")
-    if not measured:
+    measured = results.metrics.attention
+    if measured is None:
         return None
     return Section("attention", "Does it look at the car?", "Attention", {"measured": measured})
 
 
 def warnings(results: Results) -> Section | None:
     """How often each warning comes, on cars and on what is none."""
-    measured = results.figures.get("warnings")
+    measured = results.metrics.warnings
     if not measured:
         return None
     names = sorted({word for shares in measured.values() for word in shares})
@@ -249,42 +248,40 @@ def label_issues(results: Results, with_photos: bool) -> Section | None:
 
 
 def data(results: Results) -> Section | None:
-    """What was left out and why, and the copies that were kept together."""
-    about = results.about.get("data")
-    if not about:
+    """What the splits hold, what was left out and why, and the copies that were kept together."""
+    config = results.manifest.dataset
+    if config is None:
         return None
-    rejected = about.get("rejected") or {}
     return Section(
         "data",
         "What was it taught and tested with?",
         "Data and copies",
         {
-            "counts": about.get("counts"),
+            "config": config,
             "rejected": {
-                words.REASONS.get(word, word): number for word, number in rejected.items()
+                words.REASONS.get(word, word): number for word, number in config.rejected.items()
             },
-            "copies": about.get("copies"),
+            "moved": results.manifest.moved_to_training,
         },
     )
 
 
 def comparison(results: Results, rival: Results | None) -> Section | None:
-    """The version beside the one in use, or the one before it."""
+    """The version against the one in use, or the one before it."""
     if rival is None:
         return None
+    of_rival, of_this = rival.metrics.photos, results.metrics.photos
+    names = ("accuracy", "false_negative_rate", "ece")
     return Section(
         "comparison",
-        "Is it better than another version?",
-        "McNemar's test",
+        "Is it as good as another version?",
+        "Non-inferiority",
         {
             "rival": rival.version,
             "test": analysis.against(results, rival),
-            "photos": len(results.photos("test")),
-            "rows": {
-                name: (rival.figures["photos"].get(name), results.figures["photos"].get(name))
-                for name in ("accuracy", "missed", "ece")
-                if rival.figures.get("photos") and results.figures.get("photos")
-            },
+            "rows": {name: (getattr(of_rival, name), getattr(of_this, name)) for name in names}
+            if of_rival and of_this
+            else {},
             "meanings": words.MEANINGS,
         },
     )
@@ -292,20 +289,19 @@ def comparison(results: Results, rival: Results | None) -> Section | None:
 
 def making(results: Results) -> Section:
     """Settings, fingerprints and versions: what is needed to make it again."""
-    about = results.about
-    weights, data_set = about.get("weights") or {}, about.get("data") or {}
+    manifest = results.manifest
     facts = {
         "Version": results.version,
-        "Made": formats.date(about.get("created")),
-        "Backbone": about.get("backbone"),
-        "Weights it started from": weights.get("source"),
-        "Layers from random values": weights.get("missing_layers"),
-        "Photo": f"{about['fit']} to an image of {about['size']} pixels",
-        "Temperature": about["temperature"],
-        "Threshold": about["threshold"],
-        "Precision of the exported graph": about.get("precision"),
-        "Fingerprint of the data set": data_set.get("fingerprint"),
-        "SHA-256 of the exported graph": about["files"].get("model.tflite"),
+        "Made": formats.date(manifest.created),
+        "Backbone": manifest.backbone,
+        "Initial weights": manifest.weights and manifest.weights.source,
+        "Layers from random values": manifest.weights and list(manifest.weights.missing_layers),
+        "Image": f"{manifest.size} pixels a side",
+        "Temperature": manifest.decision.temperature,
+        "Threshold": manifest.decision.threshold,
+        "Precision of the exported graph": manifest.precision,
+        "Fingerprint of the data set": manifest.dataset and manifest.dataset.fingerprint,
+        "SHA-256 of the exported graph": manifest.files.get(model_store.GRAPH),
     }
     return Section(
         "making",
@@ -313,35 +309,32 @@ def making(results: Results) -> Section:
         "Settings and fingerprints",
         {
             "facts": {name: fact for name, fact in facts.items() if fact not in (None, [])},
-            "settings": about.get("settings"),
-            "libraries": about.get("libraries"),
-            "export": results.figures.get("export"),
+            "settings": manifest.settings and manifest.settings.model_dump(),
+            "libraries": manifest.libraries,
+            "export": results.metrics.export,
         },
     )
 
 
-def cells(rows: Mapping[str, Mapping[str, Any]]) -> Cells:
-    """A table of slices: a column for each figure that any of them has."""
+def cells(rows: Mapping[str, MetricSet]) -> Cells:
+    """A table of slices: a column for each metric that any of them has."""
     columns = {
         name: title
         for name, title in words.OF_A_SLICE.items()
-        if any(name in row for row in rows.values())
+        if any(getattr(row, name) for row in rows.values())
     }
-    scales = {name: formats.scale_for(_column(rows.values(), name)) for name in columns}
-    return Cells(columns, scales, dict(rows))
+    scales = {
+        name: formats.scale_for(getattr(row, name) for row in rows.values()) for name in columns
+    }
+    return Cells(columns, scales, rows)
 
 
-def _column(rows: Iterable[Mapping[str, Any]], name: str) -> list[formats.Measured]:
-    return [row.get(name) for row in rows]
-
-
-def _point(measured: Mapping[str, formats.Measured]) -> tuple[float, float] | None:
-    decided = formats.value_of(measured["decided"])
-    accuracy = formats.value_of(measured["accuracy"])
+def _point(measured: DecidedEstimate) -> tuple[float, float] | None:
+    decided, accuracy = measured.decided.value, measured.accuracy.value
     return None if decided is None or accuracy is None else (decided, accuracy)
 
 
 def _with_heatmaps(
-    rows: list[Answer], predictor: Predictor
-) -> list[tuple[Answer, pictures.Pair | None]]:
+    rows: list[PredictionRow], predictor: Predictor
+) -> list[tuple[PredictionRow, pictures.Pair | None]]:
     return [(row, pictures.with_heatmap(row.path, predictor)) for row in rows]

@@ -48,22 +48,23 @@ def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
 
 def _facts(results: Sequence[Results]) -> dict[str, list[Any]]:
     """What the versions are, a row each; rows that none of them fills are left out."""
+    manifests = [each.manifest for each in results]
     facts: dict[str, list[Any]] = {
-        "Made": [formats.date(each.about.get("created")) for each in results],
-        "Backbone": [each.about.get("backbone") for each in results],
-        "Weights": [(each.about.get("weights") or {}).get("source") for each in results],
-        "Square": [f"{each.about['size']} pixels, {each.about['fit']}" for each in results],
-        "Precision": [each.about.get("precision") for each in results],
+        "Made": [formats.date(each.created) for each in manifests],
+        "Backbone": [each.backbone for each in manifests],
+        "Weights": [each.weights and each.weights.source for each in manifests],
+        "Image": [f"{each.size} pixels a side" for each in manifests],
+        "Precision": [each.precision for each in manifests],
         "Data set": [_data_set(each) for each in results],
-        "Test photos": [(each.figures.get("photos") or {}).get("count") for each in results],
+        "Test photos": [each.metrics.photos and each.metrics.photos.count for each in manifests],
     }
     return {name: row for name, row in facts.items() if any(fact is not None for fact in row)}
 
 
 def _data_set(results: Results) -> str | None:
     """The beginning of the data set's fingerprint: enough to tell sets apart."""
-    fingerprint = (results.about.get("data") or {}).get("fingerprint")
-    return fingerprint[:12] if fingerprint else None
+    dataset = results.manifest.dataset
+    return dataset.fingerprint[:12] if dataset else None
 
 
 def _tables(results: Sequence[Results]) -> Iterable[Table]:
@@ -71,32 +72,37 @@ def _tables(results: Sequence[Results]) -> Iterable[Table]:
     for better, names in (("Higher", words.HIGHER_IS_BETTER), ("Lower", words.LOWER_IS_BETTER)):
         titles = {words.MEANINGS[name][0]: name for name in names}
         yield _table(f"{better} is better", results, titles, _of("photos"))
-    yield _table(
-        "Same size and quality",
-        results,
-        {words.MEANINGS[name][0]: name for name in ("accuracy", "missed", "ece")},
-        _of("same_size_and_quality"),
-    )
+    names = ("accuracy", "false_negative_rate", "ece")
+    titles = {words.MEANINGS[name][0]: name for name in names}
+    yield _table("Same size and quality", results, titles, _of("same_size_and_quality"))
     decided = {"Decided without a person": "decided", "Right among these": "accuracy"}
     yield _table("With the review band", results, decided, _of("review", "test"))
-    for group, caption in (("slices", "Slices"), ("left_out", "Folders left out")):
-        rows = {row: row for each in results for row in each.figures.get(group) or {}}
+    for group, caption in (("slices", "Slices"), ("held_out_sources", "Held-out sources")):
+        rows = {row: row for each in results for row in getattr(each.metrics, group) or {}}
         for name, (title, whole) in words.OF_A_SLICE.items():
             heading = f"{caption}: {title.lower()}, share {whole}"
-            yield _table(heading, results, rows, _of(group, figure=name))
+            yield _table(heading, results, rows, _of_slice(group, name))
 
 
-def _of(*parts: str, figure: str | None = None) -> Callable[[Results, str], formats.Measured]:
-    """What looks a name up among a version's figures, in the part that lies at `parts`.
-
-    With `figure` the name is that of a slice, and the value its figure. None where it is absent.
-    """
+def _of(*parts: str) -> Callable[[Results, str], formats.Measured]:
+    """What looks a metric up by its name in the part that lies at `parts`; None where absent."""
 
     def look_up(results: Results, name: str) -> formats.Measured:
-        value: Any = results.figures
-        for key in (*parts, name) if figure is None else (*parts, name, figure):
-            value = (value or {}).get(key)
+        value: Any = results.metrics
+        for part in (*parts, name):
+            value = value and getattr(value, part)
         measured: formats.Measured = value
+        return measured
+
+    return look_up
+
+
+def _of_slice(group: str, metric: str) -> Callable[[Results, str], formats.Measured]:
+    """What looks up the `metric` of the slice of a name; None where absent."""
+
+    def look_up(results: Results, name: str) -> formats.Measured:
+        found = (getattr(results.metrics, group) or {}).get(name)
+        measured: formats.Measured = found and getattr(found, metric)
         return measured
 
     return look_up

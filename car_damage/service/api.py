@@ -23,6 +23,7 @@ from car_damage.service.schemas import (
     PredictQuery,
     PredictResponse,
     Ready,
+    card_of,
 )
 from car_damage.service.settings import MAX_PHOTOS
 
@@ -93,7 +94,7 @@ def ready() -> Response:
 @states.get("/model", summary="Which model answers?", responses={200: Card, **refusals(503)})
 def model() -> Response:
     """Its card: what it is and how far it can be trusted."""
-    return jsonify(Card(**loaded().about).model_dump())
+    return jsonify(card_of(loaded().manifest).model_dump(mode="json"))
 
 
 @states.get(
@@ -180,7 +181,7 @@ def body_of(job: Job, outcome: Result | Exception) -> dict[str, Any]:
 def answer_body(result: Result) -> dict[str, Any]:
     """An answer as JSON, with heatmap and box only where they were asked for."""
     answer = Answer(
-        prediction=result.answer.prediction,
+        prediction=result.answer.label,
         probability=result.answer.probability,
         threshold=result.answer.threshold,
         review=result.answer.review,

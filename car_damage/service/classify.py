@@ -11,7 +11,7 @@ from typing import IO, Any
 import cv2
 
 from car_damage import heatmap, photos
-from car_damage.predictor import Answer, Predictor
+from car_damage.predictor import Prediction, Predictor
 
 OVERLAY_SHORT, OVERLAY_LONG = 480, 960  # pixels: sides of a drawn heatmap, if the photo has them
 
@@ -42,7 +42,7 @@ class Job:
 class Result:
     """An answer, and where it was asked for what the heatmap shows."""
 
-    answer: Answer
+    answer: Prediction
     overlay: str | None = None  # a PNG as a data URI
     box: photos.Box | None = None  # in pixels of the upright photo
 
@@ -54,14 +54,14 @@ def classify(predictor: Predictor, job: Job) -> Result:
     """
     data = job.stream.read()
     job.facts |= {"photo_bytes": len(data), "photo_sha256": hashlib.sha256(data).hexdigest()}
-    size, how = predictor.record.about["size"], predictor.record.about["fit"]
+    size = predictor.record.manifest.size
     with job.timed("decode"):
         photo = photos.decode(data, at_least=size)
     answer = predictor.predict(photo)
     for stage, seconds in answer.seconds.items():
         job.note_time(stage, seconds)
     job.facts |= {
-        "prediction": answer.prediction,
+        "prediction": answer.label,
         "probability": answer.probability,
         "review": answer.review,
         "warnings": list(answer.warnings),
@@ -70,14 +70,14 @@ def classify(predictor: Predictor, job: Job) -> Result:
     if not job.with_heatmap:
         return Result(answer)
     with job.timed("heatmap"):
-        box = heatmap.strongest_place(answer.heatmap, *photos.header_size(data), size, how)
-        return Result(answer, _overlay(data, answer, size, how), box)
+        box = heatmap.strongest_place(answer.heatmap, *photos.header_size(data))
+        return Result(answer, _overlay(data, answer), box)
 
 
-def _overlay(data: bytes, answer: Answer, size: int, how: photos.Fit) -> str:
+def _overlay(data: bytes, answer: Prediction) -> str:
     # Decoded anew: the answer must not depend on whether a picture is drawn.
     photo = _shrunk(photos.decode(data, at_least=OVERLAY_SHORT))
-    drawn = heatmap.overlay(photo, answer.heatmap, size, how)
+    drawn = heatmap.overlay(photo, answer.heatmap)
     png = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1]
     return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode("ascii")
 

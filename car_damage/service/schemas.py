@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, RootModel
 from pydantic.config import JsonDict
 
+from car_damage.manifest import Manifest, Metrics
 from car_damage.photo_warnings import WarningWord
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
@@ -113,17 +114,30 @@ class Card(BaseModel):
     """
 
     version: str
-    created: str | None = None
-    backbone: str | None = None
-    precision: str | None = Field(None, description="of the numbers that it calculates with")
-    sample: bool = Field(False, description="it only knows drawn cars, and is there to try things")
+    created: str | None
+    backbone: str | None
+    precision: str | None = Field(description="of the numbers that it calculates with")
+    sample: bool = Field(description="it only knows drawn cars, and is there to try things")
     size: int = Field(description="pixels a side of the image that the model sees")
-    fit: Literal["squeeze", "letterbox", "crop"] = Field(description="how a photo becomes image")
     temperature: float = Field(description="by which its log-odds are divided to be honest")
     threshold: float = Field(description="from this probability on the prediction is damaged")
-    review_band: list[float] | None = Field(
-        None, description="from the first probability to below the second a person should look"
+    review_band: tuple[float, float] | None = Field(
+        description="from the first probability to below the second a person should look"
     )
-    figures: dict[str, Any] = Field(
-        default_factory=dict, description="measured on test photos, each with its 95 % interval"
+    metrics: Metrics = Field(description="measured on test photos, each with its 95 % interval")
+
+
+def card_of(manifest: Manifest) -> Card:
+    """What of a manifest the world may know."""
+    return Card(
+        version=manifest.version,
+        created=manifest.created,
+        backbone=manifest.backbone,
+        precision=manifest.precision,
+        sample=manifest.sample,
+        size=manifest.size,
+        temperature=manifest.decision.temperature,
+        threshold=manifest.decision.threshold,
+        review_band=manifest.decision.review_band,
+        metrics=manifest.metrics,
     )

@@ -6,12 +6,13 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from car_damage.errors import UserError
 from car_damage.files import write_text
+from car_damage.manifest import TrainingSettings
+from car_damage.training.start import Start
 
 BEST = "best.weights.h5"
 HISTORY = "history.csv"
@@ -20,8 +21,14 @@ HISTORY = "history.csv"
 class Run:
     """The folder of a run in progress; an epoch that its `history.csv` lacks did not happen."""
 
-    def __init__(self, models: Path, settings: dict[str, Any]):
-        text = json.dumps(settings, sort_keys=True, indent=2)
+    def __init__(self, models: Path, start: Start, settings: TrainingSettings, fingerprint: str):
+        what = {
+            "backbone": start.backbone.name,
+            "weights": start.weights.model_dump(),
+            "settings": settings.model_dump(),
+            "data": fingerprint,
+        }
+        text = json.dumps(what, sort_keys=True, indent=2)
         self.folder = models / f"training-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         self._settings = text
 

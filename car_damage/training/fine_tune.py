@@ -1,12 +1,13 @@
 """Phase 2, the fine-tuning of LP-FT: the top stages learn, at a rate that keeps what they know."""
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import keras
 import numpy as np
 
 from car_damage.dataset.arrays import Dataset
+from car_damage.manifest import TrainingSettings
 from car_damage.training.batches import AugmentedBatches, PlainBatches
 from car_damage.training.checkpoints import Checkpoints, Run
 
@@ -23,14 +24,14 @@ PATIENCE = 4  # epochs at least, and a third of them: the cosine's end gains mos
 
 
 def fine_tune(
-    model: keras.Model, dataset: Dataset, settings: dict[str, Any], run: Run, resume: bool
+    model: keras.Model, dataset: Dataset, settings: TrainingSettings, run: Run, resume: bool
 ) -> None:
     """Train the trainable layers of `model` in place and leave it with its best epoch's weights."""
-    epochs, batch_size, seed = settings["epochs"], settings["batch_size"], settings["seed"]
-    sides = settings["sides"]
+    epochs, batch_size, seed = settings.epochs, settings.batch_size, settings.seed
+    sides = settings.sides
     outliers = round(OUTLIERS * batch_size)
     train = AugmentedBatches(dataset.train, batch_size, seed, sides, outliers)
-    _compile(model, settings["learning_rate"], steps=len(train) * epochs)
+    _compile(model, settings.learning_rate, steps=len(train) * epochs)
     done = run.restore(model) if resume else 0
     patience = max(PATIENCE, epochs // 3)
     for end in ends_of_sides(sides):
@@ -67,7 +68,7 @@ def growing_sides(size: int, epochs: int) -> list[int]:
     return [small] * small_epochs + [size] * (epochs - small_epochs)
 
 
-def ends_of_sides(sides: list[int]) -> list[int]:
+def ends_of_sides(sides: Sequence[int]) -> list[int]:
     """How many epochs are over each time that the side changes, and at the end."""
     return [
         epoch for epoch, (side, after) in enumerate(pairwise([*sides, 0]), start=1) if side != after

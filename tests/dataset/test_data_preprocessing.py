@@ -8,6 +8,7 @@ import data_preprocessing
 from car_damage.dataset import source
 from car_damage.dataset.arrays import load
 from car_damage.errors import UserError, exit_code
+from car_damage.manifest import SplitCounts
 from tests.photo_files import write_photos, write_raw_dir
 
 
@@ -24,26 +25,24 @@ def test_photos_in_data_raw_are_taken_without_asking(project, capsys):
     write_raw_dir(project / "data" / "raw")
     data_preprocessing.main([])
     dataset = load(Path("data/processed"))
-    assert dataset.about["sample"] is False
+    assert dataset.config.sample is False
     assert dataset.train.X.shape[1:] == (224, 224, 3)
     assert "train" in capsys.readouterr().out
 
 
-def test_options_decide_size_fit_shares_and_close_ups(project):
+def test_options_decide_size_shares_and_close_ups(project):
     write_raw_dir(project / "cars")
-    options = (
-        "--raw-dir cars --out made --size 48 --fit crop --close-ups 0 --split 50 25 25 --seed 7"
-    )
+    options = "--raw-dir cars --out made --size 48 --close-ups 0 --split 50 25 25 --seed 7"
     data_preprocessing.main(options.split())
-    about = load(project / "made").about
-    assert (about["size"], about["fit"], about["seed"]) == (48, "crop", 7)
-    assert about["counts"]["train"] == {"damaged": 10, "not_damaged": 10, "close_ups": 0}
+    config = load(project / "made").config
+    assert (config.size, config.seed) == (48, 7)
+    assert config.counts["train"] == SplitCounts(damaged=10, not_damaged=10, close_ups=0)
 
 
 def test_without_photos_and_network_cars_are_drawn_and_that_is_said(project, capsys):
     data_preprocessing.main([])
     dataset = load(Path("data/sample/processed"))
-    assert dataset.about["sample"] is True
+    assert dataset.config.sample is True
     assert "DRAWN" in capsys.readouterr().err
     assert not Path("data/processed").exists()
 
@@ -51,9 +50,9 @@ def test_without_photos_and_network_cars_are_drawn_and_that_is_said(project, cap
 def test_a_sample_run_leaves_the_real_data_set_alone(project):
     write_raw_dir(project / "data" / "raw")
     data_preprocessing.main(["--size", "64"])
-    before = load(Path("data/processed")).about
+    before = load(Path("data/processed")).config
     data_preprocessing.main(["--sample"])
-    assert load(Path("data/processed")).about == before
+    assert load(Path("data/processed")).config == before
 
 
 def test_one_class_alone_in_data_raw_is_a_mistake_and_not_an_empty_folder(project):
@@ -67,7 +66,7 @@ def test_kaggle_is_taken_where_it_can_be_reached(project, monkeypatch):
     monkeypatch.setattr(source.kaggle, "is_reachable", lambda: True)
     monkeypatch.setattr(source.kaggle, "fetch", lambda: kaggle)
     data_preprocessing.main(["--size", "32"])
-    assert load(Path("data/processed")).about["counts"]["train"]["damaged"] == 14
+    assert load(Path("data/processed")).config.counts["train"].damaged == 14
 
 
 def test_insisting_on_kaggle_without_network_fails_loudly(project, monkeypatch):
@@ -86,7 +85,6 @@ def test_insisting_on_kaggle_without_network_fails_loudly(project, monkeypatch):
         (["--split", "70", "20", "20"], "must sum to 100"),
         (["--size", "7"], "32 to 1024"),
         (["--close-ups", "many"], "whole number"),
-        (["--fit", "stretch"], "squeeze"),
         (["--kaggle", "--sample"], "not allowed with"),
         (["--typo"], "--typo"),
     ],
@@ -108,5 +106,5 @@ def test_help_shows_every_option_and_how_to_begin(capsys):
     with pytest.raises(SystemExit):
         data_preprocessing.main(["--help"])
     text = capsys.readouterr().out
-    for option in ("--raw-dir", "--kaggle", "--sample", "--out", "--size", "--fit", "--close-ups"):
+    for option in ("--raw-dir", "--kaggle", "--sample", "--out", "--size", "--close-ups"):
         assert option in text

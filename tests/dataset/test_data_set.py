@@ -28,7 +28,7 @@ def dataset(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     raw_dir = write_raw_dir(folder / "raw", per_class=30)
     shares = {"train": 0.6, "val": 0.2, "test": 0.2}
-    settings = Settings(64, "letterbox", close_ups=2, shares=shares, seed=1)
+    settings = Settings(64, close_ups=2, shares=shares, seed=1)
     prepare(find_photos([raw_dir]), folder / "processed", settings)
     return load(folder / "processed")
 
@@ -48,7 +48,7 @@ def test_nothing_of_one_split_is_in_another(rows, shared):
 
 @pytest.mark.parametrize("name", SPLITS)
 def test_arrays_and_table_tell_the_same_story(dataset, name):
-    split, size = getattr(dataset, name), dataset.about["size"]
+    split, size = getattr(dataset, name), dataset.config.size
     assert split.X.dtype == split.y.dtype == np.uint8
     assert split.X.shape == (len(split.rows), size, size, 3)
     assert [LABELS[label] for label in split.y] == [row.label for row in split.rows]

@@ -20,7 +20,6 @@ from tests.photo_files import jpeg, texture, write_photos, write_raw_dir
 
 SETTINGS = Settings(
     size=32,
-    fit="squeeze",
     close_ups=1,
     shares={"train": 0.7, "val": 0.15, "test": 0.15},
     seed=0,
@@ -72,7 +71,7 @@ def test_a_square_is_the_photo_that_its_row_names(processed):
         for row in split.rows:
             if row.kind == "photo":
                 with open(row.path, "rb") as file:
-                    expected = photos.fit(photos.decode(file.read(), 32), 32, "squeeze")
+                    expected = photos.fit(photos.decode(file.read(), 32), 32)
                 np.testing.assert_array_equal(split.X[row.row], expected)
 
 
@@ -145,7 +144,7 @@ def test_a_run_that_fails_leaves_the_old_data_set_whole(processed, raw_dir, tmp_
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(room, "write_about", fail)
+    monkeypatch.setattr(room, "write_config", fail)
     with pytest.raises(UserError, match="disk is full"):
         prepare(find_photos([raw_dir]), folder, SETTINGS)
     load(folder)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from car_damage.evaluation.calibration import Calibration
+from car_damage.decision import Decision
 from car_damage.evaluation.inference import Outputs, graph_outputs
 from car_damage.evaluation.predictions import predictions_from
 from car_damage.evaluation.robustness import (
@@ -13,6 +13,7 @@ from car_damage.evaluation.robustness import (
     grey_middle,
     greyed_middle,
 )
+from car_damage.manifest import Estimate, GreyedMiddle
 from car_damage.photos import MID_GREY
 from tests import tiny_model
 from tests.images import row, split_of
@@ -55,13 +56,13 @@ def test_greying_the_middle_leaves_the_border_and_the_photo_itself():
 def test_answers_are_unsure_between_a_tenth_and_nine_tenths():
     before = np.array([0.05, 0.1, 0.9, 0.95])
     after = np.array([0.5, 0.5, 0.5, 0.95])
-    assert greyed_middle(before, after) == {
-        "count": 4,
-        "unsure_before": 0.25,
-        "unsure_after": 0.75,
-        "confident_damaged_before": 0.5,
-        "confident_damaged_after": 0.25,
-    }
+    assert greyed_middle(before, after) == GreyedMiddle(
+        count=4,
+        unsure_before=0.25,
+        unsure_after=0.75,
+        confident_damaged_before=0.5,
+        confident_damaged_after=0.25,
+    )
 
 
 def test_a_version_that_looks_at_the_middle_is_told_from_one_that_looks_at_the_border(
@@ -81,12 +82,13 @@ def test_a_version_that_looks_at_the_middle_is_told_from_one_that_looks_at_the_b
     def measured(image):
         images = np.stack([image, image, blue])
         found = graph_outputs(graph, images)
-        predictions = predictions_from(split_of(rows, images), found.logits, Calibration(0.5, 0.5))
-        return attention(predictions, found, graph, 0.5, seed=0)
+        decision = Decision(temperature=0.5, threshold=0.5)
+        predictions = predictions_from(split_of(rows, images), found.logits, decision)
+        return attention(predictions, found, graph, seed=0)
 
     looking_at_middle, looking_at_border = measured(in_middle), measured(at_border)
-    assert looking_at_middle["border_area"] == 12 / 16
-    assert looking_at_middle["border_share"] == {"value": 0, "low": 0, "high": 0}
-    assert looking_at_border["border_share"]["value"] == 1
-    assert looking_at_middle["greyed_middle"]["confident_damaged_after"] == 0
-    assert looking_at_border["greyed_middle"]["confident_damaged_after"] == pytest.approx(2 / 3)
+    assert looking_at_middle.border_area == 12 / 16
+    assert looking_at_middle.border_share == Estimate(value=0, low=0, high=0)
+    assert looking_at_border.border_share.value == 1
+    assert looking_at_middle.greyed_middle.confident_damaged_after == 0
+    assert looking_at_border.greyed_middle.confident_damaged_after == pytest.approx(2 / 3)

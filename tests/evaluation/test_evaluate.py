@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 from car_damage.dataset.arrays import Dataset
-from car_damage.evaluation.calibration import Calibration, calibrate
+from car_damage.decision import Decision
+from car_damage.evaluation.calibration import fit_decision
 from car_damage.evaluation.evaluate import (
     evaluate,
-    figures_of_photos,
-    figures_of_review,
-    figures_of_slices,
+    metrics_of_folders,
+    metrics_of_slices,
+    review_metrics,
 )
 from car_damage.evaluation.inference import graph_outputs
 from car_damage.evaluation.predictions import predictions_from
+from car_damage.manifest import Decided, Estimate
 from tests import tiny_model
-from tests.images import NO, YES, row, split_of
+from tests.images import NO, YES, config_of, row, split_of
 
-CALIBRATION = Calibration(1.0, 0.5)
+DECISION = Decision(temperature=1.0, threshold=0.5)
 
 
 @pytest.fixture
@@ -33,100 +35,79 @@ def four_photos():
     )
 
 
-def answers_to(split, logits):
-    return predictions_from(split, np.array(logits), CALIBRATION)
-
-
-def test_close_ups_are_never_mixed_into_the_figures_of_the_photos(four_photos):
-    figures = figures_of_photos(
-        answers_to(four_photos, [YES, YES, NO, NO, YES]), four_photos.rows, seed=0
-    )
-    assert figures["photos"]["count"] == 4
-    assert figures["photos"]["accuracy"]["value"] == 1
-    assert figures["close_ups"]["count"] == 1
-    assert figures["close_ups"]["accuracy"]["value"] == 0
+def predicted(split, logits, band=None):
+    decision = DECISION.model_copy(update={"review_band": band})
+    return predictions_from(split, np.array(logits), decision)
 
 
 def test_data_folders_are_measured_apart_and_named_from_where_they_part(four_photos):
-    figures = figures_of_photos(
-        answers_to(four_photos, [YES, NO, NO, YES, NO]), four_photos.rows, seed=0
-    )
-    found = {
-        name: (folder["count"], folder["accuracy"]["value"])
-        for name, folder in figures["data_folders"].items()
-    }
-    assert found == {"damaged/front": (1, 1), "damaged/rear": (1, 0), "not-damaged": (2, 0.5)}
+    predictions = predicted(four_photos, [YES, NO, NO, YES, NO])
+    found = metrics_of_folders(predictions, four_photos.rows, seed=0)
+    seen = {name: (folder.count, folder.accuracy.value) for name, folder in found.items()}
+    assert seen == {"damaged/front": (1, 1), "damaged/rear": (1, 0), "not-damaged": (2, 0.5)}
 
 
-def test_a_data_set_without_close_ups_has_no_figure_of_them(four_photos):
-    photos = split_of(four_photos.rows[:4])
-    figures = figures_of_photos(answers_to(photos, [YES, YES, NO, NO]), photos.rows, seed=0)
-    assert figures["close_ups"] is None
-
-
-def test_each_slice_has_its_own_figures(four_photos):
-    predictions = answers_to(four_photos, [YES, NO, NO, YES, NO])
+def test_each_slice_has_its_own_metrics(four_photos):
+    predictions = predicted(four_photos, [YES, NO, NO, YES, NO])
     first_two, last_three = np.arange(5) < 2, np.arange(5) >= 2
-    figures = figures_of_slices(predictions, {"dark": first_two, "small": last_three}, seed=0)
-    assert figures["dark"]["missed"]["value"] == 0.5
-    assert figures["dark"]["cleared"]["value"] is None
-    assert figures["small"]["count"] == 3
-    assert figures["small"]["cleared"]["value"] == pytest.approx(2 / 3)
+    found = metrics_of_slices(predictions, {"dark": first_two, "small": last_three}, seed=0)
+    assert found["dark"].false_negative_rate.value == 0.5
+    assert found["dark"].specificity.value is None
+    assert found["small"].count == 3
+    assert found["small"].specificity.value == pytest.approx(2 / 3)
 
 
 def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photos(four_photos):
-    unsure = 0.0  # a probability of one half
-    val = answers_to(four_photos, [YES, YES, NO, unsure, unsure])
-    test = answers_to(four_photos, [NO, YES, NO, YES, unsure])
-    figures = figures_of_review(val, test, (0.4, 0.6), seed=0)
-    assert figures["target"] == 0.99
-    assert figures["val"] == {"decided": 0.75, "accuracy": 1}
-    assert figures["test"]["decided"] == {"value": 1, "low": 1, "high": 1}
-    assert figures["test"]["accuracy"]["value"] == 0.5
+    unsure, band = 0.0, (0.4, 0.6)  # a probability of one half
+    val = predicted(four_photos, [YES, YES, NO, unsure, unsure], band)
+    test = predicted(four_photos, [NO, YES, NO, YES, unsure], band)
+    found = review_metrics(val, test, seed=0)
+    assert found.target == 0.99
+    assert found.val == Decided(decided=0.75, accuracy=1)
+    assert found.test.decided == Estimate(value=1, low=1, high=1)
+    assert found.test.accuracy.value == 0.5
 
 
-def test_an_answer_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does_not(four_photos):
+def test_a_photo_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does_not(four_photos):
     at = np.log([1 / 3, 3, 3, 3, 3])  # probabilities of 1/4 and 3/4
-    predictions = answers_to(four_photos, at)
-    low, *_, high = np.sort(predictions.probabilities)
-    figures = figures_of_review(predictions, predictions, (low, high), seed=0)
-    assert figures["val"]["decided"] == 0.75
+    predictions = predicted(four_photos, at, (0.25, 0.75))
+    assert review_metrics(predictions, predictions, seed=0).val.decided == 0.75
 
 
 def test_where_every_photo_needs_a_person_there_is_no_accuracy_of_those_decided(four_photos):
-    predictions = answers_to(four_photos, [YES, YES, NO, NO, NO])
-    figures = figures_of_review(predictions, predictions, (0.0, 1.0), seed=0)
-    assert figures["val"] == {"decided": 0, "accuracy": None}
-    assert figures["test"]["accuracy"] == {"value": None, "low": None, "high": None}
+    predictions = predicted(four_photos, [YES, YES, NO, NO, NO], (0.0, 1.0))
+    found = review_metrics(predictions, predictions, seed=0)
+    assert found.val == Decided(decided=0, accuracy=None)
+    assert found.test.accuracy == Estimate(value=None, low=None, high=None)
 
 
-def test_every_figure_is_taken_from_the_graph_that_answers_photos(tmp_path, tiny_graph):
+def test_every_metric_is_taken_from_the_graph_that_classifies_photos(tmp_path, tiny_graph):
     graph = tmp_path / "model.tflite"
     graph.write_bytes(tiny_graph)
     size = tiny_model.SIZE
     images = np.stack([tiny_model.plain_photo(red, size, size) for red in (True, False) * 4])
     labels = ["damaged", "not-damaged"] * 4
-    split = split_of([row(number, label) for number, label in enumerate(labels)], images)
-    dataset = Dataset(split, split, split, {})
-    found = graph_outputs(graph, images)
-    figures = evaluate(dataset, graph, found, found, CALIBRATION, (0.5, 0.5), seed=0)
-    assert figures["photos"]["accuracy"]["value"] == 1
-    assert figures["same_size_and_quality"]["accuracy"]["value"] == 1
-    assert figures["same_size_and_quality"]["slices"].keys() == figures["slices"].keys()
-    assert figures["review"]["test"]["decided"]["value"] == 1
-    assert figures["attention"]["greyed_middle"]["count"] == 8
+    rows = [row(number, label) for number, label in enumerate(labels)]
+    close_up = row(8, "not-damaged", kind="close_up")
+    split = split_of([*rows, close_up], np.concatenate([images, images[:1]]))
+    outputs = graph_outputs(graph, split.X)
+    dataset = Dataset(split, split, split, config_of())
+    found = evaluate(dataset, graph, outputs, outputs, DECISION, seed=0)
+    assert (found.photos.count, found.photos.accuracy.value) == (8, 1)
+    assert (found.close_ups.count, found.close_ups.accuracy.value) == (1, 0)
+    assert found.same_size_and_quality.accuracy.value == 1
+    assert found.same_size_and_quality.slices.keys() == found.slices.keys()
+    assert found.review.test.decided.value == 1
+    assert found.attention.greyed_middle.count == 8
+    without = split_of(rows, images)
+    outputs = graph_outputs(graph, images)
+    dataset = Dataset(without, without, without, config_of())
+    assert evaluate(dataset, graph, outputs, outputs, DECISION, 0).close_ups is None
 
 
-def test_an_answer_is_damaged_from_the_threshold_on():
-    calibration = Calibration(temperature=2.0, threshold=0.75)
-    at_threshold = 2.0 * np.log(3)  # sigmoid(log 3) = 3/4
-    predictions = calibration.predict(np.array([at_threshold + 1e-6, at_threshold - 1e-6]))
-    assert predictions.tolist() == [1, 0]
-
-
-def test_calibration_softens_answers_that_are_surer_than_right():
+def test_calibration_softens_probabilities_that_are_surer_than_right():
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 2000)
     logits = np.where(random.random(2000) < 0.8, 1, -1) * np.where(labels == 1, 5.0, -5.0)
-    calibration = calibrate(logits, labels)
-    assert 5.0 / calibration.temperature == pytest.approx(np.log(0.8 / 0.2), abs=0.15)
+    decision = fit_decision(logits, labels)
+    assert 5.0 / decision.temperature == pytest.approx(np.log(0.8 / 0.2), abs=0.15)

@@ -1,15 +1,16 @@
 """Sources held out whole: who trains on them, who is measured on them, and what is reported."""
 
-import json
-
 import numpy as np
 import pytest
 
 from car_damage.dataset.arrays import Dataset, Row, Split
 from car_damage.errors import UserError
-from car_damage.evaluation.held_out_sources import leave_out, left_out_figures
+from car_damage.evaluation.held_out_sources import held_out_metrics, leave_out
+from car_damage.manifest import Estimate, Metrics, MetricSet, TrainingSettings
+from tests import tiny_model
+from tests.images import config_of
 
-DATA = {"fingerprint": "of this data set"}
+FINGERPRINT = "of this data set"
 
 
 def split(name: str, photos: list[tuple[str, str, str, str]]) -> Split:
@@ -34,7 +35,8 @@ def dataset():
     ]
     copy = ("not-damaged/roads", "not-damaged", "a", "photo")  # of a dealer's photo
     test = [("not-damaged/dealers", "not-damaged", "e", "photo"), both[3]]
-    return Dataset(split("train", [*both, copy]), split("val", both), split("test", test), DATA)
+    splits = split("train", [*both, copy]), split("val", both), split("test", test)
+    return Dataset(*splits, config_of())
 
 
 def folders(part: Split) -> list[str]:
@@ -64,7 +66,9 @@ def test_crops_cut_out_of_its_photos_are_neither_trained_nor_tested_on(dataset):
 def test_squares_labels_and_rows_stay_together(dataset):
     part = leave_out(dataset, ["dealers"])
     for one in (part.train, part.val, part.test):
-        assert [int(image[0, 0, 0]) for image in one.X] == [row.row for row in one.rows]
+        assert [f"{int(image[0, 0, 0])}.jpg" for image in one.X] == [
+            row.path.rsplit("/", 1)[1] for row in one.rows
+        ]
         assert one.y.tolist() == [row.label == "damaged" for row in one.rows]
 
 
@@ -79,46 +83,50 @@ def test_a_class_that_would_vanish_from_training_is_refused(dataset):
         leave_out(dataset, ["dents", "crashes"])
 
 
-def version(models, name, backbone="tiny", fingerprint=DATA["fingerprint"], leave_out=("dealers",)):
-    folder = models / name
-    folder.mkdir(parents=True)
-    folders = {"dealers": {"count": 3, "accuracy": {"value": 2 / 3, "low": 0.1, "high": 1.0}}}
-    about = {
-        "version": name,
-        "size": 64,
-        "fit": "squeeze",
-        "temperature": 1.0,
-        "threshold": 0.5,
-        "backbone": backbone,
-        "settings": {"leave_out": list(leave_out)},
-        "data": {"fingerprint": fingerprint},
-        "figures": {"data_folders": folders},
-        "files": {
-            "model.tflite": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        },
-    }
-    (folder / "model.tflite").touch()
-    (folder / "model.json").write_text(json.dumps(about))
+def version(models, name, graph=b"", fingerprint=FINGERPRINT, leave_out=("dealers",), **changes):
+    accuracy = Estimate(value=2 / 3, low=0.1, high=1.0)
+    settings = TrainingSettings(
+        unfreeze="all",
+        epochs=1,
+        sides=(64,),
+        learning_rate=1,
+        batch_size=8,
+        seed=0,
+        leave_out=leave_out,
+    )
+    return tiny_model.add_version(
+        models,
+        graph,
+        name,
+        settings=settings,
+        dataset=config_of(fingerprint=fingerprint),
+        metrics=Metrics(data_folders={"dealers": MetricSet(count=len(name), accuracy=accuracy)}),
+        **changes,
+    )
 
 
-def test_a_version_reports_how_others_did_on_what_they_never_saw(dataset, tmp_path):
-    version(tmp_path, "20261101-0900-0001")
+def test_a_version_reports_how_others_did_on_what_they_never_saw(tmp_path):
+    name = version(tmp_path, "20261101-0900-0001")
+    found = held_out_metrics(tmp_path, "tiny", FINGERPRINT)
+    assert (found["dealers"].version, found["dealers"].count) == (name, len(name))
 
-    left_out = left_out_figures(tmp_path, {"backbone": "tiny"}, dataset)["left_out"]
 
-    assert left_out["dealers"]["version"] == "20261101-0900-0001"
-    assert left_out["dealers"]["count"] == 3
+def test_of_two_that_left_out_the_same_the_newer_one_counts_whichever_was_made_first(tmp_path):
+    for name in ("20261102-0900-0002", "20261101-0900-0001"):
+        version(tmp_path, name)
+    found = held_out_metrics(tmp_path, "tiny", FINGERPRINT)
+    assert found["dealers"].version == "20261102-0900-0002"
 
 
 @pytest.mark.parametrize(
     "other", [{"backbone": "mobilenetv2"}, {"fingerprint": "another"}, {"leave_out": ()}]
 )
-def test_versions_of_another_kind_do_not_count(dataset, tmp_path, other):
+def test_versions_of_another_kind_do_not_count(tmp_path, other):
     version(tmp_path, "20261101-0900-0001", **other)
-    assert left_out_figures(tmp_path, {"backbone": "tiny"}, dataset) == {}
+    assert held_out_metrics(tmp_path, "tiny", FINGERPRINT) is None
 
 
-def test_a_broken_version_is_passed_over(dataset, tmp_path):
-    version(tmp_path, "20261101-0900-0001")
-    (tmp_path / "20261101-0900-0001/model.tflite").write_bytes(b"changed")
-    assert left_out_figures(tmp_path, {"backbone": "tiny"}, dataset) == {}
+def test_a_broken_version_is_passed_over(tmp_path):
+    name = version(tmp_path, "20261101-0900-0001")
+    (tmp_path / name / "model.tflite").write_bytes(b"changed")
+    assert held_out_metrics(tmp_path, "tiny", FINGERPRINT) is None

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import cv2
@@ -10,14 +9,33 @@ from car_damage.dataset.arrays import Dataset, Row, Split
 from car_damage.dataset.drawn.canvas import smooth_noise
 from car_damage.dataset.sample import draw_car
 from car_damage.evaluation.inference import graph_outputs
-from car_damage.evaluation.ood import COMPONENTS, fit, principal, quality_limits, shares_warned
-from car_damage.photo_warnings import Limits, Quality, distance, find_warnings, measure_quality
+from car_damage.evaluation.ood import (
+    COMPONENTS,
+    fit_limits,
+    principal,
+    quality_limits,
+    shares_warned,
+)
+from car_damage.photo_warnings import (
+    Quality,
+    WarningLimits,
+    distance,
+    find_warnings,
+    measure_quality,
+)
 from tests import no_cars
-from tests.photo_files import texture
+from tests.images import config_of
 from tests.tiny_model import SIZE
 
 GOOD = Quality(sharpness=0.7, brightness=200.0, blown=0.0, short_side=500)
-LIMITS = Limits(0.5, 100.0, 0.3, 150, distance=0.2, components=np.eye(2, 8, dtype=np.float32))
+LIMITS = WarningLimits(
+    sharpness=0.5,
+    brightness=100.0,
+    blown=0.3,
+    short_side=150,
+    distance=0.2,
+    components=np.eye(2, 8, dtype=np.float32),
+)
 FAMILIAR = np.eye(8, dtype=np.float32)[0]
 STRANGE = np.eye(8, dtype=np.float32)[5]
 
@@ -55,7 +73,7 @@ def test_all_that_is_wrong_is_told_always_in_the_same_order():
 def test_at_the_limits_there_is_no_warning():
     at_limits = Quality(0.5, 100.0, 0.3, 150)
     on_limit = np.sqrt([0.8, 0, 0.2, 0, 0, 0, 0, 0])
-    exact = Limits(**{**vars(LIMITS), "distance": distance(on_limit, LIMITS.components)})
+    exact = WarningLimits(**{**vars(LIMITS), "distance": distance(on_limit, LIMITS.components)})
     assert find_warnings(at_limits, on_limit, exact) == ()
 
 
@@ -100,21 +118,6 @@ def test_a_car_cut_out_on_white_is_not_overexposed():
     assert measured(np.full((100, 200, 3), 252, np.uint8)).blown == 1
 
 
-@pytest.mark.parametrize("shape", [(100, 200), (200, 100), (120, 120)])
-def test_the_bars_of_a_letterbox_are_not_measured(shape):
-    photo = np.full((*shape, 3), 20, np.uint8)
-    image = photos.fit(photo, 64, "letterbox")
-    seen = photos.shown(image, shape[1], shape[0], "letterbox")
-    assert (seen == 20).all()
-    assert max(seen.shape[:2]) == 64
-
-
-@pytest.mark.parametrize("how", ["squeeze", "crop"])
-def test_without_bars_the_whole_square_shows_the_photo(how):
-    image = photos.fit(texture(seed=0, width=200), 64, how)
-    assert photos.shown(image, 200, 120, how).shape == image.shape
-
-
 # the distance
 
 
@@ -135,16 +138,21 @@ def test_an_embedding_of_zeros_is_as_far_as_can_be():
 
 def test_limits_outlive_model_json():
     components = principal(np.random.default_rng(0).normal(size=(50, 128)))
-    limits = Limits(**{**vars(LIMITS), "components": components})
-    again = Limits.from_json(json.loads(json.dumps(limits.as_json())))
+    limits = LIMITS.model_copy(update={"components": components})
+    again = WarningLimits.model_validate_json(limits.model_dump_json())
     np.testing.assert_array_equal(again.components, components)
-    assert again.as_json() == limits.as_json()
+    assert again.model_dump_json() == limits.model_dump_json()
 
 
 def test_what_is_stored_stays_under_200_kilobytes_for_the_widest_backbone():
     components = np.ones((COMPONENTS, 2048), np.float32)
-    limits = Limits(**{**vars(LIMITS), "components": components})
-    assert len(json.dumps(limits.as_json())) < 200_000
+    assert len(LIMITS.model_copy(update={"components": components}).model_dump_json()) < 200_000
+
+
+def test_a_version_that_is_older_than_a_warning_never_gives_it():
+    worst = Quality(0.0, 0.0, 1.0, 1)
+    assert find_warnings(worst, np.zeros(8), WarningLimits()) == ()
+    assert find_warnings(worst, np.zeros(8), WarningLimits(brightness=50)) == ("dark",)
 
 
 # fitting
@@ -219,17 +227,17 @@ def split(name: str, seed: int, kinds: str = "photo") -> Split:
 
 @pytest.fixture
 def dataset() -> Dataset:
-    about = {"size": SIZE, "fit": "squeeze"}
-    return Dataset(split("train", 1), split("val", 2), split("test", 3), about)
+    config = config_of(size=SIZE)
+    return Dataset(split("train", 1), split("val", 2), split("test", 3), config)
 
 
 def embeddings(graph: Path, images: np.ndarray) -> np.ndarray:
     return graph_outputs(graph, images).embeddings
 
 
-def fitted(graph: Path, dataset: Dataset) -> Limits:
+def fitted(graph: Path, dataset: Dataset) -> WarningLimits:
     of_splits = [embeddings(graph, split.X) for split in (dataset.train, dataset.val)]
-    return Limits.from_json(json.loads(json.dumps(fit(dataset, *of_splits))))
+    return fit_limits(dataset, *of_splits)
 
 
 def test_a_fitted_version_knows_its_kind_of_photo_and_doubts_others(graph, dataset):
@@ -250,23 +258,23 @@ def test_crops_do_not_count_for_the_quality_of_photos(graph, dataset):
         np.concatenate([train.y, crops.y]),
         train.rows + crops.rows,
     )
-    both = Dataset(together, dataset.val, dataset.test, dataset.about)
+    both = Dataset(together, dataset.val, dataset.test, dataset.config)
     with_crops, without = fitted(graph, both), fitted(graph, dataset)
     assert with_crops.brightness == without.brightness
     assert with_crops.sharpness == without.sharpness
 
 
 def test_the_share_of_test_photos_that_is_warned_of_is_told_by_word(graph, dataset):
-    entry = fitted(graph, dataset).as_json()
+    limits = fitted(graph, dataset)
     dark = dataset.test.X.copy()
     dark[:5] //= 8  # five of twenty
     darker = Dataset(
         dataset.train,
         dataset.val,
         Split(dark, dataset.test.y, dataset.test.rows),
-        dataset.about,
+        dataset.config,
     )
-    shares = shares_warned(entry, darker, embeddings(graph, dataset.test.X))
+    shares = shares_warned(limits, darker, embeddings(graph, dataset.test.X))
     assert list(shares) == ["blurred", "dark", "overexposed", "low_resolution", "unfamiliar"]
     assert shares["dark"] == 0.25
     assert shares["overexposed"] == 0

@@ -5,11 +5,12 @@ import csv
 import numpy as np
 import pytest
 
-from car_damage.evaluation.calibration import Calibration
+from car_damage.decision import Decision
 from car_damage.evaluation.predictions import predictions_from, write_predictions
+from car_damage.manifest import Estimate
 from tests.images import NO, YES, row, split_of
 
-CALIBRATION = Calibration(temperature=2.0, threshold=0.5)
+DECISION = Decision(temperature=2.0, threshold=0.5)
 LABELS = ["damaged", "damaged", "damaged", "not-damaged", "not-damaged"]
 
 
@@ -17,52 +18,53 @@ LABELS = ["damaged", "damaged", "damaged", "not-damaged", "not-damaged"]
 def five():
     """Three damaged cars, one of them missed, and two others, one a false alarm."""
     split = split_of([row(number, label) for number, label in enumerate(LABELS)])
-    return predictions_from(split, np.array([YES, YES, NO, YES, NO]), CALIBRATION)
+    return predictions_from(split, np.array([YES, YES, NO, YES, NO]), DECISION)
 
 
-def values(figures):
+def values(metrics):
     return {
-        name: each["value"] if isinstance(each, dict) else each for name, each in figures.items()
+        name: each["value"] if isinstance(each, dict) else each
+        for name, each in metrics.model_dump(exclude_unset=True).items()
     }
 
 
 def test_the_shares_of_a_slice_are_what_counting_by_hand_gives(five):
     found = values(five.shares(np.ones(5, bool), seed=0))
-    by_hand = {"count": 5, "damaged": 3, "accuracy": 3 / 5, "missed": 1 / 3, "cleared": 1 / 2}
+    by_hand = {"count": 5, "damaged": 3, "accuracy": 3 / 5}
+    by_hand |= {"false_negative_rate": 1 / 3, "specificity": 1 / 2}
     assert found == pytest.approx(by_hand)
 
 
 def test_only_the_squares_of_the_slice_count(five):
     found = values(five.shares(np.array([0, 0, 1, 0, 1], bool), seed=0))
-    assert found == {"count": 2, "damaged": 1, "accuracy": 0.5, "missed": 1, "cleared": 1}
+    assert (found["count"], found["damaged"], found["accuracy"]) == (2, 1, 0.5)
+    assert (found["false_negative_rate"], found["specificity"]) == (1, 1)
 
 
 def test_a_slice_of_one_class_leaves_the_others_share_undefined(five):
     found = five.shares(np.array([1, 1, 1, 0, 0], bool), seed=0)
-    assert found["cleared"] == {"value": None, "low": None, "high": None}
-    assert found["missed"]["value"] == pytest.approx(1 / 3)
+    assert found.specificity == Estimate(value=None, low=None, high=None)
+    assert found.false_negative_rate.value == pytest.approx(1 / 3)
 
 
 def test_copies_count_as_one_in_the_interval_of_a_slice():
     rows = [row(number, "damaged", group="same") for number in range(6)]
-    predictions = predictions_from(
-        split_of(rows), np.array([YES, YES, YES, NO, NO, NO]), CALIBRATION
-    )
-    found = predictions.shares(np.ones(6, bool), seed=0)["accuracy"]
-    assert found == {"value": 0.5, "low": 0.5, "high": 0.5}
+    predictions = predictions_from(split_of(rows), np.array([YES, YES, YES, NO, NO, NO]), DECISION)
+    found = predictions.shares(np.ones(6, bool), seed=0).accuracy
+    assert found == Estimate(value=0.5, low=0.5, high=0.5)
 
 
 def test_all_figures_are_those_of_the_chosen_squares(five):
-    found = values(five.figures(np.array([1, 1, 0, 0, 1], bool), seed=0))
+    found = values(five.metrics(np.array([1, 1, 0, 0, 1], bool), seed=0))
     assert found["count"] == 3
-    assert (found["accuracy"], found["roc_auc"], found["cleared"]) == (1, 1, 1)
+    assert (found["accuracy"], found["roc_auc"], found["specificity"]) == (1, 1, 1)
 
 
 def test_the_table_has_a_line_for_each_square_with_its_calibrated_probability(five, tmp_path):
     val = predictions_from(
         split_of([row(0, "damaged", "/a.jpg", split="val", width=640, height=480)]),
         np.array([2 * np.log(3)]),
-        CALIBRATION,
+        DECISION,
     )
     write_predictions(tmp_path / "predictions.csv", [val, five])
     with (tmp_path / "predictions.csv").open(newline="") as file:

@@ -4,20 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from car_damage.evaluation.calibration import Calibration
+from car_damage.decision import Decision
+from car_damage.manifest import ExportComparison
 from car_damage.release import export as room
 from car_damage.release.export import Exported, export_checked
 from tests.images import outputs_of
 
 
 def exported(precision: str = "int8", lost: float = 0.0, moved: float = 0.0) -> Exported:
-    comparison = {
-        "keras_accuracy": 0.9,
-        "graph_accuracy": 0.9 - lost,
-        "largest_logit_difference": moved,
-    }
+    comparison = ExportComparison(
+        precision=precision,
+        images=100,
+        keras_accuracy=0.9,
+        graph_accuracy=0.9 - lost,
+        largest_logit_difference=moved,
+    )
     nothing = outputs_of([])
-    return Exported(precision, Calibration(2.0, 0.5), (0.5, 0.5), nothing, nothing, comparison)
+    return Exported(Decision(temperature=2.0, threshold=0.5), nothing, nothing, comparison)
 
 
 @pytest.mark.parametrize(
@@ -36,5 +39,5 @@ def test_an_export_that_loses_accuracy_or_is_far_surer_of_one_photo_falls_back_a
 
     monkeypatch.setattr(room, "_export", export)
     result = export_checked(None, None, "int8", Path("model.tflite"), seed=0)
-    assert result.precision == precision
+    assert result.comparison.precision == precision
     assert ("exporting in float16 instead" in capsys.readouterr().out) == (precision == "float16")

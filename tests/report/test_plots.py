@@ -6,6 +6,7 @@ import pytest
 from matplotlib import pyplot
 from scipy.special import expit
 
+from car_damage.decision import Decision
 from car_damage.report import plots
 
 HISTORY = [
@@ -14,6 +15,10 @@ HISTORY = [
 ]
 COVERAGE = {"test photos": (np.array([0.5, 1.0]), np.array([1.0, 0.75]))}
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def at(threshold):
+    return Decision(temperature=1.0, threshold=threshold)
 
 
 @pytest.fixture
@@ -27,9 +32,9 @@ def photos():
 def drawn(photos):
     """Every plot there is."""
     return [
-        plots.roc(*photos, 0.46),
-        plots.precision_recall(*photos, 0.46),
-        plots.calibration(*photos, 0.46),
+        plots.roc(*photos, at(0.46)),
+        plots.precision_recall(*photos, at(0.46)),
+        plots.calibration(*photos, at(0.46)),
         plots.learning_curves(HISTORY),
         plots.coverage(COVERAGE, (0.9, 0.8)),
     ]
@@ -66,7 +71,7 @@ def test_a_plot_styles_nothing_but_itself(drawn):
 
 def test_plots_say_which_threshold_is_marked(photos):
     for draw in (plots.roc, plots.precision_recall, plots.calibration):
-        assert "threshold 0.46" in texts(draw(*photos, 0.46))
+        assert "threshold 0.46" in texts(draw(*photos, at(0.46)))
 
 
 @pytest.mark.filterwarnings("error")
@@ -77,14 +82,14 @@ def test_one_epoch_is_enough_for_learning_curves():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("label", [0, 1])
 def test_calibration_can_be_drawn_of_one_class_only(label):
-    svg = plots.calibration(np.full(3, label), np.array([0.2, 0.4, 0.9]), 0.5)
+    svg = plots.calibration(np.full(3, label), np.array([0.2, 0.4, 0.9]), at(0.5))
     assert "share truly damaged" in texts(svg)
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_threshold_that_no_photo_reaches_is_no_error(photos):
     labels, calibrated = photos
-    assert "threshold 0.90" not in texts(plots.precision_recall(labels, calibrated / 2, 0.9))
+    assert "threshold 0.90" not in texts(plots.precision_recall(labels, calibrated / 2, at(0.9)))
 
 
 @pytest.mark.filterwarnings("error")
@@ -99,5 +104,5 @@ def test_no_figure_is_left_in_memory_for_a_window(drawn):
 
 def test_drawing_leaves_matplotlib_as_it_was(photos):
     before = dict(pyplot.rcParams)
-    plots.roc(*photos, 0.5)
+    plots.roc(*photos, at(0.5))
     assert dict(pyplot.rcParams) == before

@@ -1,4 +1,3 @@
-import csv
 import re
 import subprocess
 import sys
@@ -9,13 +8,29 @@ import numpy as np
 import pytest
 
 from car_damage import model_store
+from car_damage.dataset.arrays import write_table
+from car_damage.decision import Decision
 from car_damage.errors import UserError, exit_code
+from car_damage.evaluation.label_issues import LabelIssue, write_label_issues
+from car_damage.evaluation.predictions import PredictionRow
+from car_damage.manifest import (
+    AttentionMetrics,
+    Decided,
+    DecidedEstimate,
+    Estimate,
+    GreyedMiddle,
+    Metrics,
+    MetricSet,
+    ReviewMetrics,
+    TrainingSettings,
+)
 from car_damage.report import analysis, formats
 from car_damage.report.__main__ import main
 from car_damage.report.page import write_report
-from car_damage.report.results import Answer, read_results
+from car_damage.report.results import read_results
 from car_damage.report.side_by_side import write_side_by_side
 from tests import tiny_model
+from tests.images import config_of
 from tests.photo_files import write_photos
 
 VERSION = "20260311-1402-0a1b"
@@ -27,79 +42,92 @@ DAMAGED = [True, True, True, False, True, False, False, False]
 
 
 def fig(value, low, high):
-    return {"value": value, "low": low, "high": high}
+    return Estimate(value=value, low=low, high=high)
 
 
-FIGURES = {
-    "photos": {
-        "count": 8,
-        "accuracy": fig(0.75, 0.625, 0.875),
-        "missed": fig(0.25, 0.0, 0.5),
-        "roc_auc": fig(0.9375, 0.81, 1.0),
-        "ece": fig(0.123, 0.1, 0.2),
+METRICS = Metrics(
+    photos=MetricSet(
+        count=8,
+        accuracy=fig(0.75, 0.625, 0.875),
+        false_negative_rate=fig(0.25, 0.0, 0.5),
+        roc_auc=fig(0.9375, 0.81, 1.0),
+        ece=fig(0.123, 0.1, 0.2),
+    ),
+    close_ups=MetricSet(count=4, accuracy=fig(0.96, 0.9, 1.0)),
+    slices={
+        "dark": MetricSet(
+            count=3,
+            damaged=2,
+            accuracy=fig(0.61, 0.5, 0.7),
+            false_negative_rate=fig(0.31, 0.2, 0.4),
+            specificity=fig(None, None, None),
+        )
     },
-    "close_ups": {"count": 4, "accuracy": fig(0.96, 0.9, 1.0)},
-    "slices": {
-        "dark": {
-            "count": 3,
-            "damaged": 2,
-            "accuracy": fig(0.61, 0.5, 0.7),
-            "missed": fig(0.31, 0.2, 0.4),
-            "cleared": fig(None, None, None),
-        }
-    },
-    "data_folders": {"damaged/garage": {"count": 5, "accuracy": fig(0.71, 0.6, 0.8)}},
-    "left_out": {"auction": {"count": 9, "damaged": 4, "accuracy": fig(0.66, 0.5, 0.8)}},
-    "same_size_and_quality": {"accuracy": fig(0.737, 0.6, 0.85)},
-    "review": {
-        "target": 0.99,
-        "val": {"decided": 0.81, "accuracy": 0.992},
-        "test": {"decided": fig(0.77, 0.7, 0.8), "accuracy": fig(0.983, 0.97, 0.99)},
-    },
-    "attention": {
-        "border_share": fig(0.14, 0.1, 0.2),
-        "border_area": 0.36,
-        "greyed_middle": {
-            "count": 8,
-            "unsure_before": 0.05,
-            "unsure_after": 0.68,
-            "confident_damaged_after": 0.07,
-        },
-    },
-    "warnings": {"unseen_cars": {"unfamiliar": 0.013}, "no_cars": {"unfamiliar": 0.94}},
-}
-DATA = {
-    "fingerprint": "fe" * 32,
-    "counts": {"test": {"damaged": 4, "not_damaged": 4, "close_ups": 4}},
-    "rejected": {"too_small": 3},
-    "copies": {"groups_of_copies": 41, "photos_in_them": 104},
-}
+    data_folders={"damaged/garage": MetricSet(count=5, accuracy=fig(0.71, 0.6, 0.8))},
+    held_out_sources={"auction": MetricSet(count=9, damaged=4, accuracy=fig(0.66, 0.5, 0.8))},
+    same_size_and_quality=MetricSet(count=8, accuracy=fig(0.737, 0.6, 0.85)),
+    review=ReviewMetrics(
+        target=0.99,
+        val=Decided(decided=0.81, accuracy=0.992),
+        test=DecidedEstimate(decided=fig(0.77, 0.7, 0.8), accuracy=fig(0.983, 0.97, 0.99)),
+    ),
+    attention=AttentionMetrics(
+        border_share=fig(0.14, 0.1, 0.2),
+        border_area=0.36,
+        greyed_middle=GreyedMiddle(
+            count=8,
+            unsure_before=0.05,
+            unsure_after=0.68,
+            confident_damaged_before=0.5,
+            confident_damaged_after=0.07,
+        ),
+    ),
+    warnings={"unseen_cars": {"unfamiliar": 0.013}, "no_cars": {"unfamiliar": 0.94}},
+)
+FEW = Metrics(photos=MetricSet(count=8, accuracy=fig(0.5, 0.4, 0.6)))
+SETTINGS = TrainingSettings(
+    unfreeze="<b>4", epochs=1, sides=(64,), learning_rate=1e-3, batch_size=8, seed=0
+)
+DATASET = config_of(
+    fingerprint="fe" * 32,
+    counts={"test": {"damaged": 4, "not_damaged": 4, "close_ups": 4}},
+    rejected={"too_small": 3},
+    copies={"groups_of_copies": 41, "photos_in_them": 104},
+)
+TABLES = ("predictions.csv", "history.csv", "label_issues.csv")
 HISTORY = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.7,0.6,0.75,0.5\n2,0.8,0.4,0.85,0.3\n"
 SECTIONS = [
-    *("figures", "confusion", "curves", "learning", "slices", "same_size_and_quality", "review"),
+    *("metrics", "confusion", "curves", "learning", "slices", "same_size_and_quality", "review"),
     *("attention", "warnings", "label_issues", "data", "making"),
 ]
 
 
-def write_table(path, columns, rows):
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([columns.split(","), *rows])
-
-
-def add(models, version=VERSION, photos="car", probabilities=PROBABILITIES, **changes):
+def add(
+    models, version=VERSION, photos="car", probabilities=PROBABILITIES, threshold=0.5, **changes
+):
     """Put a version with made-up results into `models`; `photos` begins its photos' names."""
-    about = {"figures": FIGURES, "data": DATA, "review_band": [0.3, 0.7], **changes}
-    tiny_model.add_version(models, b"no graph", version, **about)
-    predictions = [
-        ("test", f"{photos}{at}.jpg", "damaged" if damaged else "not-damaged", "photo", probability)
+    entries = {"metrics": METRICS, "dataset": DATASET, "review_band": (0.3, 0.7), **changes}
+    band = entries.pop("review_band")
+    decision = Decision(temperature=2.0, threshold=threshold, review_band=band)
+    tiny_model.add_version(models, b"no graph", version, decision, **entries)
+    rows = [
+        prediction(f"{photos}{at}.jpg", damaged, probability)
         for at, (damaged, probability) in enumerate(zip(DAMAGED, probabilities, strict=True))
     ]
-    rows = [*predictions, ("test", f"{photos}0.jpg", "not-damaged", "close_up", 0.97)]
-    write_table(models / version / "predictions.csv", "split,path,label,kind,probability", rows)
-    issues = [(f"{photos}{at}.jpg", "damaged", "not-damaged", at / 100) for at in range(25)]
-    write_table(models / version / "label_issues.csv", "path,label,suggested,quality", issues)
+    rows.append(prediction(f"{photos}0.jpg", False, 0.97, "close_up"))
+    write_table(models / version / "predictions.csv", rows, PredictionRow)
+    write_label_issues(models / version, label_issues(photos))
     (models / version / "history.csv").write_text(HISTORY, encoding="utf-8")
     return version
+
+
+def label_issues(photos):
+    return [LabelIssue(f"{photos}{at}.jpg", "damaged", "not-damaged", at / 100) for at in range(25)]
+
+
+def prediction(path, damaged, probability, kind="photo"):
+    label = "damaged" if damaged else "not-damaged"
+    return PredictionRow("test", path, label, kind, path, 400, 300, probability)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +163,7 @@ def outline(path):
 
 def rows(damaged=DAMAGED, probabilities=PROBABILITIES):
     return [
-        Answer("test", str(at), truth, "photo", probability)
+        prediction(str(at), truth, probability)
         for at, (truth, probability) in enumerate(zip(damaged, probabilities, strict=True))
     ]
 
@@ -144,30 +172,34 @@ def probabilities_of(chosen):
     return [row.probability for row in chosen]
 
 
-# What the answers tell
+def at(threshold):
+    return Decision(temperature=1.0, threshold=threshold)
+
+
+# What the predictions show
 
 
 def test_the_confusion_matrix_counts_photos_by_truth_and_answer():
-    assert analysis.confusion_matrix(rows(), 0.5) == analysis.ConfusionMatrix(3, 1, 1, 3)
+    assert analysis.confusion_matrix(rows(), at(0.5)) == analysis.ConfusionMatrix(3, 1, 1, 3)
 
 
 def test_a_probability_at_the_threshold_is_answered_damaged():
-    assert analysis.confusion_matrix(rows([True], [0.5]), 0.5).found == 1
+    assert analysis.confusion_matrix(rows([True], [0.5]), at(0.5)).true_positives == 1
 
 
 def test_the_most_wrong_answers_are_the_surest_of_the_wrong_ones():
-    assert probabilities_of(analysis.most_wrong(rows(), 0.5, 8)) == [0.6, 0.45]
-    assert probabilities_of(analysis.most_wrong(rows(), 0.5, 1)) == [0.6]
+    assert probabilities_of(analysis.most_wrong(rows(), at(0.5), 8)) == [0.6, 0.45]
+    assert probabilities_of(analysis.most_wrong(rows(), at(0.5), 1)) == [0.6]
 
 
 def test_the_least_sure_answers_are_those_nearest_to_the_threshold():
-    assert probabilities_of(analysis.least_sure(rows(), 0.5, 2)) == [0.45, 0.6]
-    assert probabilities_of(analysis.least_sure(rows(), 0.9, 2)) == [0.9, 0.8]
+    assert probabilities_of(analysis.least_sure(rows(), at(0.5), 2)) == [0.45, 0.6]
+    assert probabilities_of(analysis.least_sure(rows(), at(0.9), 2)) == [0.9, 0.8]
 
 
 def test_the_coverage_curve_decides_the_surest_first():
     decided, accuracy = analysis.coverage_curve(
-        rows([True, False, True, False], [0.9, 0.6, 0.9, 0.3]), 0.5
+        rows([True, False, True, False], [0.9, 0.6, 0.9, 0.3]), at(0.5)
     )
     # Both of 0.9 at once, then 0.3; 0.6 is the least sure, and wrong
     np.testing.assert_allclose(decided, [2 / 4, 3 / 4, 1])
@@ -175,7 +207,7 @@ def test_the_coverage_curve_decides_the_surest_first():
 
 
 def test_the_coverage_curve_takes_answers_without_any_doubt():
-    decided, accuracy = analysis.coverage_curve(rows([True, True], [1.0, 0.0]), 0.5)
+    decided, accuracy = analysis.coverage_curve(rows([True, True], [1.0, 0.0]), at(0.5))
     np.testing.assert_allclose(decided, [1])
     np.testing.assert_allclose(accuracy, [0.5])
 
@@ -185,15 +217,14 @@ def test_two_versions_are_compared_on_the_photos_that_one_of_them_gets_right(tmp
     new = read_results(tmp_path, add(tmp_path))
     found = analysis.against(new, read_results(tmp_path, EARLIER))
     # Only the new one: 0.9 and 0.8 damaged, 0.2 and 0.1 undamaged. Only the earlier one: 0.6.
-    assert (found.only_new_right, found.only_current_right) == (4, 1)
-    assert found.p_value == pytest.approx(2 * (1 + 5) / 2**5)
+    assert (found.accuracy.only_new, found.accuracy.only_current) == (4, 1)
 
 
 def test_each_version_answers_by_its_own_threshold(tmp_path):
     add(tmp_path, EARLIER, threshold=0.95)
     new = read_results(tmp_path, add(tmp_path))
     found = analysis.against(new, read_results(tmp_path, EARLIER))
-    assert (found.only_new_right, found.only_current_right) == (2, 1)
+    assert (found.accuracy.only_new, found.accuracy.only_current) == (2, 1)
 
 
 def test_versions_that_answered_other_photos_are_not_compared(tmp_path):
@@ -212,7 +243,7 @@ def test_the_report_has_every_section_that_was_measured(page):
 @pytest.mark.parametrize(
     "said",
     [
-        "Of 8 photos that it had never seen, it judged 75.0 % (62.5–87.5 %) rightly",  # noqa: RUF001
+        "On 8 photos it had never seen, the model was right 75.0 % (62.5–87.5 %) of",  # noqa: RUF001
         "missed 25.0 % (0.0–50.0 %) of the damaged cars",  # noqa: RUF001
         "ROC AUC how often a damaged car gets a higher probability than an undamaged one 0.938",
         "4 close-ups cut out of undamaged cars: 96.0 % (90.0–100.0 %)",  # noqa: RUF001
@@ -223,7 +254,7 @@ def test_the_report_has_every_section_that_was_measured(page):
         "73.7 % 60.0–85.0 % \N{MINUS SIGN}1.3",  # noqa: RUF001
         "from 30.0 % up to 70.0 % need a person",
         "77.0 % (70.0–80.0 %) are decided without a person",  # noqa: RUF001
-        "14.0 % (10.0–20.0 %) of what speaks for damage lies at the photo’s border",  # noqa: RUF001
+        "14.0 % (10.0–20.0 %) of the evidence for damage is at the photo’s border",  # noqa: RUF001
         "68.0 % of the answers are unsure, after 5.0 % before",
         "unfamiliar 1.3 % 94.0 %",
         "25 such photos are listed in label_issues.csv",
@@ -247,20 +278,20 @@ def test_a_bar_shows_the_figure_and_its_interval_on_its_columns_scale(page):
 
 
 def test_a_version_of_which_nothing_is_known_has_a_report_all_the_same(tmp_path):
-    tiny_model.add_version(tmp_path, b"no graph", figures={})
+    tiny_model.add_version(tmp_path, b"no graph", metrics=Metrics())
     found = outline(write_report(tmp_path, VERSION, with_photos=False))
     assert found.sections == ["making"]
-    assert "Nothing was measured of this version." in found.text
+    assert "This version has no test results." in found.text
 
 
-@pytest.mark.parametrize("part", [*FIGURES, "predictions.csv", "history.csv", "label_issues.csv"])
+@pytest.mark.parametrize("part", [*Metrics.model_fields, *TABLES])
 def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
-    figures = {name: figure for name, figure in FIGURES.items() if name != part}
-    version = add(tmp_path, figures=figures)
+    metrics = METRICS.model_copy(update={part: None}) if part in Metrics.model_fields else METRICS
+    version = add(tmp_path, metrics=metrics)
     if part.endswith(".csv"):
         (tmp_path / version / part).unlink()
     found = outline(write_report(tmp_path, version, with_photos=False)).sections
-    assert len(found) >= len(SECTIONS) - 2  # answers.csv holds two sections
+    assert len(found) >= len(SECTIONS) - 2  # predictions.csv holds two sections
 
 
 @pytest.mark.parametrize(
@@ -277,8 +308,8 @@ def test_a_review_band_of_everything_or_nothing_is_said_in_words(tmp_path, band,
 
 def test_test_photos_of_one_class_have_no_curves_that_need_two(tmp_path):
     version = add(tmp_path)
-    rows = [("test", f"{at}.jpg", "damaged", "photo", 0.1 * at) for at in range(1, 9)]
-    write_table(tmp_path / version / "predictions.csv", "split,path,label,kind,probability", rows)
+    rows = [prediction(f"{at}.jpg", True, 0.1 * at) for at in range(1, 9)]
+    write_table(tmp_path / version / "predictions.csv", rows, PredictionRow)
     found = outline(write_report(tmp_path, version, with_photos=False))
     assert "All test photos are of one class" in found.text
     assert "curves" in found.sections
@@ -298,14 +329,14 @@ def test_a_version_is_compared_with_the_one_in_use_or_the_one_before(tmp_path, i
     if in_use:
         model_store.use(tmp_path, in_use)
     found = outline(write_report(tmp_path, VERSION, with_photos=False)).text
-    assert f"4 only this version judges rightly, and 1 only version {rival} (p = 0.375)" in found
-    assert "neither is shown to be better" in found
+    assert f"this version is right on 6 and {rival} on 3" in found
+    assert "This version looks worse." in found  # it decides two photos fewer alone
 
 
 def test_a_report_says_when_two_versions_cannot_be_compared(tmp_path):
     add(tmp_path, EARLIER, photos="other")
     found = outline(write_report(tmp_path, add(tmp_path), with_photos=False)).text
-    assert f"Version {EARLIER} was not asked about the same test photos" in found
+    assert f"Version {EARLIER} has other test photos" in found
 
 
 def test_a_broken_other_version_is_no_reason_to_go_without_a_report(tmp_path):
@@ -324,14 +355,10 @@ def photographed(models, tmp_path):
     paths = write_photos(tmp_path / "photos", 7, first_seed=0)
     named = [*(path.as_posix() for path in paths), "gone <b>away</b>.jpg"]
     folder = models / tiny_model.VERSION
-    labels = ["damaged" if damaged else "not-damaged" for damaged in DAMAGED]
-    predictions = [
-        ("test", path, label, "photo", probability)
-        for path, label, probability in zip(named, labels, PROBABILITIES, strict=True)
-    ]
-    write_table(folder / "predictions.csv", "split,path,label,kind,probability", predictions)
-    issues = [(path, "damaged", "not-damaged", 0.01) for path in named]
-    write_table(folder / "label_issues.csv", "path,label,suggested,quality", issues)
+    predictions = list(map(prediction, named, DAMAGED, PROBABILITIES))
+    write_table(folder / "predictions.csv", predictions, PredictionRow)
+    issues = [LabelIssue(path, "damaged", "not-damaged", 0.01) for path in named]
+    write_label_issues(folder, issues)
     return models
 
 
@@ -356,9 +383,7 @@ def test_a_photos_name_is_shown_and_never_taken_for_html(photographed):
 
 def test_at_most_twenty_label_issues_are_shown(tmp_path, tiny_graph):
     tiny_model.add_version(tmp_path, tiny_graph)
-    issues = [(f"{at}.jpg", "damaged", "not-damaged", 0.01 * at) for at in range(25)]
-    columns = "path,label,suggested,quality"
-    write_table(tmp_path / tiny_model.VERSION / "label_issues.csv", columns, issues)
+    write_label_issues(tmp_path / tiny_model.VERSION, label_issues(""))
     found = outline(write_report(tmp_path, tiny_model.VERSION)).text
     assert "19.jpg" in found
     assert "20.jpg" not in found
@@ -422,7 +447,7 @@ def test_a_version_stays_whole_when_its_report_comes_and_changes(tmp_path):
     version = add(tmp_path)
     path = write_report(tmp_path, version, with_photos=False)
     assert path == tmp_path / version / "report.html"
-    assert "report.html" not in model_store.load_record(tmp_path, version).about["files"]
+    assert "report.html" not in model_store.load_record(tmp_path, version).manifest.files
     path.write_text("something else", encoding="utf-8")
     model_store.load_record(tmp_path, version)
     assert write_report(tmp_path, version, with_photos=False).stat().st_size > 1000
@@ -432,7 +457,7 @@ def test_a_version_stays_whole_when_its_report_comes_and_changes(tmp_path):
 def test_a_table_that_is_not_as_training_wrote_it_is_named(tmp_path):
     version = add(tmp_path)
     (tmp_path / version / "predictions.csv").write_text("split,path\ntest,a.jpg\n")
-    with pytest.raises(UserError, match=r"predictions\.csv is not as training wrote it"):
+    with pytest.raises(UserError, match=r"predictions\.csv is not as this program wrote it"):
         write_report(tmp_path, version, with_photos=False)
     assert not (tmp_path / version / "report.html").exists()
 
@@ -451,7 +476,7 @@ def test_one_version_gets_its_report_and_the_screen_says_where(tmp_path, capsys)
 
 
 def test_several_versions_stand_side_by_side(tmp_path, capsys):
-    add(tmp_path, EARLIER, threshold=0.95, figures={"photos": {"accuracy": fig(0.5, 0.4, 0.6)}})
+    add(tmp_path, EARLIER, threshold=0.95, metrics=FEW)
     add(tmp_path)
     assert run(EARLIER, VERSION, "--models", tmp_path) == 0
     path = tmp_path / f"report-{EARLIER}-{VERSION}.html"
@@ -460,16 +485,16 @@ def test_several_versions_stand_side_by_side(tmp_path, capsys):
     assert "Accuracy 50.0 % 40.0–60.0 % 75.0 % 62.5–87.5 %" in found.text  # noqa: RUF001
     assert "ROC AUC – 0.938" in found.text  # noqa: RUF001
     assert "dark – 61.0 %" in found.text  # noqa: RUF001
-    assert f"{VERSION} : 2 test photos only it judges rightly, 1 only {EARLIER}" in found.text
+    assert f"{VERSION} : accuracy +12.5 points" in found.text
     assert "different data sets" not in found.text
     assert not (tmp_path / VERSION / "report.html").exists()
 
 
 def test_versions_of_different_data_sets_come_with_a_warning(tmp_path):
-    add(tmp_path, EARLIER, photos="other", data={**DATA, "fingerprint": "ab" * 32})
+    add(tmp_path, EARLIER, photos="other", dataset=config_of(fingerprint="ab" * 32))
     found = outline(write_side_by_side(tmp_path, [EARLIER, add(tmp_path)])).text
     assert "made with different data sets" in found
-    assert f"{VERSION} was not asked about the same test photos" in found
+    assert f"{VERSION} has other test photos" in found
 
 
 def test_a_page_side_by_side_shows_nothing_of_the_photos(tmp_path):
@@ -544,6 +569,6 @@ def test_settings_are_put_in_words(value, text):
 
 
 def test_settings_are_never_taken_for_html(tmp_path):
-    path = write_report(tmp_path, add(tmp_path, settings={"unfreeze": "<b>4"}), with_photos=False)
+    path = write_report(tmp_path, add(tmp_path, settings=SETTINGS), with_photos=False)
     assert "<b>4" not in path.read_text(encoding="utf-8")
     assert "unfreeze <b>4" in outline(path).text

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from car_damage import model_store
+from car_damage.decision import Decision
 from car_damage.photo_warnings import WarningWord
 from car_damage.service.api import QUEUE
 from car_damage.service.application import create_app
@@ -22,12 +23,14 @@ from tests.programs import program
 PHONE = {"width": 360, "height": 740}
 KEY = "a-key-of-the-suite"
 
+DECISION = Decision(temperature=2.0, threshold=0.5, review_band=(0.3, 0.7))
+
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory, tiny_graph):
     """Start the service with these settings on a free port; give its address."""
     models = tmp_path_factory.mktemp("models")
-    model_store.use(models, tiny_model.add_version(models, tiny_graph, review_band=[0.3, 0.7]))
+    model_store.use(models, tiny_model.add_version(models, tiny_graph, decision=DECISION))
     servers = []
 
     def start(**settings) -> str:

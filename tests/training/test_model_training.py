@@ -63,11 +63,16 @@ def test_a_version_holds_all_that_belongs_to_it(trained, data):
     assert names >= {"predictions.csv", "report.html"}
     assert "label_issues.csv" not in names  # random features tell nothing of labels
     about = json.loads((version / "model.json").read_text())
-    assert about["data"]["fingerprint"] == load(data).about["fingerprint"]
+    assert about["dataset"]["fingerprint"] == load(data).config.fingerprint
     assert about["sample"] is True
     assert about["settings"]["epochs"] == 2
-    assert about["figures"]["photos"].keys() >= {"accuracy", "missed", "roc_auc", "ece"}
-    assert about["figures"]["photos"]["count"] + about["figures"]["close_ups"]["count"] == len(
+    assert about["metrics"]["photos"].keys() >= {
+        "accuracy",
+        "false_negative_rate",
+        "roc_auc",
+        "ece",
+    }
+    assert about["metrics"]["photos"]["count"] + about["metrics"]["close_ups"]["count"] == len(
         load(data).test.y
     )
     assert model_store.current(trained) == version.name
@@ -75,10 +80,9 @@ def test_a_version_holds_all_that_belongs_to_it(trained, data):
 
 def test_the_figures_hold_what_the_report_shows(trained):
     about = json.loads((the_version(trained) / "model.json").read_text())
-    figures = about["figures"]
-    assert figures.keys() >= {"slices", "same_size_and_quality", "review", "attention"}
-    low, high = about["review_band"]
-    assert low <= about["threshold"] <= high
+    assert about["metrics"].keys() >= {"slices", "same_size_and_quality", "review", "attention"}
+    low, high = about["decision"]["review_band"]
+    assert low <= about["decision"]["threshold"] <= high
 
 
 def test_every_validation_and_test_square_has_its_answer_in_the_table(trained, data):
@@ -90,10 +94,10 @@ def test_every_validation_and_test_square_has_its_answer_in_the_table(trained, d
     about = json.loads((the_version(trained) / "model.json").read_text())
     photos = [row for row in rows if row["split"] == "test" and row["kind"] == "photo"]
     right = [
-        (float(row["probability"]) >= about["threshold"]) == (row["label"] == "damaged")
+        (float(row["probability"]) >= about["decision"]["threshold"]) == (row["label"] == "damaged")
         for row in photos
     ]
-    assert np.mean(right) == about["figures"]["photos"]["accuracy"]["value"]
+    assert np.mean(right) == about["metrics"]["photos"]["accuracy"]["value"]
 
 
 def test_going_on_from_a_model_lists_the_labels_that_look_wrong_to_it(trained, data, tmp_path):
@@ -125,8 +129,8 @@ def test_the_exported_graph_agrees_with_the_keras_model(trained, data):
     logits = np.array([graph.run(image).logit for image in np.asarray(test.X)])
     spread = max(1.0, np.ptp(expected))
     assert np.abs(logits - expected).mean() < 0.05 * spread
-    assert about["figures"]["export"]["graph_accuracy"] >= (
-        about["figures"]["export"]["keras_accuracy"] - 0.005
+    assert about["metrics"]["export"]["graph_accuracy"] >= (
+        about["metrics"]["export"]["keras_accuracy"] - 0.005
     )
 
 

@@ -49,15 +49,14 @@ def answers(record):
 
     def answer(images):
         odds = np.array([graph.run(image).logit for image in images])
-        threshold = record.about["threshold"]
-        limit = record.about["temperature"] * np.log(threshold / (1 - threshold))
-        return odds >= limit
+        decision = record.manifest.decision
+        return decision.is_damaged(decision.probabilities(odds))
 
     return answer
 
 
 def test_the_model_learns_what_damage_is(record):
-    assert record.about["figures"]["photos"]["accuracy"]["value"] >= 0.8
+    assert record.manifest.metrics.photos.accuracy.value >= 0.8
 
 
 def test_nothing_goes_where_real_data_and_models_go(folder):

@@ -1,0 +1,81 @@
+"""Other splits of a data set's images than those on disk, without reading an image."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from car_damage.dataset.arrays import Dataset, Row, Split
+from car_damage.dataset.split import SPLITS
+from car_damage.errors import UserError
+
+
+class ImageRows:
+    """Rows of several arrays as one, `uint8` (n, size, size, 3), read when they are asked for."""
+
+    def __init__(self, arrays: Sequence[Any], which: np.ndarray, rows: np.ndarray):
+        self._arrays, self._which, self._rows = arrays, which, rows
+        self.shape = (len(rows), *arrays[0].shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        which, rows = self._which[key], self._rows[key]
+        if np.ndim(rows) == 0:
+            image: np.ndarray = self._arrays[which][rows]
+            return image
+        read = [self._arrays[at][row] for at, row in zip(which, rows, strict=True)]
+        return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.uint8)
+
+
+def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> Dataset:
+    """The data set with each row in the split that `split_of` gives it, or in none.
+
+    `split_of` takes the split that the row is in, and the row. Raises `UserError` when training or
+    validation would lack a class, or no photo would be left to test on.
+    """
+    splits = [getattr(dataset, name) for name in SPLITS]
+    places: dict[str, list[tuple[int, int]]] = {name: [] for name in SPLITS}
+    for which, name in enumerate(SPLITS):
+        for at, row in enumerate(splits[which].rows):
+            if (target := split_of(name, row)) is not None:
+                places[target].append((which, at))
+    made = {name: _split(splits, name, places[name]) for name in SPLITS}
+    for name in ("train", "val"):
+        if len(np.unique(made[name].y)) < 2:
+            raise UserError(f"a class has no photo left in the {name} split: add photos")
+    if not len(made["test"].y):
+        raise UserError("no photo is left to test on: add photos")
+    return Dataset(made["train"], made["val"], made["test"], dataset.config)
+
+
+def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, dict[str, int]]:
+    """Move the groups that hold a photo with a SHA-256 in `learnt` to training, and count photos.
+
+    The counts are of the photos that were in validation and in test. A model that goes on from one
+    that has learnt these photos must not be measured, nor calibrated, on them.
+    """
+    rows = [row for name in ("val", "test") for row in getattr(dataset, name).rows]
+    groups = {row.group for row in rows if row.sha256 in learnt}
+    if not groups:
+        return dataset, {}
+    moved = rearranged(dataset, lambda name, row: "train" if row.group in groups else name)
+    return moved, {"val": _photos_of(groups, dataset.val), "test": _photos_of(groups, dataset.test)}
+
+
+def _photos_of(groups: set[str], split: Split) -> int:
+    return sum(row.group in groups and row.kind == "photo" for row in split.rows)
+
+
+def _split(splits: Sequence[Split], name: str, places: Sequence[tuple[int, int]]) -> Split:
+    which, rows = np.array(places, np.int64).reshape(-1, 2).T
+    return Split(
+        X=ImageRows([split.X for split in splits], which, rows),
+        y=np.array([splits[at].y[row] for at, row in places], np.uint8),
+        rows=[
+            replace(splits[at].rows[row], split=name, row=number)
+            for number, (at, row) in enumerate(places)
+        ],
+    )

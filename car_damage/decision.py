@@ -1,0 +1,63 @@
+"""From a logit to a decision: the one rule by which photos are answered, measured and reported."""
+
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+Label = Literal["not_damaged", "damaged"]
+LABELS: tuple[Label, Label] = ("not_damaged", "damaged")  # the position is the label's number
+DIGITS = 4  # of a probability: what a client is told is what is compared
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ReviewBand(NamedTuple):
+    """The probabilities that need a person: from `low` on, below `high`."""
+
+    low: Share
+    high: Share
+
+
+class Decision(BaseModel):
+    """What a version's logits mean, for one photo or for arrays of any shape."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(gt=0)  # the logit is divided by it (Guo et al. 2017)
+    threshold: Share  # from this probability on, a photo is damaged
+    review_band: ReviewBand | None = None  # None: no photo needs a person
+
+    def probabilities(self, logits: npt.ArrayLike) -> np.ndarray:
+        """The calibrated probabilities of damage, float64, rounded to `DIGITS`."""
+        scaled = np.asarray(logits, np.float64) / self.temperature
+        return rounded(np.exp(-np.logaddexp(0.0, -scaled)))  # a sigmoid that never overflows
+
+    def is_damaged(self, probabilities: npt.ArrayLike) -> np.ndarray:
+        """Which of these (rounded) probabilities are classified as damaged: bool."""
+        return np.asarray(probabilities) >= self.threshold
+
+    def needs_review(self, probabilities: npt.ArrayLike) -> np.ndarray:
+        """Which of these (rounded) probabilities need a person: bool."""
+        probabilities = np.asarray(probabilities)
+        if self.review_band is None:
+            return np.zeros(probabilities.shape, bool)
+        low, high = self.review_band
+        return (probabilities >= low) & (probabilities < high)
+
+
+def rounded(probabilities: np.ndarray) -> np.ndarray:
+    """To `DIGITS` decimal places."""
+    return np.round(probabilities, DIGITS)
+
+
+def rounded_up(limits: npt.ArrayLike) -> np.ndarray:
+    """Limits between probabilities, to `DIGITS` decimal places.
+
+    Up, so that a limit between two rounded probabilities still parts them: `p >= limit` then holds
+    for the same probabilities as before.
+    """
+    steps = 10**DIGITS
+    parted: np.ndarray = np.ceil(np.round(np.asarray(limits) * steps, 6)) / steps
+    return parted

@@ -1,0 +1,261 @@
+"""What a version says about itself: the types of `model.json`, and of what it takes over.
+
+A field that was added later has a default, so that versions made before it still load. An entry
+that is not known here comes from a newer program, and is refused rather than passed over.
+"""
+
+import json
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from car_damage.decision import Decision, rounded_up
+from car_damage.photo_warnings import WarningLimits
+
+FORMAT = 2
+Model = TypeVar("Model", bound=BaseModel)
+
+# What entries were called in format 1.
+RENAMED = {
+    "figures": "metrics",
+    "data": "dataset",
+    "doubt": "warning_limits",
+    "missed": "false_negative_rate",
+    "cleared": "specificity",
+    "left_out": "held_out_sources",
+    "squares": "images",
+}
+DROPPED = ("labels", "fit", "leaks")
+BY_FOLDER = ("slices", "data_folders", "left_out")  # the names in these are not entries
+
+
+class Frozen(BaseModel):
+    """A part of a manifest: immutable, and without entries that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(Frozen):
+    """A measured value with its 95 % interval; None where the photos do not define it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class MetricSet(Frozen):
+    """What was measured on some photos; None for what was not asked for there."""
+
+    count: int
+    damaged: int | None = None
+    accuracy: Estimate | None = None
+    false_negative_rate: Estimate | None = None
+    specificity: Estimate | None = None
+    precision: Estimate | None = None
+    recall: Estimate | None = None
+    f1: Estimate | None = None
+    roc_auc: Estimate | None = None
+    pr_auc: Estimate | None = None
+    brier: Estimate | None = None
+    ece: Estimate | None = None
+    slices: dict[str, "MetricSet"] | None = None
+    version: str | None = None  # that was measured, where it is another one
+
+
+class Decided(Frozen):
+    """The share decided without a person on validation photos, and the accuracy among these."""
+
+    decided: float
+    accuracy: float | None
+
+
+class DecidedEstimate(Frozen):
+    """As `Decided`, with intervals."""
+
+    decided: Estimate
+    accuracy: Estimate
+
+
+class ReviewMetrics(Frozen):
+    """What the review band, which was chosen on validation photos, leaves to a person."""
+
+    target: float  # accuracy among the photos that are decided
+    val: Decided
+    test: DecidedEstimate
+
+
+class GreyedMiddle(Frozen):
+    """How sure the answers are before and after the middle of each photo is greyed out: shares."""
+
+    count: int
+    unsure_before: float
+    unsure_after: float
+    confident_damaged_before: float
+    confident_damaged_after: float
+
+
+class AttentionMetrics(Frozen):
+    """Where the evidence of damage lies; see `evaluation.robustness.attention`."""
+
+    border_share: Estimate
+    border_area: float
+    greyed_middle: GreyedMiddle
+
+
+class ExportComparison(Frozen):
+    """The exported graph against the Keras model, on the validation images."""
+
+    precision: str
+    images: int
+    keras_accuracy: float
+    graph_accuracy: float
+    largest_logit_difference: float
+
+
+class Metrics(Frozen):
+    """All that was measured of a version, on the test photos unless a field says otherwise."""
+
+    photos: MetricSet | None = None
+    close_ups: MetricSet | None = None
+    data_folders: dict[str, MetricSet] | None = None
+    slices: dict[str, MetricSet] | None = None
+    same_size_and_quality: MetricSet | None = None
+    review: ReviewMetrics | None = None
+    attention: AttentionMetrics | None = None
+    export: ExportComparison | None = None
+    warnings: dict[str, dict[str, float]] | None = None  # shares, by kind of photo and warning
+    held_out_sources: dict[str, MetricSet] | None = None  # of other versions, by data folder
+
+
+class SplitCounts(Frozen):
+    """How many photos and crops a split holds."""
+
+    damaged: int
+    not_damaged: int
+    close_ups: int
+
+
+class CopyCounts(Frozen):
+    """How many photos are copies of one another."""
+
+    groups_of_copies: int
+    photos_in_them: int
+
+
+class DatasetConfig(Frozen):
+    """`dataset.json`: what a data set holds, and what it was made from."""
+
+    sample: bool = False  # drawn cars
+    size: int  # pixels: the side of the images
+    seed: int
+    shares: dict[str, float]
+    close_ups: int  # crops cut out of each undamaged photo
+    counts: dict[str, SplitCounts]
+    copies: CopyCounts
+    rejected: dict[str, int]
+    python: str
+    libraries: dict[str, str]
+    fingerprint: str  # SHA-256 over the arrays and tables
+
+
+class TrainingSettings(Frozen):
+    """What decides, together with data set and initial weights, what is learnt."""
+
+    unfreeze: str
+    epochs: int
+    sides: tuple[int, ...]  # pixels, of each epoch's images
+    learning_rate: float
+    batch_size: int
+    seed: int
+    keep: float = 0.0
+    leave_out: tuple[str, ...] = ()
+
+
+class WeightsOrigin(Frozen):
+    """Where the initial weights came from."""
+
+    source: str  # `imagenet`, `none`, a file, or `<version>/model.keras`
+    missing_layers: tuple[str, ...] = ()
+
+
+class Manifest(Frozen):
+    """`model.json`."""
+
+    format: Literal[2] = 2
+    version: str
+    created: str | None = None  # ISO 8601
+    backbone: str | None = None
+    weights: WeightsOrigin | None = None
+    settings: TrainingSettings | None = None
+    size: int = Field(gt=0)  # pixels: the side of the model's image
+    decision: Decision
+    precision: str | None = None  # of the exported graph
+    sample: bool = False  # trained on drawn cars
+    dataset: DatasetConfig | None = None
+    moved_to_training: dict[str, int] | None = None  # photos of val and test that had been learnt
+    metrics: Metrics = Metrics()
+    warning_limits: WarningLimits | None = None
+    libraries: dict[str, str] | None = None
+    files: dict[str, str] = {}  # SHA-256 by name
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read `model.json`, of this format or of format 1.
+
+        Raises `ValueError` with a clause that says what is wrong.
+        """
+        raw = json.loads(text)
+        if not isinstance(raw, dict):
+            raise ValueError("it is not a JSON object")
+        if "format" not in raw:
+            raw = _from_format_1(raw)
+        elif raw["format"] != FORMAT:
+            raise ValueError(f"it has format {raw['format']}, and this program reads {FORMAT}")
+        return validated(cls, raw)
+
+    def to_json(self) -> str:
+        """The text of `model.json`; what was never set is left out."""
+        entries = {"format": FORMAT} | self.model_dump(mode="json", exclude_unset=True)
+        return json.dumps(entries, indent=2) + "\n"
+
+
+def validated(model: type[Model], raw: dict[str, Any]) -> Model:
+    """`raw` as a `model`. Raises `ValueError` with a clause that names the first wrong entry."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        what = {
+            "extra_forbidden": f"it has the unknown entry {name}; a newer program wrote it",
+            "missing": f"it lacks the entry {name}",
+        }.get(first["type"], f"its entry {name} is wrong: {first['msg']}")
+        raise ValueError(what) from error
+
+
+def _from_format_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """What `raw` is called now. Format 1 had no entry `format`."""
+    if raw.get("fit", "squeeze") != "squeeze":
+        raise ValueError(f"it was made with --fit {raw['fit']}, which no longer exists")
+    new = _renamed(raw)
+    low, high = new.pop("review_band", None) or (None, None)
+    decision = {
+        "temperature": new.pop("temperature", None),
+        "threshold": float(rounded_up(new.pop("threshold", 0.5))),
+        "review_band": None if low is None else tuple(rounded_up([low, high]).tolist()),
+    }
+    return {**new, "format": FORMAT, "decision": decision}
+
+
+def _renamed(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {
+        RENAMED.get(name, name): (
+            {folder: _renamed(found) for folder, found in entry.items()}
+            if name in BY_FOLDER
+            else _renamed(entry)
+        )
+        for name, entry in value.items()
+        if name not in DROPPED
+    }

@@ -1,0 +1,80 @@
+"""`model.json` is read whole or refused, whichever version of the program wrote it."""
+
+import json
+import re
+
+import pytest
+
+from car_damage.decision import Decision
+from car_damage.manifest import Manifest
+from car_damage.photo_warnings import WarningLimits
+from tests.tiny_model import VERSION
+
+MANIFEST = Manifest(version=VERSION, size=64, decision=Decision(temperature=1.5, threshold=0.25))
+ESTIMATE = {"value": 0.9, "low": 0.8, "high": 1.0}
+FORMAT_1 = {
+    "version": VERSION,
+    "size": 64,
+    "fit": "squeeze",
+    "labels": ["not_damaged", "damaged"],
+    "temperature": 1.5,
+    "threshold": 0.3364777843152382,
+    "review_band": [0.05576, 0.97179],
+    "doubt": {"brightness": 100.0},
+    "figures": {
+        "photos": {"count": 10, "missed": ESTIMATE, "cleared": ESTIMATE},
+        "data_folders": {"data": {"count": 5, "accuracy": ESTIMATE}},
+        "left_out": {"missed": {"count": 5, "accuracy": ESTIMATE, "version": "another"}},
+        "leaks": {"accuracy": 0.9},
+    },
+    "files": {},
+}
+
+
+def test_what_was_written_is_read_again():
+    again = Manifest.from_json(MANIFEST.to_json())
+    assert again == MANIFEST
+    assert again.to_json() == MANIFEST.to_json()
+
+
+def test_a_version_of_format_1_still_loads():
+    manifest = Manifest.from_json(json.dumps(FORMAT_1))
+    assert manifest.decision == Decision(
+        temperature=1.5, threshold=0.3365, review_band=(0.0558, 0.9718)
+    )
+    assert manifest.metrics.photos.false_negative_rate.value == 0.9
+    assert manifest.metrics.photos.specificity.value == 0.9
+    assert manifest.metrics.data_folders.keys() == {"data"}  # a folder's name stays
+    assert manifest.metrics.held_out_sources.keys() == {"missed"}
+    assert manifest.warning_limits.brightness == 100
+
+
+def test_a_version_made_before_any_warning_existed_still_loads():
+    limits = WarningLimits().model_dump(exclude_unset=True)
+    raw = json.loads(MANIFEST.to_json()) | {"warning_limits": limits}
+    assert Manifest.from_json(json.dumps(raw)).warning_limits == WarningLimits()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"colour": "red"}, "it has the unknown entry colour; a newer program wrote it"),
+        ({"metrics": {"beauty": 1}}, "it has the unknown entry metrics.beauty"),
+        ({"format": 3}, "it has format 3, and this program reads 2"),
+        ({"size": "large"}, "its entry size is wrong"),
+        ({"decision": {"temperature": 1.0}}, "it lacks the entry decision.threshold"),
+    ],
+)
+def test_what_it_does_not_know_is_refused_in_one_clause(change, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Manifest.from_json(json.dumps(json.loads(MANIFEST.to_json()) | change))
+
+
+def test_a_version_of_a_fit_that_is_gone_is_refused():
+    with pytest.raises(ValueError, match="--fit crop"):
+        Manifest.from_json(json.dumps(FORMAT_1 | {"fit": "crop"}))
+
+
+def test_nothing_of_a_manifest_can_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        MANIFEST.size = 128
