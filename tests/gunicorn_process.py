@@ -1,4 +1,4 @@
-"""The service as it runs in production: gunicorn as a process of its own, on a free port."""
+"""The service as it runs in production: gunicorn in its own process, on a free port."""
 
 import http.client
 import json
@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +18,13 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 60  # seconds for what takes one or two on an idle machine
 
 
+@dataclass
 class Service:
-    """A running gunicorn; `folder` is where it looks for `models/`."""
+    """A running service that listens on a port and writes its log to a file."""
 
-    def __init__(self, folder: Path, log: Path, config: Path, **variables: str):
-        self.port = free_port()
-        self._log = log
-        environment = os.environ | {
-            "PORT": str(self.port),
-            "WEB_CONCURRENCY": "2",
-            "PYTHONPATH": str(ROOT),
-            "TMPDIR": str(log.parent),  # a killed process leaves its metrics there
-            **variables,
-        }
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", str(config)],
-                cwd=folder,
-                env=environment,
-                stdout=file,
-                stderr=subprocess.DEVNULL,
-            )
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
 
     def connection(self) -> http.client.HTTPConnection:
         """A new connection."""
@@ -56,12 +43,14 @@ class Service:
             own.close()
         return response.status, body
 
-    def is_ready(self) -> bool:
-        """Whether /ready says so; False also while nobody listens."""
+    def is_ready(self, path: str = "/ready") -> bool:
+        """Whether this path is answered with 200; False also while nobody listens."""
         try:
-            return self.ask("/ready")[0] == 200
+            connection = self.connection()
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
         except OSError:
-            assert self.process.poll() is None, self._log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
             return False
 
     def workers(self) -> set[int]:
@@ -71,7 +60,7 @@ class Service:
 
     def lines(self) -> list[dict[str, Any]]:
         """What it has logged so far."""
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def stop(self) -> int:
         """Ask it to stop and wait; return its exit code."""
@@ -80,17 +69,29 @@ class Service:
 
 
 @contextmanager
-def running(
-    folder: Path, tmp_path: Path, config: Path = ROOT / "gunicorn.conf.py", **variables: str
+def started(
+    command: list[str], port: int, log: Path, ready: str = "/ready", **options: Any
 ) -> Iterator[Service]:
-    """A service that is ready; killed at the end if it still runs."""
-    service = Service(folder, tmp_path / "log", config, **variables)
+    """A service that answers `ready`; killed at the end if it still runs."""
+    with log.open("wb") as file:
+        service = Service(subprocess.Popen(command, stdout=file, **options), port, log)
     try:
-        wait_until(service.is_ready)
+        wait_until(lambda: service.is_ready(ready))
         yield service
     finally:
         service.process.kill()
         service.process.wait()
+
+
+def running(
+    folder: Path, tmp_path: Path, config: Path = ROOT / "gunicorn.conf.py", **variables: str
+) -> AbstractContextManager[Service]:
+    """gunicorn with the model in `folder`; killed processes leave their metrics in `tmp_path`."""
+    port = free_port()
+    defaults = {"WEB_CONCURRENCY": "2", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    environment = os.environ | defaults | {"PORT": str(port)} | variables
+    command = [sys.executable, "-m", "gunicorn", "-c", str(config)]
+    return started(command, port, tmp_path / "log", cwd=folder, env=environment)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -1,193 +1,173 @@
-"""The image, built and run by scripts/image.sh where Docker or Podman is here.
-
-$IMAGE names an image that is built already, to test the very one that ships.
-"""
+"""The image: what the Dockerfile lets in, and, if $IMAGE names one, a built image at work."""
 
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
+from werkzeug import Request, Response
+from werkzeug.serving import make_server
 
 from car_damage import model_store
-from tests.gunicorn_process import ROOT, free_port
+from car_damage.service import probe
+from tests.gunicorn_process import PATIENCE, ROOT, Service, free_port, started
 from tests.photo_files import jpeg, texture
 
-SCRIPT = ROOT / "scripts" / "image.sh"
-PATIENCE = 300  # seconds
+SCRIPT = ["bash", str(ROOT / "scripts" / "image.sh")]
 ADDED = 350_000_000  # bytes: what the base image may grow by
+VERSION = model_store.current(ROOT / "models")
 
-pytestmark = pytest.mark.slow
+built = pytest.mark.skipif("IMAGE" not in os.environ, reason="IMAGE names no image to test")
 
 
-def script(*words: str, image: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-    """`scripts/image.sh` with these words, for this image."""
-    return subprocess.run(
-        ["bash", str(SCRIPT), *words],
-        env=os.environ | ({"IMAGE": image} if image else {}),
+def of(stage: str, word: str) -> list[str]:
+    """What follows `word` in a stage of the Dockerfile, once for each time."""
+    text = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    lines = text.split(f" AS {stage}\n")[1].split("\nFROM ")[0]
+    return re.findall(rf"^{word} +(.+)$", lines, re.MULTILINE)
+
+
+def test_the_service_gets_its_packages_and_its_files_and_owns_none_of_them():
+    assert of("packages", "COPY") == ["requirements-serve.txt ./"]
+    assert of("serve", "COPY") == ["--from=packages /venv /venv", "--from=app /app /app"]
+    assert of("serve", "RUN") == []
+    assert not any("chown" in line for line in of("app", "COPY"))
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", of("serve", "USER")[0])  # numbers, for Kubernetes
+    assert of("serve", "CMD") == ['["gunicorn", "-c", "gunicorn.conf.py"]']  # gets the signals
+
+
+def test_the_service_starts_from_what_the_image_contains(tmp_path):
+    *_, programs, package = of("app", "COPY")
+    for name in programs.split()[:-1]:
+        for path in ROOT.glob(name):
+            shutil.copy(path, tmp_path)
+    shutil.copytree(ROOT / package.split()[0], tmp_path / "car_damage")
+    *_, leave_out = of("app", "RUN")
+    for name in re.findall(r"car_damage/\w+", leave_out):
+        shutil.rmtree(tmp_path / name)
+    done = subprocess.run(
+        [sys.executable, "-c", "import app, car_damage.model_store; print(app.__file__)"],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
-        check=check,
     )
+    assert (done.stdout.strip(), done.stderr) == (str(tmp_path / "app.py"), "")
 
 
-@pytest.fixture(scope="module")
-def engine() -> str:
-    found = script("engine", check=False)
-    if found.returncode:
-        assert not os.environ.get("IMAGE"), found.stderr  # who names an image wants it tried
-        pytest.skip(found.stderr.strip())
-    return found.stdout.strip()
+def test_only_named_files_get_into_an_image_and_none_about_the_training_photos():
+    text = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    let_in = [line[1:] for line in lines if line.startswith("!")]
+    assert [name for name in let_in if not list(ROOT.glob(name))] == []
+    assert lines[0] == "*"
+    assert {"models/*/*", "models/sample", "models/training-*"} <= set(lines)
+    of_models = {Path(name).name for name in let_in if name.startswith("models/")}
+    assert of_models == {"LICENSE", "NOTICE.md", "model.json", "model.keras", "model.tflite"}
+    private = {"data", "tests", "test_api.py", "docs", "benchmarks", "deploy", ".git", ".env"}
+    assert not private & {name.partition("/")[0] for name in let_in}
 
 
-@pytest.fixture(scope="module")
-def image(engine) -> str:
-    """The image's name; it is built first unless $IMAGE is."""
-    if os.environ.get("IMAGE"):
-        return os.environ["IMAGE"]
-    (base,) = re.findall("^ARG BASE=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    for get_it in (["image", "inspect", base], ["pull", base]):
-        if subprocess.run([engine, *get_it], capture_output=True, check=False).returncode == 0:
-            break
-    else:
-        pytest.skip(f"{engine} has no {base} and cannot pull it")
-    name = "car_damage_classifier:tested"
-    built = script("build", image=name, check=False)
-    assert built.returncode == 0, built.stderr
-    return name
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_the_health_check_asks_the_service_and_no_proxy(status, healthy, monkeypatch):
+    @Request.application
+    def service(request: Request) -> Response:
+        return Response(status=status if request.path == "/ready" else 404)
+
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    server = make_server("127.0.0.1", 0, service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    assert probe.is_ready(server.server_port) is healthy
+    server.shutdown()
 
 
-class Container:
-    """A container that runs, on this computer's own network."""
+def test_the_health_check_fails_if_nothing_answers():
+    assert not probe.is_ready(free_port())
 
-    def __init__(self, engine: str, image: str, log: Path):
-        self.name = f"car-damage-{uuid4().hex[:8]}"
-        self.port = free_port()
-        self.log = log
-        self._engine = engine
-        options = ["--network", "host", "--env", f"PORT={self.port}", "--env", "WEB_CONCURRENCY=2"]
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                ["bash", str(SCRIPT), "run", "--name", self.name, *options],
-                env=os.environ | {"IMAGE": image},
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
 
-    def ask(self, path: str, photo: bytes | None = None) -> tuple[int, dict]:
-        """Status and JSON of a request."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        method, headers = ("GET", {}) if photo is None else ("POST", {"Content-Type": "image/jpeg"})
-        connection.request(method, path, photo, headers)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-
-    def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the container, as its user."""
-        return subprocess.run(
-            [self._engine, "exec", self.name, *command], capture_output=True, text=True
-        )
-
-    def wait_until_ready(self) -> None:
-        for _ in range(PATIENCE):
-            try:
-                if self.ask("/ready")[0] == 200:
-                    return
-            except (OSError, HTTPException):
-                assert self.process.poll() is None, self.log.read_text()
-            time.sleep(1)
-        raise AssertionError("the service did not become ready")
+def script(*words: str) -> str:
+    """What `scripts/image.sh` prints for these words."""
+    return subprocess.check_output([*SCRIPT, *words], text=True).strip()
 
 
 @contextmanager
-def running(engine: str, image: str, log: Path) -> Iterator[Container]:
-    container = Container(engine, image, log)
+def running(folder: Path) -> Iterator[tuple[Service, Callable[[str], str]]]:
+    """The image at work, and what a command prints in its container, as its user."""
+    port = free_port()
+    name = f"car-damage-{port}"
+    options = ["--network", "host", "--env", f"PORT={port}", "--env", "WEB_CONCURRENCY=2"]
+    command = [*SCRIPT, "run", "--name", name, *options]
+    engine = script("engine")
+
+    def output_of(command: str) -> str:
+        words = [engine, "exec", name, "sh", "-c", command]
+        return subprocess.run(words, stdout=subprocess.PIPE, text=True).stdout.strip()
+
     try:
-        container.wait_until_ready()
-        yield container
+        with started(command, port, folder / "log") as service:
+            yield service, output_of
     finally:
-        subprocess.run([engine, "rm", "--force", container.name], capture_output=True)
-        container.process.wait()
+        subprocess.run([engine, "rm", "--force", name], capture_output=True)
 
 
 @pytest.fixture(scope="module")
-def container(engine, image, tmp_path_factory) -> Iterator[Container]:
-    """One for the tests that do not stop it."""
-    with running(engine, image, tmp_path_factory.mktemp("image") / "log") as container:
+def container(tmp_path_factory) -> Iterator[tuple[Service, Callable[[str], str]]]:
+    with running(tmp_path_factory.mktemp("image")) as container:
         yield container
 
 
-def test_it_answers_photos_where_nothing_can_be_written_and_512_mb_are_all(container):
+@built
+def test_it_answers_photos_on_a_read_only_file_system_with_512_mb(container):
+    service, _ = container
     for seed in range(20):
-        status, answer = container.ask("/predict", jpeg(texture(seed, 1024, 768)))
-        assert status == 200
-        assert answer["model_version"] == model_store.current(ROOT / "models")
+        status, answer = service.ask("/predict", jpeg(texture(seed, 1024, 768)))
+        assert (status, answer["model_version"]) == (200, VERSION)
+    large = jpeg(texture(0)) + bytes(9_000_000)
+    assert service.ask("/predict", large)[0] == 200
 
 
-def test_a_large_upload_finds_room(container):
-    assert container.ask("/predict", jpeg(texture(0)) + bytes(9_000_000))[0] == 200
+@built
+def test_it_runs_gunicorn_as_its_first_process_and_not_as_root_and_is_healthy(container):
+    _, output_of = container
+    assert "/venv/bin/gunicorn" in output_of("cat /proc/1/cmdline").split("\0")
+    assert output_of("id -u") == "10001"
+    (about,) = json.loads(script("inspect"))
+    check = (about | about["Config"])["Healthcheck"]["Test"]  # Podman's place, and Docker's
+    assert output_of(f"{' '.join(check[1:])} && echo healthy") == "healthy"
 
 
-def test_its_health_check_calls_it_healthy(container):
-    assert container.execute("python", "-m", "car_damage.service.probe").returncode == 0
-
-
-def test_gunicorn_is_the_first_process_and_not_root(container):
-    words = container.execute("cat", "/proc/1/cmdline").stdout.split("\0")
-    assert "/venv/bin/gunicorn" in words
-    assert container.execute("id", "-u").stdout.strip() == "10001"
-
-
-def test_it_holds_what_answering_needs_and_nothing_else(container):
-    found = container.execute(
-        "sh", "-c", "cd /app && find . -type f ! -name '*.pyc'"
-    ).stdout.split()
-    version = model_store.current(ROOT / "models")
-    assert {name for name in found if name.startswith("./models/")} <= {
-        "./models/current",
-        *(f"./models/{version}/{name}" for name in ("LICENSE", "NOTICE.md")),
-        *(f"./models/{version}/{name}" for name in ("model.json", "model.tflite")),
+@built
+def test_it_contains_what_answering_needs_and_nothing_else(container):
+    _, output_of = container
+    found = set(output_of("cd /app && find . -type f ! -name '*.pyc'").split())
+    code = {name for name in found if name.startswith("./car_damage/")}
+    kept = ("LICENSE", "NOTICE.md", "model.json", "model.tflite")
+    assert found - code <= {
+        *(f"./{name}" for name in ("LICENSE", "app.py", "gunicorn.conf.py", "predict.py")),
+        *(f"./models/{name}" for name in ("current", *(f"{VERSION}/{name}" for name in kept))),
     }
-    assert {name.split("/")[1] for name in found} <= {
-        "LICENSE",
-        "app.py",
-        "car_damage",
-        "gunicorn.conf.py",
-        "models",
-        "predict.py",
-    }
-    for tool in ("gcc", "cc", "curl", "/venv/bin/pip"):
-        assert container.execute("sh", "-c", f"command -v {tool}").returncode != 0, tool
-    packages = container.execute("ls", "/venv/lib/python3.12/site-packages").stdout.split()
-    assert {"flask", "numpy", "cv2"} <= set(packages)
-    assert not {"tensorflow", "keras", "sklearn", "pytest", "pip"} & set(packages)
+    tools = ("gcc", "cc", "curl", "/venv/bin/pip")
+    assert output_of("; ".join(f"command -v {tool}" for tool in tools)) == ""
+    packages = set(output_of("ls /venv/lib/python3.12/site-packages").split())
+    assert {"flask", "numpy", "cv2"} <= packages
+    assert not {"tensorflow", "keras", "sklearn", "pytest", "pip"} & packages
 
 
-def test_we_add_less_than_350_mb_to_the_base(image):
-    assert int(script("size", image=image).stdout) < ADDED
+@built
+def test_it_adds_less_than_350_mb_to_the_base():
+    assert int(script("size")) < ADDED
 
 
-def test_its_settings_are_those_of_the_dockerfile(image):
-    (about,) = json.loads(script("inspect", image=image).stdout)
-    config = about["Config"]
-    assert config["User"] == "10001:10001"
-    assert config["Cmd"] == ["gunicorn", "-c", "gunicorn.conf.py"]
-    assert list(config["ExposedPorts"]) == ["5000/tcp"]
-    assert config["Labels"]["org.opencontainers.image.title"] == "Car damage classifier"
-    check = (about | config)["Healthcheck"]  # Podman's place, and Docker's
-    assert check["Test"] == ["CMD", "python", "-m", "car_damage.service.probe"]
-
-
-def test_it_stops_when_it_is_told_to(engine, image, tmp_path):
-    with running(engine, image, tmp_path / "log") as container:
-        container.process.send_signal(signal.SIGTERM)
-        assert container.process.wait(PATIENCE) == 0
-        assert '"message": "Shutting down: Master"' in container.log.read_text()
+@built
+def test_it_stops_when_told_to(tmp_path):
+    with running(tmp_path) as (service, _):
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(PATIENCE) == 0
+        assert "Shutting down: Master" in [line["message"] for line in service.lines()]

@@ -1,251 +1,271 @@
-"""deploy/kubernetes/: what the API server would refuse, and what it would take but nobody wants."""
+"""deploy/kubernetes/: what a cluster accepts, what must agree with the service, and a rollout."""
 
+import getpass
 import re
 import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import cache
+from http.client import NotConnected
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
+import yaml
 from kubernetes_validate import latest_version, validate
-from kubernetes_validate.utils import ValidationError
 
-from car_damage.service import metrics, settings
-from tests.manifests import BASE, KUBERNETES, PRODUCTION, built, container, objects, pod, the
+from car_damage.service import settings
+from tests.clients import client_of
+from tests.gunicorn_process import PATIENCE, ROOT, Service, free_port, running, started, wait_until
+from tests.photo_files import jpeg, texture
+from tests.programs import program
 
-ROOT = Path(__file__).parents[1]
+BASE, PRODUCTION = "base", "overlays/production"
 OLDEST = "1.30"  # the first whose preStop can sleep without a feature gate
-OPERATORS = "monitoring.coreos.com/v1"  # no schema of Kubernetes itself
-UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+NOTICED = 5  # seconds from when a pod is told to stop until it gets no new connections
+CLIENTS = 4
+PHOTO = jpeg(texture(seed=1))
 
-either = pytest.mark.parametrize("overlay", [BASE, PRODUCTION])
+
+@cache
+def built(overlay: str) -> list[dict[str, Any]]:
+    """All objects of the overlay, as kustomize builds them for a cluster."""
+    kubectl, folder = program("kubectl", "kubernetes-client"), ROOT / "deploy/kubernetes" / overlay
+    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def the(kind: str) -> dict[str, Any]:
+    """Production's only object of this kind."""
+    (manifest,) = (manifest for manifest in built(PRODUCTION) if manifest["kind"] == kind)
+    return manifest
+
+
+def pod() -> dict[str, Any]:
+    """The specification of production's pods."""
+    return the("Deployment")["spec"]["template"]["spec"]
+
+
+def container() -> dict[str, Any]:
+    """The pods' only container."""
+    (only,) = pod()["containers"]
+    return only
 
 
 @pytest.fixture(scope="module")
-def gunicorn() -> dict:
+def gunicorn() -> dict[str, Any]:
     """gunicorn's settings, as its file makes them."""
     return runpy.run_path(str(ROOT / "gunicorn.conf.py"))
 
 
-def selects(labels: dict[str, str], manifest: dict) -> bool:
-    """Whether a selector with these labels takes the manifest."""
-    return labels.items() <= manifest["metadata"]["labels"].items()
-
-
-def size(quantity: str) -> int:
-    """Bytes of a quantity such as 256Mi."""
-    return int(quantity[:-2]) * UNITS[quantity[-2:]]
-
-
-def seconds(probe: dict) -> int:
-    """How long a probe must fail until it counts."""
-    return probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
-
-
-@either
 @pytest.mark.parametrize("version", [OLDEST, latest_version()])
-def test_kubernetes_takes_every_object(overlay, version):
+@pytest.mark.parametrize("overlay", [BASE, PRODUCTION])
+def test_kubernetes_accepts_every_object(overlay, version):
     for manifest in built(overlay):
-        if manifest["apiVersion"] != OPERATORS:
+        # Kubernetes has no schema of the Prometheus Operator, which the base must not need.
+        if overlay == BASE or manifest["kind"] != "ServiceMonitor":
             validate(manifest, version, strict=True)
 
 
-def test_a_typo_would_be_noticed():
-    deployment = the(BASE, "Deployment")
-    spelt_wrong = deployment | {"spec": deployment["spec"] | {"minReadySecond": 3}}
-    with pytest.raises(ValidationError, match="minReadySecond"):
-        validate(spelt_wrong, latest_version(), strict=True)
-
-
-def test_a_cluster_without_prometheus_takes_the_base():
-    assert OPERATORS not in {manifest["apiVersion"] for manifest in built(BASE)}
-
-
-@either
-def test_pods_may_do_no_more_than_the_restricted_standard_allows(overlay):
-    spec = pod(overlay)["spec"]
-    context = spec["securityContext"]
+def test_pods_meet_the_restricted_standard_with_the_image_s_user():
+    context = pod()["securityContext"]
     assert context["runAsNonRoot"]
-    assert context["runAsUser"] > 0
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert spec["automountServiceAccountToken"] is False
-    assert container(overlay)["securityContext"] == {
+    user = f"USER {context['runAsUser']}:{context['runAsGroup']}\n"
+    assert user in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert pod()["automountServiceAccountToken"] is False
+    assert container()["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-
-
-def test_production_s_namespace_holds_pods_to_that_standard():
-    namespace = the(PRODUCTION, "Namespace")["metadata"]
+    namespace = the("Namespace")["metadata"]
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    others = [manifest for manifest in built(PRODUCTION) if manifest["kind"] != "Namespace"]
-    assert {manifest["metadata"]["namespace"] for manifest in others} == {namespace["name"]}
+    assert the("Deployment")["metadata"]["namespace"] == namespace["name"]
 
 
-@either
-def test_only_tmp_can_be_written_to_and_holds_all_uploads_at_once(overlay, gunicorn):
-    (mount,) = container(overlay)["volumeMounts"]
-    (volume,) = pod(overlay)["spec"]["volumes"]
+def test_only_tmp_is_writable_and_has_room_for_an_upload_on_every_thread(gunicorn):
+    (mount,) = container()["volumeMounts"]
+    (volume,) = pod()["volumes"]
     assert (mount["mountPath"], mount["name"]) == ("/tmp", volume["name"])
-    uploads = gunicorn["threads"] * settings.Settings.max_upload_mb * 2**20
-    room = size(volume["emptyDir"]["sizeLimit"])
-    assert uploads < room < size(container(overlay)["resources"]["limits"]["ephemeral-storage"])
+    limits = container()["resources"]["limits"]
+    sizes = (volume["emptyDir"]["sizeLimit"], limits["ephemeral-storage"])
+    room, disk = (int(size.removesuffix("Mi")) for size in sizes)
+    assert gunicorn["threads"] * settings.Settings.max_upload_mb < room < disk
 
 
-@either
-def test_pods_have_requests_and_limits_and_one_model_a_core(overlay):
-    resources = container(overlay)["resources"]
-    assert resources["limits"].keys() == resources["requests"].keys()
-    assert resources["limits"].keys() >= {"cpu", "memory"}
-    variables = {variable["name"]: variable for variable in container(overlay)["env"]}
-    assert variables["WEB_CONCURRENCY"]["value"] == resources["limits"]["cpu"]
+def test_the_service_reads_the_pod_s_settings_and_runs_one_worker_per_core():
+    variables = {variable["name"]: variable.get("value", "") for variable in container()["env"]}
+    assert variables.keys() <= settings.VARIABLES.keys()
+    chosen = settings.read(variables)
+    resources = container()["resources"]
+    assert resources["limits"].keys() == resources["requests"].keys() >= {"cpu", "memory"}
+    assert resources["limits"]["cpu"] == str(chosen.workers)
+    (port,) = container()["ports"]
+    assert port["containerPort"] == chosen.port
 
 
-@either
-def test_variables_are_ones_that_the_service_reads(overlay):
-    env = container(overlay)["env"]
-    assert {variable["name"] for variable in env} <= settings.VARIABLES.keys()
-    settings.read({variable["name"]: variable.get("value", "") for variable in env})
+def test_a_pod_restarts_only_if_it_hangs_and_stops_only_when_its_work_is_done(gunicorn):
+    liveness = container()["livenessProbe"]
+    probes = [container()[f"{name}Probe"] for name in ("startup", "readiness", "liveness")]
+    assert [probe["httpGet"]["path"] for probe in probes] == ["/health", "/ready", "/health"]
+    assert liveness["periodSeconds"] * liveness["failureThreshold"] > gunicorn["STALLED"]
+    sleep = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod()["terminationGracePeriodSeconds"] > sleep + gunicorn["graceful_timeout"]
 
 
-@either
-def test_the_container_listens_where_the_service_does(overlay):
-    (port,) = container(overlay)["ports"]
-    assert port["containerPort"] == settings.Settings.port
-    (service_port,) = the(overlay, "Service")["spec"]["ports"]
-    assert service_port["targetPort"] == port["name"]
+def test_the_autoscaler_counts_these_pods_and_a_node_can_be_drained(tmp_path):
+    scaler = the("HorizontalPodAutoscaler")["spec"]
+    assert scaler["scaleTargetRef"]["name"] == the("Deployment")["metadata"]["name"]
+    assert "replicas" not in the("Deployment")["spec"]  # it would undo what the autoscaler did
+    assert 0 < the("PodDisruptionBudget")["spec"]["maxUnavailable"] < scaler["minReplicas"]
+    *_, in_flight = scaler["metrics"]
+    reported = client_of(tmp_path).get("/metrics").text
+    assert f"# TYPE {in_flight['pods']['metric']['name']} gauge\n" in reported
 
 
-@either
-def test_probes_ask_whether_it_lives_and_whether_it_is_ready(overlay):
-    probes = {
-        name: container(overlay)[f"{name}Probe"] for name in ("startup", "readiness", "liveness")
-    }
-    (port,) = container(overlay)["ports"]
-    assert {probe["httpGet"]["port"] for probe in probes.values()} == {port["name"]}
-    assert {name: probe["httpGet"]["path"] for name, probe in probes.items()} == {
-        "startup": "/health",
-        "readiness": "/ready",
-        "liveness": "/health",
-    }
-
-
-@either
-def test_stalled_uploads_on_every_thread_restart_no_pod(overlay, gunicorn):
-    assert seconds(container(overlay)["livenessProbe"]) > gunicorn["STALLED"]
-
-
-@either
-def test_a_pod_has_time_to_finish_what_it_accepted(overlay, gunicorn):
-    sleep = container(overlay)["lifecycle"]["preStop"]["sleep"]["seconds"]
-    grace = pod(overlay)["spec"]["terminationGracePeriodSeconds"]
-    assert sleep > 0
-    assert grace > sleep + gunicorn["graceful_timeout"]
-
-
-@either
-def test_a_rollout_takes_no_pod_away_before_its_successor_is_ready(overlay):
-    deployment = the(overlay, "Deployment")["spec"]
-    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-    assert "replicas" not in deployment  # it would undo what the autoscaler has done
-
-
-@either
-def test_every_selector_finds_the_pods(overlay):
-    selectors = [
-        the(overlay, "Deployment")["spec"]["selector"]["matchLabels"],
-        the(overlay, "Service")["spec"]["selector"],
-        the(overlay, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        *(
-            policy["spec"]["podSelector"]["matchLabels"]
-            for policy in objects(overlay, "NetworkPolicy")
-        ),
-        *(
-            constraint["labelSelector"]["matchLabels"]
-            for constraint in pod(overlay)["spec"]["topologySpreadConstraints"]
-        ),
-    ]
-    assert all(selects(labels, pod(overlay)) for labels in selectors)
-
-
-@either
-def test_pods_are_spread_over_zones_and_nodes(overlay):
-    constraints = pod(overlay)["spec"]["topologySpreadConstraints"]
-    assert {constraint["topologyKey"] for constraint in constraints} == {
-        "topology.kubernetes.io/zone",
-        "kubernetes.io/hostname",
-    }
-
-
-@either
-def test_the_autoscaler_scales_this_deployment_and_a_node_can_be_drained(overlay):
-    scaler = the(overlay, "HorizontalPodAutoscaler")["spec"]
-    assert scaler["scaleTargetRef"] == {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "name": the(overlay, "Deployment")["metadata"]["name"],
-    }
-    budget = the(overlay, "PodDisruptionBudget")["spec"]
-    assert 0 < budget["maxUnavailable"] < scaler["minReplicas"] <= scaler["maxReplicas"]
-
-
-def test_production_scales_on_cpu_and_on_a_gauge_that_the_service_tells():
-    cpu, in_flight = the(PRODUCTION, "HorizontalPodAutoscaler")["spec"]["metrics"]
-    assert cpu["resource"]["name"] == "cpu"
-    name = in_flight["pods"]["metric"]["name"]
-    text, _ = metrics.exposition()
-    assert f"# TYPE {name} gauge" in text.decode().splitlines()
-
-
-@either
-def test_only_callers_of_the_service_reach_pods_and_pods_reach_nobody(overlay):
-    policies = objects(overlay, "NetworkPolicy")
-    (port,) = container(overlay)["ports"]
-    rules = [rule for policy in policies for rule in policy["spec"]["ingress"]]
-    assert all(rule["ports"] == [{"port": port["name"]}] for rule in rules)
-    assert all(rule["from"] for rule in rules)  # an empty list would let in everybody
-    assert any(
-        "Egress" in policy["spec"]["policyTypes"] and policy["spec"]["egress"] == []
-        for policy in policies
-    )
-    assert not any(policy["spec"].get("egress") for policy in policies)
-
-
-def test_prometheus_finds_the_service_and_is_let_in():
-    service, monitor = the(PRODUCTION, "Service"), the(PRODUCTION, "ServiceMonitor")["spec"]
-    (endpoint,) = monitor["endpoints"]
-    (port,) = service["spec"]["ports"]
-    assert selects(monitor["selector"]["matchLabels"], service)
-    assert endpoint.keys() == {"port", "path", "interval"}
+def test_all_objects_name_the_same_labels_and_ports():
+    text = yaml.safe_dump_all(built(PRODUCTION))
+    assert len(set(re.findall(r"\bapp\S+: \S+", text))) == 1
+    (port,) = the("Service")["spec"]["ports"]
+    (endpoint,) = the("ServiceMonitor")["spec"]["endpoints"]
     assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
-    let_in = [
-        source["namespaceSelector"]["matchLabels"]
-        for policy in objects(PRODUCTION, "NetworkPolicy")
-        for rule in policy["spec"]["ingress"]
-        for source in rule["from"]
-        if "namespaceSelector" in source
-    ]
-    assert {"kubernetes.io/metadata.name": "monitoring"} in let_in
+    assert [port["targetPort"]] == [port["name"] for port in container()["ports"]]
 
 
-def test_production_takes_the_image_from_a_registry_in_one_version():
-    # kustomize says nothing when `images` names one that the base does not use
-    repository, _, tag = container(PRODUCTION)["image"].rpartition(":")
-    assert repository.endswith(f"/{container(BASE)['image']}")
-    assert tag not in ("", "latest")
+def test_network_policies_admit_only_named_callers_at_the_port_and_let_nothing_out():
+    policies = [found["spec"] for found in built(PRODUCTION) if found["kind"] == "NetworkPolicy"]
+    for rule in (rule for policy in policies for rule in policy["ingress"]):
+        assert rule["ports"] == [{"port": container()["ports"][0]["name"]}]
+        assert rule["from"]  # an empty list would admit everybody
+    assert [policy["egress"] for policy in policies if "Egress" in policy["policyTypes"]] == [[]]
 
 
-def test_production_is_never_open_to_all_by_mistake():
-    keys = next(v for v in container(PRODUCTION)["env"] if v["name"] == "API_KEYS")
-    assert keys["valueFrom"]["secretKeyRef"].keys() == {"name", "key"}  # not optional
-
-
-def test_operations_names_what_is_there():
+def test_operations_describes_what_is_there():
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"deploy/kubernetes/[\w/.-]*\w", text))
-    assert named >= {"deploy/kubernetes/base", "deploy/kubernetes/overlays/production"}
-    assert all((ROOT / path).exists() for path in named)
-    assert f"docker build -t {container(BASE)['image']} ." in text
-    secret = next(v for v in container(PRODUCTION)["env"] if v["name"] == "API_KEYS")
-    assert f"create secret generic {secret['valueFrom']['secretKeyRef']['name']} " in text
-    for kind in {manifest["kind"] for manifest in built(PRODUCTION)}:
-        assert f"| {kind} |" in text, KUBERNETES
+    for path in re.findall(r"deploy/kubernetes/[\w/.-]*\w", text):
+        assert (ROOT / path).exists(), path
+    for manifest in built(PRODUCTION):
+        assert f"| {manifest['kind']} |" in text
+    # kustomize says nothing if `images` names one that the base does not use.
+    image = re.search(r"/(\w+):(?!latest)\S+$", container()["image"])[1]
+    assert f"docker build -t {image} ." in text
+    (key,) = (variable for variable in container()["env"] if variable["name"] == "API_KEYS")
+    secret = key["valueFrom"]["secretKeyRef"]
+    assert "optional" not in secret  # otherwise a pod without it would be open to everybody
+    assert f"create secret generic {secret['name']} --from-literal={secret['key']}=" in text
+
+
+NGINX = """
+daemon off;
+user {user};
+pid nginx.pid;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  scgi_temp_path scgi;
+  uwsgi_temp_path uwsgi;
+  upstream pods {{ {servers} }}
+  server {{
+    listen 127.0.0.1:{port};
+    location = /pods {{ return 200 "{pods}"; }}
+    location / {{
+      proxy_pass http://pods;
+      proxy_next_upstream off;  # a Service of Kubernetes does not try again, either
+    }}
+  }}
+}}
+"""
+
+
+def lead_to(nginx: Service, *pods: int) -> None:
+    """Have nginx send new connections to the pods on these ports."""
+    write_config(nginx.log.parent, nginx.port, *pods)
+    nginx.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: nginx.ask("/pods")[1] == [*pods])
+
+
+def write_config(folder: Path, port: int, *pods: int) -> None:
+    # Without max_fails=0 nginx would skip a pod after a failure and hide the next ones.
+    servers = " ".join(f"server 127.0.0.1:{pod} max_fails=0;" for pod in pods)
+    text = NGINX.format(user=getpass.getuser(), servers=servers, port=port, pods=[*pods])
+    (folder / "nginx.conf").write_text(text)
+
+
+def new_pod(folder: Path) -> AbstractContextManager[Service]:
+    """The service with the included model and the manifest's variables, but without a key."""
+    folder.mkdir()
+    env = container()["env"]
+    variables = {variable["name"]: variable["value"] for variable in env if "value" in variable}
+    return running(ROOT, folder, **variables)
+
+
+def outcomes(service: Service, until: Event, connection: Any = None) -> set[int]:
+    """What a client gets that sends photos without a pause, each over a new connection.
+
+    Or over this one, until the service closes it.
+    """
+    seen = set()
+    with suppress(NotConnected):
+        while not until.is_set():
+            seen.add(service.ask("/predict", PHOTO, connection)[0])
+    return seen
+
+
+def upload_that_ends_after(event: Event) -> Iterator[bytes]:
+    """The photo, half of it only after the event."""
+    yield PHOTO[: len(PHOTO) // 2]
+    event.wait()
+    yield PHOTO[len(PHOTO) // 2 :]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="pods run Linux")
+def test_a_rollout_under_load_loses_no_request(tmp_path):
+    """Two services run behind nginx, which learns late that one is going, as nodes do."""
+    pre_stop = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
+    grace = pod()["terminationGracePeriodSeconds"]
+    assert the("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    stopped, over = Event(), Event()
+    with ExitStack() as stack:
+        old = stack.enter_context(new_pod(tmp_path / "old"))
+        port = free_port()
+        write_config(tmp_path, port, old.port)
+        command = [program("nginx", "nginx"), "-p", str(tmp_path), "-c", "nginx.conf", "-e", "log"]
+        nginx = stack.enter_context(started(command, port, tmp_path / "stdout", "/pods"))
+        stack.callback(nginx.stop)
+        threads = stack.enter_context(ThreadPoolExecutor(CLIENTS + 2))
+        stack.callback(over.set)  # whatever fails below, the threads end
+        stack.callback(stopped.set)
+        clients = [threads.submit(outcomes, nginx, over) for _ in range(CLIENTS)]
+        new = stack.enter_context(new_pod(tmp_path / "new"))
+        lead_to(nginx, old.port, new.port)
+
+        upload = threads.submit(old.ask, "/predict", upload_that_ends_after(stopped))
+        connection = old.connection()
+        connection.connect()
+        connection.auto_open = 0  # once it is closed, it stays closed
+        kept = threads.submit(outcomes, old, over, connection)
+        time.sleep(NOTICED)
+        lead_to(nginx, new.port)
+        time.sleep(pre_stop - NOTICED)
+        old.process.send_signal(signal.SIGTERM)
+        assert kept.result(PATIENCE) == {200}  # it ends once the pod says that it stops
+        stopped.set()
+        assert old.process.wait(grace - pre_stop) == 0  # after that, the kubelet would kill it
+        assert upload.result()[0] == 200
+
+        logged = len(new.lines())
+        wait_until(lambda: len(new.lines()) > logged + CLIENTS)  # a line for each photo
+        over.set()
+        assert set().union(*(client.result() for client in clients)) == {200}

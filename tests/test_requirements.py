@@ -1,3 +1,5 @@
+"""The pinned requirements: consistent, and what the short lists in requirements/ ask for."""
+
 import re
 from pathlib import Path
 
@@ -10,64 +12,39 @@ COMPILED = {
     "dev": "requirements-dev.txt",
     "gpu": "requirements-gpu.txt",
 }
+TEXTS = {name: (ROOT / file).read_text(encoding="utf-8") for name, file in COMPILED.items()}
+# Each requirement with its hashes and the comment on who asked for it
+BLOCKS = {
+    name: re.split(r"\n(?=[a-zA-Z0-9])", text.split("\n", 2)[2]) for name, text in TEXTS.items()
+}
+PINS = {
+    name: dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)) for name, text in TEXTS.items()
+}
 
-
-def blocks(text: str) -> list[str]:
-    """A compiled file's requirements, each with its hashes and the comment on who asked for it."""
-    return re.split(r"\n(?=[a-zA-Z0-9])", text.split("\n", 2)[2])
-
-
-def pins(name: str) -> dict[str, str]:
-    """The version of each package in a compiled file; two builds of one package count as two."""
-    text = (ROOT / COMPILED[name]).read_text(encoding="utf-8")
-    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+every_file = pytest.mark.parametrize("name", COMPILED)
 
 
 def asked_for(path: Path) -> set[str]:
-    """The packages that a hand-written list names, by itself and by the lists it includes."""
-    names = set()
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("-r "):
-            names |= asked_for(path.parent / line.removeprefix("-r ").strip())
-        elif name := re.match(r"[\w.-]+", line):
-            names.add(name[0])
-    return names
+    """The packages that a short list names, with those of the lists it includes."""
+    text = path.read_text(encoding="utf-8")
+    names = set(re.findall(r"^\w[\w.-]*", text, re.MULTILINE))
+    included = re.findall(r"^-r (\S+)", text, re.MULTILINE)
+    return names.union(*(asked_for(path.parent / other) for other in included))
 
 
-@pytest.mark.parametrize("name", COMPILED)
-def test_every_package_is_pinned_to_one_version_with_hashes(name):
-    for block in blocks((ROOT / COMPILED[name]).read_text(encoding="utf-8")):
-        assert re.match(r"[\w.-]+==\d[\w.]*( ;[^\n]*)? \\\n    --hash=sha256:[0-9a-f]{64}", block)
+@every_file
+def test_a_compiled_file_has_what_its_short_list_asks_for(name):
+    ours = {block.partition("==")[0] for block in BLOCKS[name] if "-r requirements/" in block}
+    assert ours == asked_for(ROOT / "requirements" / f"{name}.in")
 
 
-@pytest.mark.parametrize("name", COMPILED)
-def test_what_is_compiled_is_what_the_hand_written_list_asks_for(name):
-    text = (ROOT / COMPILED[name]).read_text(encoding="utf-8")
-    compiled_for_us = {
-        re.match(r"[\w.-]+", block)[0] for block in blocks(text) if "-r requirements/" in block
-    }
-    assert compiled_for_us == asked_for(ROOT / "requirements" / f"{name}.in")
-
-
-@pytest.mark.parametrize("name", ["serve", "dev", "gpu"])
+@every_file
 def test_a_package_has_the_same_version_in_every_file(name):
-    everything = pins("all")
-    for package, version in pins(name).items():
-        assert everything.get(package, version) == version, package
+    assert {pin for pin in PINS[name].items() if pin[0] in PINS["all"]} <= PINS["all"].items()
 
 
-def test_serving_needs_nothing_that_the_whole_does_not_have_and_no_tensorflow():
-    assert pins("serve").items() <= pins("all").items()
-    assert not {"tensorflow", "tensorflow-cpu", "keras", "scikit-learn"} & pins("serve").keys()
-
-
-def test_a_gpu_never_gets_the_cpu_build_as_well():
-    assert "tensorflow-cpu" not in pins("gpu")
-    assert pins("gpu")["tensorflow"] == pins("all")["tensorflow-cpu"]
-
-
-@pytest.mark.parametrize("name", COMPILED)
-def test_no_file_names_a_package_index(name):
-    text = (ROOT / COMPILED[name]).read_text(encoding="utf-8")
-    assert "://" not in text
-    assert "-index" not in text
+def test_serving_needs_no_tensorflow_and_a_gpu_gets_no_cpu_build():
+    assert PINS["serve"].items() <= PINS["all"].items()
+    assert not {"tensorflow", "tensorflow-cpu", "keras", "scikit-learn"} & PINS["serve"].keys()
+    assert "tensorflow-cpu" not in PINS["gpu"]
+    assert PINS["gpu"]["tensorflow"] == PINS["all"]["tensorflow-cpu"]

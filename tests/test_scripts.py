@@ -108,23 +108,15 @@ def write_program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def test_help_explains_and_sets_nothing_up(project):
+def test_the_help_names_options_that_exist_and_sets_nothing_up(project):
     result = project.run("run_pipeline.sh", "--sample", "--help")
-    assert result.returncode == 0
-    for word in ("--raw-dir", "--kaggle", "--sample", "data_preprocessing.py", "model_training.py"):
-        assert word in result.stdout
-    assert not (project.root / ".venv").exists()
-
-
-def test_every_option_in_the_help_exists(project):
-    documented = re.findall(
-        r"^  (--[\w-]+)( DIR)?", project.run("run_pipeline.sh", "-h").stdout, re.MULTILINE
-    )
+    documented = re.findall(r"^  (--[\w-]+)( DIR)?", result.stdout, re.MULTILINE)
     assert len(documented) == 4
     for name, value in documented:
         if name != "--help":
             words = [name, "photos"] if value else [name]
             assert not data_preprocessing.build_parser().parse_known_args(words)[1]
+    assert not (project.root / ".venv").exists()
 
 
 def test_the_first_run_installs_and_runs_both_steps(project):
