@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from car_damage.dataset.find import LABELS
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError
 from car_damage.files import sha256_of
@@ -22,23 +21,26 @@ AGAIN = "run python data_preprocessing.py again"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `photos.csv`: what the image in row `row` of `X_<split>.npy` was made of."""
+    """A line of `photos.csv`: what the image in row `row` of `X_<split>.npy` was made of.
 
-    split: str
-    row: int
-    label: str
-    kind: str  # `photo`, or `close_up` cut out of the photo that the other columns name
-    path: str
-    group: str
-    width: int  # pixels, in the upright photo
-    height: int
-    sha256: str
-    phash: str
+    Step 1 finds a photo with its label and path, and fills in the rest as it goes.
+    """
+
+    split: str = ""
+    row: int = -1  # until the splits are known: among all usable photos
+    label: str = ""
+    kind: str = "photo"  # or `close_up`, cut out of the photo that the other columns name
+    path: str = ""
+    group: str = ""
+    width: int = 0  # pixels, in the upright photo
+    height: int = 0
+    sha256: str = ""
+    phash: str = ""
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A line of `rejected.csv`."""
+    """A line of `rejected.csv`: a photo that was left out; `reason` is a stable word."""
 
     path: str
     label: str
@@ -71,10 +73,9 @@ class Dataset:
 def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
     """Write `X_<split>.npy` and `y_<split>.npy`, an image at a time.
 
-    A plain sequential write rather than a memory map: pages of a map count as the process's own
-    memory for as long as they stay, so the peak would grow with the photos.
+    A memory map would count as the process's own memory, so the peak would grow with the photos.
     """
-    labels = np.array([LABELS.index(row.label) for row in rows], dtype=np.uint8)
+    labels = np.array([row.label == "damaged" for row in rows], dtype=np.uint8)
     np.save(folder / f"y_{split}.npy", labels)
     with (folder / f"X_{split}.npy").open("wb") as file:
         for number, image in enumerate(images):
@@ -107,8 +108,16 @@ def load(folder: Path) -> Dataset:
     about = read_about(folder)
     if about["fingerprint"] != _fingerprint(folder):
         raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
-    rows = _read_rows(folder / "photos.csv")
-    splits = {split: _read_split(folder, split, rows) for split in SPLITS}
+    with (folder / "photos.csv").open(encoding="utf-8", newline="") as file:
+        rows = [_row(line) for line in csv.DictReader(file)]
+    splits = {
+        split: Split(
+            X=np.load(folder / f"X_{split}.npy", mmap_mode="r"),
+            y=np.load(folder / f"y_{split}.npy"),
+            rows=[row for row in rows if row.split == split],
+        )
+        for split in SPLITS
+    }
     return Dataset(**splits, about=about)
 
 
@@ -131,18 +140,5 @@ def _fingerprint(folder: Path) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _read_rows(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [_row(line) for line in csv.DictReader(file)]
-
-
 def _row(line: dict[str, Any]) -> Row:
     return Row(**line | {name: int(line[name]) for name in ("row", "width", "height")})
-
-
-def _read_split(folder: Path, split: str, rows: Sequence[Row]) -> Split:
-    return Split(
-        X=np.load(folder / f"X_{split}.npy", mmap_mode="r"),
-        y=np.load(folder / f"y_{split}.npy"),
-        rows=[row for row in rows if row.split == split],
-    )

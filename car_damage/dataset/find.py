@@ -1,9 +1,9 @@
 """Finding photos in the two class folders, wherever they lie below the raw folders."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from car_damage.dataset.arrays import Row
 from car_damage.errors import UserError
 from car_damage.photos import SUFFIXES
 
@@ -16,20 +16,7 @@ CLASS_FOLDERS = {
 }
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file that looks like a photo, and the class that its folder gives it."""
-
-    path: Path
-    label: str
-
-    @property
-    def data_folder(self) -> str:
-        """The folder the photo lies in: what sources are told apart by."""
-        return self.path.parent.as_posix()
-
-
-def find_photos(raw_dirs: Sequence[Path]) -> list[Found]:
+def find_photos(raw_dirs: Sequence[Path]) -> list[Row]:
     """All photos below the class folders of `raw_dirs`, each file once, sorted by path.
 
     A class folder may lie at any depth, and photos at any depth below it. Raises `UserError` when
@@ -38,7 +25,7 @@ def find_photos(raw_dirs: Sequence[Path]) -> list[Found]:
     for raw_dir in raw_dirs:
         if not raw_dir.is_dir():
             raise UserError(f"there is no folder {raw_dir}: check --raw-dir")
-    found = sorted(_unique(_all_photos(raw_dirs)), key=lambda photo: photo.path.as_posix())
+    found = sorted(_unique(_all_photos(raw_dirs)), key=lambda photo: photo.path)
     for label in LABELS:
         if not any(photo.label == label for photo in found):
             raise _no_photos(label, raw_dirs)
@@ -50,12 +37,12 @@ def has_photos(raw_dir: Path) -> bool:
     return raw_dir.is_dir() and next(iter(_all_photos([raw_dir])), None) is not None
 
 
-def _all_photos(raw_dirs: Sequence[Path]) -> Iterable[Found]:
+def _all_photos(raw_dirs: Sequence[Path]) -> Iterable[Row]:
     for raw_dir in raw_dirs:
         for path in raw_dir.rglob("*"):
             label = _label(path.relative_to(raw_dir).parts[:-1])
             if label and path.suffix.lower() in SUFFIXES and path.is_file():
-                yield Found(path, label)
+                yield Row(label=label, path=path.as_posix())
 
 
 def _label(folders: Sequence[str]) -> str | None:
@@ -63,11 +50,11 @@ def _label(folders: Sequence[str]) -> str | None:
     return next((CLASS_FOLDERS[name] for name in folders if name in CLASS_FOLDERS), None)
 
 
-def _unique(photos: Iterable[Found]) -> Iterable[Found]:
+def _unique(photos: Iterable[Row]) -> Iterable[Row]:
     """Each file once, also where raw folders overlap or link to one another."""
     seen: set[Path] = set()
     for photo in photos:
-        real = photo.path.resolve()
+        real = Path(photo.path).resolve()
         if real not in seen:
             seen.add(real)
             yield photo
