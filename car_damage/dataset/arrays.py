@@ -12,10 +12,11 @@ import numpy as np
 
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError
-from car_damage.files import sha256_of
+from car_damage.files import LITTER, sha256_of
 from car_damage.photos import Photo
 
 ABOUT = "dataset.json"
+FILES = ("photos.csv", "rejected.csv", *(f"{one}_{split}.npy" for split in SPLITS for one in "Xy"))
 AGAIN = "run python data_preprocessing.py again"
 
 
@@ -70,6 +71,18 @@ class Dataset:
     about: dict[str, Any]
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise `UserError` when a data set in `folder` would replace anything but an older one."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose another --out")
+    names = {path.name for path in folder.glob("*") if path.name.lower() not in LITTER}
+    if others := names - {ABOUT, *FILES} if ABOUT in names else names:
+        raise UserError(
+            f"step 1 did not write {folder / min(others)} and would delete it: move it elsewhere, "
+            "or choose another --out"
+        )
+
+
 def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
     """Write `X_<split>.npy` and `y_<split>.npy`, an image at a time.
 
@@ -95,7 +108,7 @@ def write_table(path: Path, rows: Sequence[Any], kind: type) -> None:
 
 
 def write_about(folder: Path, about: dict[str, Any]) -> None:
-    """Write `dataset.json`: `about`, and the fingerprint of all that the folder holds so far."""
+    """Write `dataset.json`: `about`, and the fingerprint of the arrays and tables in the folder."""
     whole = {**about, "fingerprint": _fingerprint(folder)}
     (folder / ABOUT).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
@@ -135,7 +148,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 def _fingerprint(folder: Path) -> str:
     """SHA-256 over the names and SHA-256s of the arrays and tables."""
-    files = sorted([*folder.glob("*.npy"), *folder.glob("*.csv")])
+    files = [folder / name for name in sorted(FILES) if (folder / name).exists()]
     lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
 

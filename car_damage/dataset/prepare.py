@@ -45,7 +45,7 @@ def prepare(found: Sequence[Row], folder: Path, settings: Settings) -> dict[str,
     `folder` stays as it was where this raises `UserError`: it holds files that step 1 did not
     write, a class is too small to split, or the disk is full.
     """
-    _check_ours(folder)
+    arrays.check_replaceable(folder)
     with staged_folder(folder) as staging:
         scanned, rejected = _scan_all(found, staging, settings)
         groups, in_both_classes = _group(scanned)
@@ -58,11 +58,6 @@ def prepare(found: Sequence[Row], folder: Path, settings: Settings) -> dict[str,
         about = _about(rows, rejected, photos, settings)
         arrays.write_about(staging, about)
     return about
-
-
-def _check_ours(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / arrays.ABOUT).exists():
-        raise UserError(f"{folder} holds files that are no data set of ours: choose another --out")
 
 
 def _scan_all(

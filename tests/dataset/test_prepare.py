@@ -141,11 +141,16 @@ def test_a_run_that_fails_leaves_the_old_data_set_whole(processed, raw_dir, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["processed"]
 
 
-def test_a_folder_of_other_files_is_not_replaced(raw_dir, tmp_path):
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="choose another --out"):
-        prepare(find_photos([raw_dir]), tmp_path, SETTINGS)
-    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+def test_own_files_in_the_data_sets_folder_are_neither_read_nor_replaced(
+    processed, raw_dir, tmp_path
+):
+    folder = shutil.copytree(processed, tmp_path / "processed")
+    (folder / "notes.csv").write_text("years of work")
+    np.save(folder / "notes.npy", 1)
+    load(folder)
+    with pytest.raises(UserError, match=r"processed/notes\.csv"):
+        prepare(find_photos([raw_dir]), folder, SETTINGS)
+    assert (folder / "notes.csv").read_text() == "years of work"
 
 
 def test_photos_keep_their_splits_when_one_is_added_and_others_move_to_another_folder(tmp_path):
