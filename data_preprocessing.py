@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from car_damage.dataset.arrays import check_replaceable
 from car_damage.dataset.find import find_photos
 from car_damage.dataset.prepare import Settings, prepare
 from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED, choose_source
@@ -92,7 +93,8 @@ def main(argv: list[str] | None = None) -> None:
         sample=source.sample,
     )
     folder = args.out or source.processed
-    print_summary(folder, prepare(find_photos(source.raw_dirs), folder, settings))
+    check_replaceable(folder)  # before anything is fetched or drawn
+    print_summary(folder, prepare(find_photos(source.raw_dirs()), folder, settings))
 
 
 def print_summary(folder: Path, config: DatasetConfig) -> None:

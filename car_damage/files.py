@@ -12,6 +12,8 @@ from car_damage.errors import UserError
 
 PARTIAL = ".partial"  # what a killed run may leave; the next run over the same target clears it
 REPLACED = ".replaced"  # the old folder, for the instant of the swap
+# In lower case: what keeps an empty folder in git, and what systems leave in any folder.
+LITTER = frozenset({".gitkeep", ".ds_store", "thumbs.db", "desktop.ini"})
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

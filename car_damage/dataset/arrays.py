@@ -10,38 +10,40 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from car_damage.dataset.find import LABELS
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError
-from car_damage.files import sha256_of
+from car_damage.files import LITTER, sha256_of
 from car_damage.manifest import DatasetConfig, validated
 from car_damage.photos import Photo
 
 CONFIG = "dataset.json"
+FILES = ("photos.csv", "rejected.csv", *(f"{one}_{split}.npy" for split in SPLITS for one in "Xy"))
 Line = TypeVar("Line")
-
 AGAIN = "run python data_preprocessing.py again"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `photos.csv`: what the image in row `row` of `X_<split>.npy` was made of."""
+    """A line of `photos.csv`: what the image in row `row` of `X_<split>.npy` was made of.
 
-    split: str
-    row: int
-    label: str
-    kind: str  # `photo`, or `close_up` cut out of the photo that the other columns name
-    path: str
-    group: str
-    width: int  # pixels, in the upright photo
-    height: int
-    sha256: str
-    phash: str
+    Step 1 finds a photo with its label and path, and fills in the rest as it goes.
+    """
+
+    split: str = ""
+    row: int = -1  # until the splits are known: among all usable photos
+    label: str = ""
+    kind: str = "photo"  # or `close_up`, cut out of the photo that the other columns name
+    path: str = ""
+    group: str = ""
+    width: int = 0  # pixels, in the upright photo
+    height: int = 0
+    sha256: str = ""
+    phash: str = ""
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A line of `rejected.csv`."""
+    """A line of `rejected.csv`: a photo that was left out; `reason` is a stable word."""
 
     path: str
     label: str
@@ -71,13 +73,24 @@ class Dataset:
     config: DatasetConfig
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise `UserError` when a data set in `folder` would replace anything but an older one."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose another --out")
+    names = {path.name for path in folder.glob("*") if path.name.lower() not in LITTER}
+    if others := names - {CONFIG, *FILES} if CONFIG in names else names:
+        raise UserError(
+            f"step 1 did not write {folder / min(others)} and would delete it: move it elsewhere, "
+            "or choose another --out"
+        )
+
+
 def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
     """Write `X_<split>.npy` and `y_<split>.npy`, an image at a time.
 
-    A plain sequential write rather than a memory map: pages of a map count as the process's own
-    memory for as long as they stay, so the peak would grow with the photos.
+    A memory map would count as the process's own memory, so the peak would grow with the photos.
     """
-    labels = np.array([LABELS.index(row.label) for row in rows], dtype=np.uint8)
+    labels = np.array([row.label == "damaged" for row in rows], dtype=np.uint8)
     np.save(folder / f"y_{split}.npy", labels)
     with (folder / f"X_{split}.npy").open("wb") as file:
         for number, image in enumerate(images):
@@ -125,7 +138,14 @@ def load(folder: Path) -> Dataset:
     if config.fingerprint != _fingerprint(folder):
         raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
     rows = read_table(folder / "photos.csv", Row)
-    splits = {split: _read_split(folder, split, rows) for split in SPLITS}
+    splits = {
+        split: Split(
+            X=np.load(folder / f"X_{split}.npy", mmap_mode="r"),
+            y=np.load(folder / f"y_{split}.npy"),
+            rows=[row for row in rows if row.split == split],
+        )
+        for split in SPLITS
+    }
     return Dataset(**splits, config=config)
 
 
@@ -142,14 +162,6 @@ def read_config(folder: Path) -> DatasetConfig:
 
 def _fingerprint(folder: Path) -> str:
     """SHA-256 over the names and SHA-256s of the arrays and tables."""
-    files = sorted([*folder.glob("*.npy"), *folder.glob("*.csv")])
+    files = [folder / name for name in sorted(FILES) if (folder / name).exists()]
     lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _read_split(folder: Path, split: str, rows: Sequence[Row]) -> Split:
-    return Split(
-        X=np.load(folder / f"X_{split}.npy", mmap_mode="r"),
-        y=np.load(folder / f"y_{split}.npy"),
-        rows=[row for row in rows if row.split == split],
-    )

@@ -1,80 +1,76 @@
 """Finding photos in the two class folders, wherever they lie below the raw folders."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from car_damage.dataset.arrays import Row
 from car_damage.errors import UserError
+from car_damage.files import LITTER
 from car_damage.photos import SUFFIXES
 
 LABELS = ("not-damaged", "damaged")  # the position is the label's number
-CLASS_FOLDERS = {
-    "not-damaged": "not-damaged",
-    "damaged": "damaged",
-    "01-whole": "not-damaged",  # the Kaggle set's own names
-    "00-damage": "damaged",
+CLASS_FOLDERS = {  # in lower case, without separators; the Kaggle set's own names come last
+    **dict.fromkeys(("notdamaged", "undamaged", "nondamaged", "nodamage", "01whole"), LABELS[0]),
+    **dict.fromkeys(("damaged", "damage", "00damage"), LABELS[1]),
 }
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file that looks like a photo, and the class that its folder gives it."""
+def find_photos(raw_dirs: Sequence[Path]) -> list[Row]:
+    """Return path and label of all photos below the class folders of `raw_dirs`, sorted by path.
 
-    path: Path
-    label: str
-
-    @property
-    def data_folder(self) -> str:
-        """The folder the photo lies in: what sources are told apart by."""
-        return self.path.parent.as_posix()
-
-
-def find_photos(raw_dirs: Sequence[Path]) -> list[Found]:
-    """All photos below the class folders of `raw_dirs`, each file once, sorted by path.
-
-    A class folder may lie at any depth, and photos at any depth below it. Raises `UserError` when
-    a folder is missing, or a class has no folder or no photo.
+    A class folder may lie at any depth, and photos at any depth below it. Links to folders are
+    followed; each file comes once, or once in each class. Raises `UserError` when a folder is
+    missing, or a class has no photo.
     """
     for raw_dir in raw_dirs:
         if not raw_dir.is_dir():
             raise UserError(f"there is no folder {raw_dir}: check --raw-dir")
-    found = sorted(_unique(_all_photos(raw_dirs)), key=lambda photo: photo.path.as_posix())
-    for label in LABELS:
-        if not any(photo.label == label for photo in found):
-            raise _no_photos(label, raw_dirs)
-    return found
+    files = [file for raw_dir in raw_dirs for file in _files(raw_dir)]
+    photos: dict[tuple[Path, str], Row] = {}
+    for path, label in sorted(files, key=lambda file: file[0].as_posix()):
+        if label and path.suffix.lower() in SUFFIXES and path.is_file():
+            photos.setdefault((path.resolve(), label), Row(label=label, path=path.as_posix()))
+    if missing := set(LABELS) - {photo.label for photo in photos.values()}:
+        raise _no_photos(sorted(missing), raw_dirs, files)
+    return list(photos.values())
 
 
-def has_photos(raw_dir: Path) -> bool:
-    """Whether any photo lies in a class folder of `raw_dir`, of either class."""
-    return raw_dir.is_dir() and next(iter(_all_photos([raw_dir])), None) is not None
+def holds_files(raw_dir: Path) -> bool:
+    """Whether there is anything but folders and litter; a link to nowhere counts, too."""
+    return os.path.lexists(raw_dir) and (not raw_dir.is_dir() or any(_files(raw_dir)))
 
 
-def _all_photos(raw_dirs: Sequence[Path]) -> Iterable[Found]:
-    for raw_dir in raw_dirs:
-        for path in raw_dir.rglob("*"):
-            label = _label(path.relative_to(raw_dir).parts[:-1])
-            if label and path.suffix.lower() in SUFFIXES and path.is_file():
-                yield Found(path, label)
+def folder_label(name: str) -> str | None:
+    """The class that a folder of this name holds; None unless it is a class folder."""
+    return CLASS_FOLDERS.get(re.sub(r"[\s_-]", "", name).lower())
 
 
-def _label(folders: Sequence[str]) -> str | None:
-    """The class of the outermost class folder on the way to a photo."""
-    return next((CLASS_FOLDERS[name] for name in folders if name in CLASS_FOLDERS), None)
+def _files(
+    folder: Path, label: str | None = None, way: tuple[Path, ...] = ()
+) -> Iterator[tuple[Path, str | None]]:
+    """Each file below `folder` with the class of the outermost class folder on the way to it."""
+    real = folder.resolve()
+    if any(passed.is_relative_to(real) for passed in way):
+        return  # a link back to a folder that we are in
+    try:
+        for path in folder.iterdir():
+            if path.is_dir():
+                yield from _files(path, label or folder_label(path.name), (*way, real))
+            elif path.name.lower() not in LITTER:
+                yield path, label
+    except PermissionError as error:
+        raise UserError(f"{folder} cannot be read: change its permissions") from error
 
 
-def _unique(photos: Iterable[Found]) -> Iterable[Found]:
-    """Each file once, also where raw folders overlap or link to one another."""
-    seen: set[Path] = set()
-    for photo in photos:
-        real = photo.path.resolve()
-        if real not in seen:
-            seen.add(real)
-            yield photo
-
-
-def _no_photos(label: str, raw_dirs: Sequence[Path]) -> UserError:
+def _no_photos(
+    missing: Sequence[str], raw_dirs: Sequence[Path], files: Sequence[tuple[Path, str | None]]
+) -> UserError:
+    names = " and ".join(f"'{label}'" for label in missing)
     where = " and ".join(map(str, raw_dirs))
+    example = min(files, key=lambda file: file[1] is not None, default=None)  # a stray one first
+    found = f" (files there: {len(files)}, such as {example[0]})" if example else ""
     return UserError(
-        f"no photo of the class '{label}' in {where}: put some into a folder named '{label}' there"
+        f"no photos of class {names} in {where}{found}: put some in a folder named {names} there"
     )

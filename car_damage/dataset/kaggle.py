@@ -38,15 +38,11 @@ def is_reachable(timeout: float = TIMEOUT) -> bool:
 
     Known after `timeout` seconds at the latest.
     """
-    return is_fetched() or answers(ADDRESS, timeout)
-
-
-def is_fetched() -> bool:
-    """Whether kagglehub has the whole set in its cache."""
     from kagglehub.cache import Cache
     from kagglehub.handle import parse_dataset_handle
 
-    return Cache().load_from_cache(parse_dataset_handle(f"{SET}/versions/{VERSION}")) is not None
+    fetched = Cache().load_from_cache(parse_dataset_handle(f"{SET}/versions/{VERSION}"))
+    return fetched is not None or answers(ADDRESS, timeout)
 
 
 def answers(address: str, timeout: float) -> bool:

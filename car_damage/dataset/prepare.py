@@ -2,8 +2,8 @@
 
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -12,23 +12,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from car_damage.dataset.arrays import (
-    CONFIG,
-    RejectedRow,
-    Row,
-    write_config,
-    write_split,
-    write_table,
-)
+from car_damage.dataset import arrays
+from car_damage.dataset.arrays import RejectedRow, Row
 from car_damage.dataset.close_ups import cut_close_ups
 from car_damage.dataset.copies import group_copies
-from car_damage.dataset.find import Found
-from car_damage.dataset.scan import Rejected, Scanned, scan
-from car_damage.dataset.split import SPLITS, Group, split_groups
+from car_damage.dataset.find import LABELS
+from car_damage.dataset.scan import scan
+from car_damage.dataset.split import SPLITS, split_class
 from car_damage.errors import UserError
 from car_damage.files import staged_folder
 from car_damage.manifest import DatasetConfig
-from car_damage.parallel import map_in_order
+from car_damage.parallel import Item, map_in_order
 from car_damage.photos import Photo
 
 IMAGES = "images"  # raw bytes of every image in the order found, until each knows its split
@@ -45,168 +39,118 @@ class Settings:
     sample: bool = False  # the photos are the drawn sample cars
 
 
-@dataclass(frozen=True)
-class Member:
-    """A usable photo, where its image lies in `SQUARES`, and the group it belongs to."""
-
-    scanned: Scanned
-    position: int
-    group: str
-
-
-def prepare(found: Sequence[Found], folder: Path, settings: Settings) -> DatasetConfig:
+def prepare(found: Sequence[Row], folder: Path, settings: Settings) -> DatasetConfig:
     """Make the data set of the photos found and swap it in at `folder`; return `dataset.json`.
 
-    Raises `UserError` when a class is too small to split or the disk is full; `folder` then stays
-    as it was.
+    `folder` stays as it was where this raises `UserError`: it holds files that step 1 did not
+    write, a class is too small to split, or the disk is full.
     """
-    _check_ours(folder)
+    arrays.check_replaceable(folder)
     with staged_folder(folder) as staging:
         scanned, rejected = _scan_all(found, staging, settings)
-        members, contradictory = _group(scanned)
-        rejected += contradictory
-        splits = split_groups(_groups(members), settings.shares, settings.seed)
-        rows = _write_splits(staging, members, splits, settings)
+        groups, in_both_classes = _group(scanned)
+        rejected += in_both_classes
+        photos = _split(groups, settings)
+        rows = _write_splits(staging, photos, settings)
         (staging / IMAGES).unlink()
-        write_table(staging / "photos.csv", rows, Row)
-        write_table(staging / "rejected.csv", [_rejected_row(one) for one in rejected], RejectedRow)
-        return write_config(staging, _entries(rows, rejected, members, settings))
-
-
-def _check_ours(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
-        raise UserError(f"{folder} holds files that are no data set of ours: choose another --out")
+        arrays.write_table(staging / "photos.csv", rows, Row)
+        arrays.write_table(staging / "rejected.csv", rejected, RejectedRow)
+        return arrays.write_config(staging, _entries(rows, rejected, photos, settings))
 
 
 def _scan_all(
-    found: Sequence[Found], staging: Path, settings: Settings
-) -> tuple[list[Scanned], list[Rejected]]:
-    scanned, rejected = [], []
-    results = scan(found, settings.size)
+    found: Sequence[Row], staging: Path, settings: Settings
+) -> tuple[list[Row], list[RejectedRow]]:
+    scanned: list[Row] = []
+    rejected: list[RejectedRow] = []
+    results = map_in_order(lambda photo: scan(photo, settings.size), found)
     with (staging / IMAGES).open("wb") as file:
-        for result in tqdm(results, "reading photos", len(found), unit="photo", dynamic_ncols=True):
-            if isinstance(result, Rejected):
+        for result in _progress(results, "reading photos", len(found)):
+            if isinstance(result, RejectedRow):
                 rejected.append(result)
                 continue
             photo, image = result
-            scanned.append(photo)
+            scanned.append(replace(photo, row=len(scanned)))
             file.write(image.tobytes())
     if not scanned:
-        raise UserError(f"none of the {len(found)} files is a usable photo: {_reasons(rejected)}")
+        reasons = Counter(one.reason for one in rejected).items()
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        raise UserError(f"none of the {len(found)} files is a usable photo: {counts}")
     return scanned, rejected
 
 
-def _group(scanned: Sequence[Scanned]) -> tuple[list[Member], list[Rejected]]:
-    """Put copies into groups; leave out those that stand in both classes."""
+def _group(scanned: Sequence[Row]) -> tuple[list[list[Row]], list[RejectedRow]]:
+    """Put copies into groups; leave out those that are in both classes."""
+    hashes = np.frombuffer(bytes.fromhex("".join(photo.phash for photo in scanned)), np.uint8)
     sha256s = [photo.sha256 for photo in scanned]
-    ids = group_copies(np.stack([photo.phash for photo in scanned]), sha256s)
-    together: defaultdict[int, list[int]] = defaultdict(list)
-    for position, group in enumerate(ids):
-        together[int(group)].append(position)
-    members, contradictory = [], []
-    for positions in together.values():
-        if len({scanned[position].found.label for position in positions}) > 1:
-            contradictory += [Rejected(scanned[at].found, "both_classes") for at in positions]
-            continue
-        name = min(sha256s[position] for position in positions)[:12]
-        members += [Member(scanned[position], position, name) for position in positions]
-    return sorted(members, key=lambda member: member.position), contradictory
+    numbers = group_copies(hashes.reshape(len(scanned), -1), sha256s)
+    together: defaultdict[int, list[Row]] = defaultdict(list)
+    for photo, number in zip(scanned, numbers, strict=True):
+        together[number].append(photo)
+    groups, rejected = [], []
+    for group in together.values():
+        if len({photo.label for photo in group}) == 1:
+            groups.append(group)
+        else:
+            rejected += [RejectedRow(photo.path, photo.label, "both_classes") for photo in group]
+    return groups, rejected
 
 
-def _groups(members: Sequence[Member]) -> list[Group]:
-    sizes = Counter(member.group for member in members)
-    firsts: dict[str, Found] = {}
-    for member in members:
-        firsts.setdefault(member.group, member.scanned.found)
-    return [
-        Group(name, found.label, found.data_folder, sizes[name]) for name, found in firsts.items()
-    ]
+def _split(groups: Sequence[Sequence[Row]], settings: Settings) -> list[Row]:
+    """The photos with the name and the split of their group, in the order in which they came."""
+    photos: list[Row] = []
+    for label in LABELS:
+        members = [group for group in groups if group[0].label == label]
+        sha256s = [[photo.sha256 for photo in group] for group in members]
+        splits = split_class(label, sha256s, settings.shares, settings.seed)
+        for group, names, split in zip(members, sha256s, splits, strict=True):
+            photos += [replace(photo, group=min(names)[:12], split=split) for photo in group]
+    return sorted(photos, key=lambda photo: photo.row)
 
 
-def _write_splits(
-    staging: Path, members: Sequence[Member], splits: Mapping[str, str], settings: Settings
-) -> list[Row]:
-    all_rows: list[Row] = []
+def _write_splits(staging: Path, photos: Sequence[Row], settings: Settings) -> list[Row]:
+    rows: list[Row] = []
     for split in SPLITS:
-        photos = [member for member in members if splits[member.group] == split]
-        sources = [member for member in photos if member.scanned.found.label == "not-damaged"]
-        rows = _photo_rows(photos, split) + _close_up_rows(sources, split, len(photos), settings)
-        images = chain(
-            _read_images(staging / IMAGES, photos, settings.size),
-            _close_up_images(sources, split, settings),
-        )
-        write_split(staging, split, images, rows)
-        all_rows += rows
-    return all_rows
+        chosen = [photo for photo in photos if photo.split == split]
+        whole = [photo for photo in chosen if photo.label == "not-damaged" and settings.close_ups]
+        crops = [
+            replace(photo, kind="close_up") for photo in whole for _ in range(settings.close_ups)
+        ]
+        in_order = [replace(photo, row=row) for row, photo in enumerate(chosen + crops)]
+        images = _read_images(staging / IMAGES, chosen, settings.size)
+        close_ups = _close_up_images(whole, split, settings)
+        arrays.write_split(staging, split, chain(images, close_ups), in_order)
+        rows += in_order
+    return rows
 
 
-def _photo_rows(photos: Sequence[Member], split: str) -> list[Row]:
-    return [_row(member, split, row, "photo") for row, member in enumerate(photos)]
-
-
-def _close_up_rows(
-    sources: Sequence[Member], split: str, first: int, settings: Settings
-) -> list[Row]:
-    repeated = [member for member in sources for _ in range(settings.close_ups)]
-    return [_row(member, split, row, "close_up") for row, member in enumerate(repeated, first)]
-
-
-def _row(member: Member, split: str, row: int, kind: str) -> Row:
-    photo = member.scanned
-    return Row(
-        split=split,
-        row=row,
-        label=photo.found.label,
-        kind=kind,
-        path=photo.found.path.as_posix(),
-        group=member.group,
-        width=photo.width,
-        height=photo.height,
-        sha256=photo.sha256,
-        phash=photo.phash.tobytes().hex(),
-    )
-
-
-def _read_images(path: Path, photos: Sequence[Member], size: int) -> Iterator[Photo]:
+def _read_images(path: Path, photos: Sequence[Row], size: int) -> Iterator[Photo]:
     length = size * size * 3
     with path.open("rb") as file:
-        for member in photos:
-            file.seek(member.position * length)
+        for photo in photos:
+            file.seek(photo.row * length)
             yield np.frombuffer(file.read(length), np.uint8).reshape(size, size, 3)
 
 
-def _close_up_images(sources: Sequence[Member], split: str, settings: Settings) -> Iterator[Photo]:
-    if not settings.close_ups:
-        return iter(())
-
-    def cut(member: Member) -> list[Photo]:
+def _close_up_images(sources: Sequence[Row], split: str, settings: Settings) -> Iterator[Photo]:
+    def cut(photo: Row) -> list[Photo]:
         # Seeded by the photo itself, so that a crop does not depend on which others are there.
-        rng = np.random.default_rng([settings.seed, int(member.scanned.sha256[:8], 16)])
-        return cut_close_ups(member.scanned.found.path, settings.close_ups, settings.size, rng)
+        rng = np.random.default_rng([settings.seed, int(photo.sha256[:8], 16)])
+        return cut_close_ups(Path(photo.path), settings.close_ups, settings.size, rng)
 
-    progress = tqdm(
-        map_in_order(cut, sources),
-        f"cutting close-ups ({split})",
-        len(sources),
-        unit="photo",
-        dynamic_ncols=True,
-    )
-    return chain.from_iterable(progress)
+    crops = map_in_order(cut, sources)
+    return chain.from_iterable(_progress(crops, f"cutting close-ups ({split})", len(sources)))
 
 
-def _rejected_row(rejected: Rejected) -> RejectedRow:
-    found = rejected.found
-    return RejectedRow(found.path.as_posix(), found.label, rejected.reason)
+def _progress(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
+    return tqdm(items, what, total, unit="photo", dynamic_ncols=True, disable=not total)
 
 
 def _entries(
-    rows: Sequence[Row],
-    rejected: Sequence[Rejected],
-    members: Sequence[Member],
-    settings: Settings,
+    rows: Sequence[Row], rejected: Sequence[RejectedRow], photos: Sequence[Row], settings: Settings
 ) -> dict[str, Any]:
     counts = {split: _counts([row for row in rows if row.split == split]) for split in SPLITS}
-    groups = Counter(member.group for member in members)
+    groups = Counter(photo.group for photo in photos)
     return {
         "sample": settings.sample,
         "size": settings.size,
@@ -234,8 +178,3 @@ def _counts(rows: Sequence[Row]) -> dict[str, int]:
         "not_damaged": photos["not-damaged"],
         "close_ups": close_ups,
     }
-
-
-def _reasons(rejected: Sequence[Rejected]) -> str:
-    reasons = Counter(one.reason for one in rejected)
-    return ", ".join(f"{count} {reason}" for reason, count in reasons.items())

@@ -1,11 +1,12 @@
 """Where the photos come from: the user's folders, the Kaggle set, or drawn sample cars."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from car_damage.dataset import kaggle
-from car_damage.dataset.find import has_photos
+from car_damage.dataset.find import holds_files
 from car_damage.dataset.sample import write_sample_photos
 
 RAW = Path("data/raw")
@@ -21,9 +22,9 @@ SAMPLE_NOTICE = (
 
 @dataclass(frozen=True)
 class Source:
-    """Folders of photos, and where their data set goes."""
+    """Where photos come from, and where their data set goes."""
 
-    raw_dirs: list[Path]
+    raw_dirs: Callable[[], list[Path]]  # their folders; fetches or draws them first where needed
     processed: Path
     sample: bool = False
 
@@ -31,24 +32,24 @@ class Source:
 def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample: bool) -> Source:
     """The first of: the folders named, `data/raw`, the Kaggle set, the drawn sample cars.
 
-    Raises `UserError` when the Kaggle set is insisted on and cannot be had.
+    `data/raw` is chosen as soon as it holds any file. Nothing is fetched or drawn yet.
     """
     if raw_dirs:
-        return Source(raw_dirs, PROCESSED)
+        return Source(lambda: raw_dirs, PROCESSED)
     if insist_on_sample:
-        return _sample()
+        return Source(_draw, SAMPLE_PROCESSED, sample=True)
     if insist_on_kaggle:
-        return Source([kaggle.fetch()], PROCESSED)
-    if has_photos(RAW):
-        return Source([RAW], PROCESSED)
+        return Source(lambda: [kaggle.fetch()], PROCESSED)
+    if holds_files(RAW):
+        return Source(lambda: [RAW], PROCESSED)
     if kaggle.is_reachable():
         print("no photos in data/raw: taking the Kaggle set anujms/car-damage-detection")
-        return Source([kaggle.fetch()], PROCESSED)
+        return Source(lambda: [kaggle.fetch()], PROCESSED)
     print(SAMPLE_NOTICE, file=sys.stderr)
-    return _sample()
+    return Source(_draw, SAMPLE_PROCESSED, sample=True)
 
 
-def _sample() -> Source:
+def _draw() -> list[Path]:
     print(f"drawing {2 * SAMPLE_PHOTOS} sample cars into {SAMPLE_RAW}")
     write_sample_photos(SAMPLE_RAW, SAMPLE_PHOTOS)
-    return Source([SAMPLE_RAW], SAMPLE_PROCESSED, sample=True)
+    return [SAMPLE_RAW]

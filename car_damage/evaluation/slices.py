@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from car_damage.dataset.arrays import Row, Split
-from car_damage.dataset.find import CLASS_FOLDERS
+from car_damage.dataset.find import folder_label
 
 # The darkest and the brightest twentieth of 1,500 real photos, by the image's mean luma (BT.601).
 DARK = 70  # of 255; below it: night, garages, black cars that fill the photo
@@ -69,7 +69,7 @@ def _folder(row: Row) -> tuple[str, ...]:
 def _raw_folder(folder: Path) -> str:
     """The way to the outermost class folder; "." where there is none."""
     parts = folder.parts
-    depth = next((depth for depth, part in enumerate(parts) if part in CLASS_FOLDERS), 0)
+    depth = next((depth for depth, part in enumerate(parts) if folder_label(part)), 0)
     return Path(*parts[:depth]).as_posix()
 
 

@@ -9,7 +9,7 @@ from car_damage.dataset import source
 from car_damage.dataset.arrays import load
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import SplitCounts
-from tests.photo_files import write_photos, write_raw_dir
+from tests.photo_files import write_raw_dir
 
 
 @pytest.fixture
@@ -55,10 +55,23 @@ def test_a_sample_run_leaves_the_real_data_set_alone(project):
     assert load(Path("data/processed")).config == before
 
 
-def test_one_class_alone_in_data_raw_is_a_mistake_and_not_an_empty_folder(project):
-    write_photos(project / "data" / "raw" / "damaged", 3, first_seed=0)
-    with pytest.raises(UserError, match="'not-damaged'"):
+@pytest.mark.parametrize("name", ["damaged/1.jpg", "broken cars/1.jpg", "photos.zip"])
+def test_any_file_in_data_raw_is_named_and_no_cars_are_drawn(project, name):
+    path = Path("data/raw") / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with pytest.raises(UserError, match=rf"'not-damaged' in data/raw .*such as {path}\)"):
         data_preprocessing.main([])
+    assert not Path("data/sample").exists()
+
+
+def test_a_file_that_the_data_set_would_replace_is_named_before_any_work(project):
+    Path("made").mkdir()
+    Path("made/thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=r"made/thesis\.txt .* choose another --out"):
+        data_preprocessing.main(["--sample", "--out", "made"])
+    assert Path("made/thesis.txt").read_text() == "years of work"
+    assert not Path("data").exists()
 
 
 def test_kaggle_is_taken_where_it_can_be_reached(project, monkeypatch):

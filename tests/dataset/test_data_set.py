@@ -61,11 +61,12 @@ def test_every_split_has_photos_of_both_classes(dataset, name):
     assert set(split.y[split.of_kind("photo")]) == {0, 1}
 
 
-def test_close_ups_are_undamaged_and_cut_out_of_photos_of_their_own_split(rows):
-    photos = {(row.path, row.split) for row in rows if row.kind == "photo"}
+def test_close_ups_are_undamaged_and_cut_out_of_photos_of_their_own_split(dataset, rows):
+    photos = [row for row in rows if row.kind == "photo" and row.label == "not-damaged"]
+    expected = [(row.path, row.split) for row in photos for _ in range(dataset.config.close_ups)]
     close_ups = [row for row in rows if row.kind == "close_up"]
     assert {row.label for row in close_ups} <= {"not-damaged"}
-    assert {(row.path, row.split) for row in close_ups} <= photos
+    assert [(row.path, row.split) for row in close_ups] == expected
 
 
 def test_no_square_is_blank(dataset):

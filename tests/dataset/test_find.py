@@ -1,8 +1,6 @@
-import shutil
-
 import pytest
 
-from car_damage.dataset.find import find_photos, has_photos
+from car_damage.dataset.find import find_photos, holds_files
 from car_damage.errors import UserError
 from tests.photo_files import write_photos, write_raw_dir
 
@@ -15,7 +13,7 @@ def test_photos_are_found_in_nested_folders_whatever_the_case_of_their_ending(tm
 
     found = {photo.path: photo.label for photo in find_photos([raw_dir])}
 
-    assert found[shouting] == "damaged"
+    assert found[shouting.as_posix()] == "damaged"
     assert len(found) == 3
 
 
@@ -25,12 +23,28 @@ def test_several_raw_folders_are_taken_together_and_each_file_once(tmp_path):
     assert len(find_photos([first, second, first, tmp_path])) == 10
 
 
-def test_the_kaggle_sets_own_folder_names_are_known(tmp_path):
-    write_photos(tmp_path / "data1a" / "training" / "00-damage", 2, first_seed=0)
-    write_photos(tmp_path / "data1a" / "validation" / "01-whole", 3, first_seed=9)
-    labels = [photo.label for photo in find_photos([tmp_path])]
-    assert labels.count("damaged") == 2
-    assert labels.count("not-damaged") == 3
+@pytest.mark.parametrize("damaged", ["Damaged", "DAMAGED ", "damage"])
+@pytest.mark.parametrize(
+    "whole", ["undamaged", "Not_Damaged", "not damaged", "NotDamaged", "non-damaged", "no-damage"]
+)
+def test_class_folders_are_known_however_they_are_spelt(tmp_path, damaged, whole):
+    write_photos(tmp_path / damaged, 1, first_seed=0)
+    write_photos(tmp_path / whole, 1, first_seed=9)
+    found = {photo.path: photo.label for photo in find_photos([tmp_path])}
+    assert found == {
+        f"{tmp_path / damaged}/0.jpg": "damaged",
+        f"{tmp_path / whole}/9.jpg": "not-damaged",
+    }
+
+
+def test_links_to_folders_are_followed_and_each_file_comes_once(tmp_path):
+    raw_dir = write_raw_dir(tmp_path / "raw", per_class=2)
+    elsewhere = (raw_dir / "damaged").rename(tmp_path / "elsewhere")
+    (raw_dir / "damaged").symlink_to(elsewhere)
+    (raw_dir / "damage").symlink_to(elsewhere)
+    (raw_dir / "not-damaged" / "up").symlink_to(tmp_path)
+    labels = [photo.label for photo in find_photos([raw_dir])]
+    assert labels == ["damaged", "damaged", "not-damaged", "not-damaged"]
 
 
 def test_the_outermost_class_folder_decides(tmp_path):
@@ -40,13 +54,11 @@ def test_the_outermost_class_folder_decides(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["damaged", "not-damaged"])
-def test_a_missing_or_empty_class_is_named(tmp_path, missing):
+def test_a_class_without_photos_is_named_and_so_is_what_is_there_instead(tmp_path, missing):
     raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
-    shutil.rmtree(raw_dir / missing)
-    with pytest.raises(UserError, match=f"'{missing}'"):
-        find_photos([raw_dir])
+    (raw_dir / missing).rename(raw_dir / f"{missing}-cars")
     (raw_dir / missing).mkdir()
-    with pytest.raises(UserError, match=f"'{missing}'"):
+    with pytest.raises(UserError, match=rf"'{missing}' .*: 2, such as .*/{missing}-cars/\d+\.jpg"):
         find_photos([raw_dir])
 
 
@@ -55,9 +67,11 @@ def test_a_raw_folder_that_does_not_exist_is_named(tmp_path):
         find_photos([tmp_path / "nowhere"])
 
 
-def test_an_empty_raw_folder_has_no_photos(tmp_path):
+def test_only_folders_and_litter_make_a_raw_folder_empty(tmp_path):
+    assert not holds_files(tmp_path / "nowhere")
     (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / ".gitkeep").touch()
-    assert not has_photos(tmp_path)
-    write_photos(tmp_path / "damaged", 1, first_seed=0)
-    assert has_photos(tmp_path)
+    for litter in (".gitkeep", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (tmp_path / "damaged" / litter).touch()
+    assert not holds_files(tmp_path)
+    (tmp_path / "not-damaged").symlink_to(tmp_path / "a-disk-that-is-not-mounted")
+    assert holds_files(tmp_path)

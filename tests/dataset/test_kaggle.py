@@ -87,7 +87,7 @@ def test_a_set_that_was_fetched_before_needs_no_network(cache):
 
 def test_a_download_that_was_cut_off_does_not_count_as_fetched(cache):
     (write_into_cache(cache).parents[1] / "1.complete").unlink()
-    assert not kaggle.is_fetched()
+    assert not kaggle.is_reachable()
 
 
 def test_no_network_is_one_sentence_with_a_way_out():

@@ -1,7 +1,6 @@
 """What step 1 promises of data/processed, on photos of texture with planted copies and faults."""
 
 import csv
-import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 from car_damage import photos
-from car_damage.dataset import prepare as room
+from car_damage.dataset import arrays
 from car_damage.dataset.arrays import SPLITS, load
 from car_damage.dataset.find import find_photos
 from car_damage.dataset.prepare import Settings, prepare
@@ -56,6 +55,11 @@ def splits_by_path(dataset):
     return {(row.path, row.kind): name for name in SPLITS for row in getattr(dataset, name).rows}
 
 
+def splits_by_sha256(folder):
+    with (folder / "photos.csv").open(newline="") as file:
+        return {row["sha256"]: row["split"] for row in csv.DictReader(file)}
+
+
 def test_squares_of_another_size_leave_hashes_groups_and_splits_as_they_are(
     raw_dir, processed, tmp_path
 ):
@@ -79,7 +83,7 @@ def test_every_file_is_either_used_or_rejected_with_its_reason(raw_dir, processe
     with (processed / "rejected.csv").open(newline="") as file:
         rejected = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     used = {path for path, kind in splits_by_path(load(processed)) if kind == "photo"}
-    assert used | rejected.keys() == {photo.path.as_posix() for photo in find_photos([raw_dir])}
+    assert used | rejected.keys() == {photo.path for photo in find_photos([raw_dir])}
     assert not used & rejected.keys()
     assert Counter(rejected.values()) == {
         "both_classes": 2,
@@ -100,21 +104,6 @@ def test_copies_share_a_group(raw_dir, processed):
     }
     for seed in (1000, 1001, 1002):
         assert groups[f"{seed}.jpg"] == groups[f"copy-{seed}.jpg"] == groups[f"small-{seed}.png"]
-
-
-def test_close_ups_come_from_undamaged_photos_of_the_same_split(processed):
-    dataset = load(processed)
-    where = splits_by_path(dataset)
-    close_ups = [
-        row for name in SPLITS for row in getattr(dataset, name).rows if row.kind == "close_up"
-    ]
-    assert {row.label for row in close_ups} == {"not-damaged"}
-    assert all(where[row.path, "photo"] == row.split for row in close_ups)
-    assert len(close_ups) == sum(counts["not_damaged"] for counts in _counts(processed).values())
-
-
-def _counts(processed):
-    return json.loads((processed / "dataset.json").read_text())["counts"]
 
 
 def test_the_same_photos_give_the_same_data_set_whatever_their_names_order(raw_dir, tmp_path):
@@ -144,18 +133,37 @@ def test_a_run_that_fails_leaves_the_old_data_set_whole(processed, raw_dir, tmp_
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(room, "write_config", fail)
+    monkeypatch.setattr(arrays, "write_config", fail)
     with pytest.raises(UserError, match="disk is full"):
         prepare(find_photos([raw_dir]), folder, SETTINGS)
     load(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["processed"]
 
 
-def test_a_folder_of_other_files_is_not_replaced(raw_dir, tmp_path):
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="choose another --out"):
-        prepare(find_photos([raw_dir]), tmp_path, SETTINGS)
-    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+def test_own_files_in_the_data_sets_folder_are_neither_read_nor_replaced(
+    processed, raw_dir, tmp_path
+):
+    folder = shutil.copytree(processed, tmp_path / "processed")
+    (folder / "notes.csv").write_text("years of work")
+    np.save(folder / "notes.npy", 1)
+    load(folder)
+    with pytest.raises(UserError, match=r"processed/notes\.csv"):
+        prepare(find_photos([raw_dir]), folder, SETTINGS)
+    assert (folder / "notes.csv").read_text() == "years of work"
+
+
+def test_photos_keep_their_splits_when_one_is_added_and_others_move_to_another_folder(tmp_path):
+    raw_dir = write_raw_dir(tmp_path / "raw", per_class=120)
+    settings = replace(SETTINGS, shares={"train": 0.34, "val": 0.33, "test": 0.33})
+    prepare(find_photos([raw_dir]), tmp_path / "before", settings)
+    write_photos(raw_dir / "a" / "damaged", 1, first_seed=5_000)
+    (raw_dir / "a" / "not-damaged").mkdir()
+    for path in sorted((raw_dir / "not-damaged").iterdir())[1::2]:
+        path.rename(raw_dir / "a" / "not-damaged" / path.name)
+    prepare(find_photos([raw_dir]), tmp_path / "after", settings)
+    before, after = (splits_by_sha256(tmp_path / name) for name in ("before", "after"))
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 1 == 241
 
 
 def test_photos_that_cannot_be_used_at_all_are_counted_by_reason(tmp_path):

@@ -1,77 +1,90 @@
+"""A photo keeps its split whatever happens to others: on made-up groups, no photos."""
+
 from collections import Counter
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from car_damage.dataset.split import Group, split_groups
+from car_damage.dataset.split import SPLITS, split_class
 from car_damage.errors import UserError
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
-def many_groups(folders: dict[tuple[str, str], int]) -> list[Group]:
+def singles(count, name="photo"):
+    return [[f"{name}-{number}"] for number in range(count)]
+
+
+def mixed(count=1_000):
+    """Groups of which most have one photo, every fifth two and every fifteenth three."""
     return [
-        Group(f"{label}-{folder}-{number}", label, folder, photos=1)
-        for (label, folder), count in folders.items()
+        [f"{number}-{copy}" for copy in range(1 + (number % 5 == 0) + (number % 15 == 0))]
         for number in range(count)
     ]
 
 
-some_groups = st.builds(
-    lambda damaged, whole: (
-        [Group(f"d{n}", "damaged", f"damaged/{f}", p) for n, (f, p) in enumerate(damaged)]
-        + [Group(f"w{n}", "not-damaged", f"whole/{f}", p) for n, (f, p) in enumerate(whole)]
-    ),
-    *[st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), min_size=40, max_size=120)] * 2,
+def split_photos(groups, seed=0):
+    splits = split_class("damaged", groups, SHARES, seed)
+    return {one: split for group, split in zip(groups, splits, strict=True) for one in group}
+
+
+@pytest.mark.parametrize(
+    ("change", "may_move"),
+    [
+        (lambda groups: groups + singles(1, "new"), 0),
+        (lambda groups: groups + singles(10, "new"), 0),
+        (lambda groups: groups[::-1], 0),
+        (lambda groups: groups[100:], 0),
+        (lambda groups: [[*groups[0], "copy"], *groups[1:]], 3),
+        (lambda groups: [[*groups[0], "copy of both", *groups[1]], *groups[2:]], 4),
+        (lambda groups: [[*g, f"copy of {g[0]}"] for g in groups[:200]] + groups[200:], 254),
+    ],
 )
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_photos_keep_their_split_and_what_was_trained_on_is_never_tested(change, may_move, seed):
+    groups = mixed()
+    before, after = split_photos(groups, seed), split_photos(change(groups), seed)
+    moved = [(before[one], after[one]) for one in before.keys() & after.keys()]
+    moved = [(old, new) for old, new in moved if old != new]
+    assert len(moved) <= may_move
+    assert set(moved) <= {("val", "train"), ("test", "train"), ("test", "val")}
 
 
-@given(some_groups, st.randoms(use_true_random=False), st.integers(0, 5))
-def test_the_order_in_which_photos_are_found_changes_nothing(groups, random, seed):
-    shuffled = random.sample(groups, len(groups))
-    assert split_groups(shuffled, SHARES, seed) == split_groups(groups, SHARES, seed)
-
-
-@given(some_groups, st.integers(0, 5))
-def test_every_class_is_shared_out_by_photos_nearly_as_asked(groups, seed):
-    splits = split_groups(groups, SHARES, seed)
-    for label in ("damaged", "not-damaged"):
-        photos: Counter[str] = Counter()
-        for group in groups:
-            if group.label == label:
-                photos[splits[group.name]] += group.photos
-        for split, share in SHARES.items():
-            assert abs(photos[split] - share * photos.total()) <= 4  # the largest group's photos
-
-
-def test_every_data_folder_is_shared_out_as_asked():
-    folders = {("damaged", "a"): 200, ("damaged", "b"): 40, ("not-damaged", "c"): 100}
-    groups = many_groups(folders)
-    splits = split_groups(groups, SHARES, seed=3)
-    for (_, folder), count in folders.items():
-        dealt = Counter(splits[group.name] for group in groups if group.data_folder == folder)
-        for split, share in SHARES.items():
-            assert dealt[split] == pytest.approx(share * count, abs=2)
-
-
-def test_folders_of_a_single_photo_are_not_all_sent_to_training():
-    groups = many_groups({("damaged", f"car-{n}"): 1 for n in range(100)})
-    groups += many_groups({("not-damaged", "all"): 100})
-    splits = split_groups(groups, SHARES, seed=0)
-    assert Counter(splits[group.name] for group in groups if group.label == "damaged") == {
-        "train": 70,
-        "val": 15,
-        "test": 15,
-    }
+def test_shares_come_out_as_asked_in_a_class_and_on_average_in_each_folder(capsys):
+    splits = np.array([split_class("damaged", singles(1_000), SHARES, seed) for seed in range(50)])
+    assert capsys.readouterr().out == ""  # nothing was split by count
+    for split, share in SHARES.items():
+        for part in (splits[0], splits[:, :20], splits[:, 20:100], splits[:, 100:]):
+            tolerance = 4 * np.sqrt(share * (1 - share) / part.size)
+            assert (part == split).mean() == pytest.approx(share, abs=tolerance)
 
 
 def test_another_seed_gives_another_split():
-    groups = many_groups({("damaged", "a"): 50, ("not-damaged", "b"): 50})
-    assert split_groups(groups, SHARES, seed=0) != split_groups(groups, SHARES, seed=1)
+    assert split_photos(singles(200), seed=0) != split_photos(singles(200), seed=1)
+
+
+@pytest.mark.parametrize("groups", [singles(40), [[f"{n}{c}" for c in "ab"] for n in range(1000)]])
+def test_few_photos_or_many_copies_are_split_by_count_and_that_is_said(groups, capsys):
+    before = split_photos(groups)
+    assert "'damaged'" in capsys.readouterr().out
+    counts = Counter(before.values())
+    assert [counts[split] / len(before) for split in SPLITS] == pytest.approx([0.7, 0.15, 0.15])
+    for number in range(20):
+        after = split_photos([*groups, [f"new-{number}"]])
+        moved = [(before[one], after[one]) for one in before if before[one] != after[one]]
+        assert len(moved) <= 2 * len(groups[0])
+        assert ("train", "test") not in moved
+
+
+@given(st.lists(st.integers(1, 40), min_size=3, max_size=60), st.integers(0, 5))
+def test_no_split_is_empty_however_small_or_uneven_the_groups(sizes, seed):
+    groups = [[f"{number}-{one}" for one in range(size)] for number, size in enumerate(sizes)]
+    assert set(split_class("damaged", groups, SHARES, seed)) == set(SPLITS)
 
 
 def test_a_class_too_small_for_every_split_is_named():
-    groups = many_groups({("damaged", "a"): 2, ("not-damaged", "b"): 50})
     with pytest.raises(UserError, match="'damaged' is too small to split: 2 different photos"):
-        split_groups(groups, SHARES, seed=0)
+        split_photos(singles(2))

@@ -42,12 +42,13 @@ def test_photos_of_one_class_only_have_no_raw_folders_either():
     assert raw_folders(rows) == {}
 
 
-def test_the_kaggle_sets_own_class_folders_count_too():
+def test_class_folders_count_however_they_are_spelt_and_so_do_the_kaggle_sets_own():
     rows = [
         row(0, "damaged", "/cache/training/00-damage/a.jpg"),
         row(1, "not-damaged", "/cache/validation/01-whole/b.jpg"),
+        row(2, "not-damaged", "/cache/more/Undamaged/c.jpg"),
     ]
-    assert rows_of(raw_folders(rows)) == {"training": [0], "validation": [1]}
+    assert rows_of(raw_folders(rows)) == {"more": [2], "training": [0], "validation": [1]}
 
 
 def test_data_folders_are_named_from_where_they_part():
