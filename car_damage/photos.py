@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import cv2
@@ -41,10 +42,6 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda picture: picture[:, ::-1].transpose(1, 0, 2),
 }
 ON_ITS_SIDE = (5, 6, 7, 8)
-
-# Pillow warns of odd EXIF and of sizes that we still take; what counts is refused with a reason.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
 Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large"]
@@ -143,9 +140,17 @@ def unfit(box: Box, width: int, height: int, size: int, how: Fit) -> Box:
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise UnusablePhoto("empty", "the file is empty")
+    _silence_pillow()
     begins_like_one = data.startswith(SIGNATURES) or data[8:12] == b"WEBP"
     with _broken_is("truncated" if begins_like_one else "not_a_photo"):
         return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+@cache  # once per process: `warnings.catch_warnings` around each photo is not safe in threads
+def _silence_pillow() -> None:
+    """Keep Pillow quiet about odd EXIF and large sizes: what matters is refused with a reason."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @contextmanager
