@@ -192,7 +192,7 @@ def test_production_scales_on_cpu_and_on_a_gauge_that_the_service_tells():
     cpu, in_flight = the(PRODUCTION, "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert cpu["resource"]["name"] == "cpu"
     name = in_flight["pods"]["metric"]["name"]
-    text, _ = metrics.exposition()
+    text, _ = metrics.Metrics().exposition()
     assert f"# TYPE {name} gauge" in text.decode().splitlines()
 
 

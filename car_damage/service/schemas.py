@@ -10,7 +10,7 @@ from car_damage.photo_warnings import WarningWord
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
 
-Photo: JsonDict = {"type": "string", "format": "binary"}
+PHOTO: JsonDict = {"type": "string", "format": "binary"}
 
 
 class PredictQuery(BaseModel):
@@ -28,18 +28,18 @@ class PredictQuery(BaseModel):
         return super().model_json_schema(*arguments, **options)
 
 
-class Photos(BaseModel):
+class PhotoForm(BaseModel):
     """A form with photos."""
 
     image: list[str] = Field(
         min_length=1,
         max_length=MAX_PHOTOS,
         description="JPEG, PNG, WebP, GIF, BMP or TIFF",
-        json_schema_extra={"items": Photo},
+        json_schema_extra={"items": PHOTO},
     )
 
 
-class Box(BaseModel):
+class PixelBox(BaseModel):
     """A rectangle in pixels of the upright photo; right and bottom edge lie outside."""
 
     left: int
@@ -48,7 +48,7 @@ class Box(BaseModel):
     bottom: int
 
 
-class Answer(BaseModel):
+class PhotoPrediction(BaseModel):
     """What the model says of one photo."""
 
     prediction: Literal["damaged", "not_damaged"]
@@ -63,7 +63,7 @@ class Answer(BaseModel):
     heatmap: str | None = Field(
         None, description="with ?heatmap=true: the heatmap over the photo, a PNG as a data URI"
     )
-    box: Box | None = Field(
+    box: PixelBox | None = Field(
         None,
         description="with ?heatmap=true: where the heatmap points at; null where nothing speaks "
         "for damage",
@@ -82,15 +82,15 @@ class ProblemDetails(BaseModel):
     request_id: str
 
 
-class Answers(BaseModel):
+class PhotoPredictions(BaseModel):
     """What the model says of several photos, in order; an error stands in its photo's place."""
 
-    predictions: list[Answer | ProblemDetails]
+    predictions: list[PhotoPrediction | ProblemDetails]
     request_id: str
 
 
-class PredictResponse(RootModel[Answer | Answers]):
-    """One photo's answer, or those of several photos."""
+class PredictResponse(RootModel[PhotoPrediction | PhotoPredictions]):
+    """One photo's prediction, or those of several photos."""
 
 
 class Alive(BaseModel):
