@@ -220,12 +220,18 @@ def test_the_process_lives_and_is_ready(client):
     assert client.get("/ready").json == {"status": "ready", "model_version": VERSION}
 
 
-def test_without_a_model_the_process_lives_but_is_not_ready_and_says_why(tmp_path):
-    client = client_of(tmp_path)
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [(None, "there is no model in"), ("20260401-0900-ffff", "there is no version 20260401-0900")],
+)
+def test_without_its_model_the_process_lives_but_is_not_ready_and_says_why(
+    tmp_path, version, reason
+):
+    client = client_of(tmp_path, version)
     assert client.get("/health").status_code == 200
     for response in (client.get("/ready"), client.get("/model")):
         assert problem(response) == (503, "no_model")
-        assert "there is no model in" in response.json["detail"]
+        assert reason in response.json["detail"]
     assert problem(client.post("/predict", data=form(RED))) == (503, "no_model")
 
 
