@@ -67,7 +67,8 @@ status_api = APIBlueprint("status", __name__, abp_tags=[Tag(name="service")])
 )
 def predict(query: PredictQuery) -> Response:
     """Send one photo, in a form or as the whole body, or up to 32 photos in a form."""
-    g.jobs = [Job(stream, query.heatmap) for stream in photos_in_request()]
+    noted = {"repeat": True} if query.repeat else {}
+    g.jobs = [Job(stream, query.heatmap, noted.copy()) for stream in photos_in_request()]
     outcomes = photo_queue().answer(g.jobs)
     if len(outcomes) == 1:
         if isinstance(outcomes[0], Exception):

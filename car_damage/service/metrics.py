@@ -110,13 +110,13 @@ class Metrics:
             self._stage_seconds.labels(stage).observe(passed)
         if "refusal" in fields:
             self.refusals.labels(fields["refusal"]).inc()
-        if "prediction" in fields:
+        if "prediction" in fields and alone:  # of several, each waits for those before it
+            self._answer_seconds.observe(sum(seconds.values()))
+        if "prediction" in fields and "repeat" not in fields:
             self._predictions.labels(fields["prediction"]).inc()
             self._probability.observe(fields["probability"])
             for warning in fields["warnings"]:
                 self._warnings.labels(warning).inc()
-            if alone:  # of several, each waits for those before it
-                self._answer_seconds.observe(sum(seconds.values()))
 
     def count_memory(self) -> None:
         """Note how much memory the process holds now."""

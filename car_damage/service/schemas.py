@@ -17,6 +17,9 @@ class PredictQuery(BaseModel):
     """How /predict may be asked."""
 
     heatmap: bool = Field(False, description="add the heatmap and the box it points at")
+    repeat: bool = Field(
+        False, description="the photos were answered before: do not count their predictions again"
+    )
 
     # flask-openapi3 asks for it in every request, and pydantic is slow to make it.
     @classmethod

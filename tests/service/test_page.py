@@ -126,8 +126,15 @@ def test_a_bad_file_is_told_in_words_and_spoils_no_other(page):
     expect(page.locator(".card").nth(1).get_by_role("heading")).to_have_text("Not damaged")
 
 
-def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page):
+def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page, address):
+    def counted() -> str:
+        """How many photos have been predicted as damaged."""
+        return re.search(r'_total{prediction="damaged"} \S+', page.request.get(metrics).text())[0]
+
+    metrics = address + "metrics"
     choose(page, photo(RED))
+    expect(page.locator(".measure")).to_be_visible()
+    before = counted()
     switch = page.get_by_role("switch", name="Show what speaks for damage")
     expect(page.locator(".overlay")).to_be_hidden()
     switch.click()
@@ -135,6 +142,7 @@ def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page):
     expect(switch).to_have_attribute("aria-checked", "true")
     over, under = page.locator(".overlay").bounding_box(), page.locator(".photo").bounding_box()
     assert over == under
+    assert counted() == before  # the page sent the photo again, but it is the same prediction
     switch.click()
     expect(page.locator(".overlay")).to_be_hidden()
 

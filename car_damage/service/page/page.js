@@ -169,7 +169,7 @@ async function switchHeatmap(card) {
     why.textContent = "Looking for what speaks for damage …";
     why.hidden = false;
     try {
-      const said = await ask(card.file, "?heatmap=true");
+      const said = await ask(card.file, "?heatmap=true&repeat=true");
       overlay.src = said.heatmap;
       overlay.alt = `Heatmap over ${card.file.name}`;
       why.textContent = said.box
