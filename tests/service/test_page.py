@@ -207,6 +207,24 @@ def test_a_lost_connection_is_told_and_the_photo_can_be_sent_again(page):
     expect(page.locator(".verdict")).to_have_text("Damaged")
 
 
+def test_a_double_press_of_try_again_sends_each_photo_once_and_removes_none(page):
+    asked, held = [], []
+    page.on("request", lambda request: "predict" in request.url and asked.append(request))
+    page.route("**/predict*", lambda route: route.abort(), times=3)
+    choose(page, *(photo(RED, f"{name}.jpg") for name in ("one", "two", "three")))
+    expect(page.get_by_role("button", name="Try again")).to_have_count(3)
+    page.route("**/predict*", lambda route: held.append(route), times=2)  # so that the third photo has to wait
+    for again in page.locator(".again").all():
+        again.dblclick()
+    choose(page, photo(BLUE, "last.jpg"))
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    for route in held:
+        route.continue_()
+    expect(page.locator(".verdict")).to_have_text(["Not damaged", *["Damaged"] * 3])
+    assert len(asked) == 3 + 3 + 1
+
+
 def test_photos_can_be_dropped_and_pasted(page):
     for event, holder in (("drop", "dataTransfer"), ("paste", "clipboardData")):
         page.evaluate(
