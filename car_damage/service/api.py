@@ -27,19 +27,17 @@ from car_damage.service.schemas import (
 )
 from car_damage.service.settings import MAX_PHOTOS
 
-PROBLEM_CONTENT = {MIME_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 QUEUE = "car_damage_queue"  # where the application keeps it, among its extensions
 
 
 def refusals(*statuses: int) -> ResponseDict:
     """For the OpenAPI document: the errors that a route may answer with."""
-    titles = {
-        status: "; ".join(kind.title for kind in KINDS.values() if kind.status == status)
-        for status in statuses
-    }
     return {
-        str(status): {"description": title, "content": PROBLEM_CONTENT}
-        for status, title in titles.items()
+        str(status): {
+            "description": "; ".join(one.title for one in KINDS.values() if one.status == status),
+            "content": {MIME_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status in statuses
     }
 
 
@@ -50,10 +48,7 @@ status_api = APIBlueprint("status", __name__, abp_tags=[Tag(name="service")])
 @predictions_api.post(
     "/predict",
     summary="Is the car damaged?",
-    responses={
-        200: PredictResponse,
-        **refusals(400, 401, 408, 413, 415, 422, 429, 500, 503),
-    },
+    responses={200: PredictResponse, **refusals(400, 401, 408, 413, 415, 422, 429, 500, 503)},
     security=[{}, {"key": []}],
     openapi_extensions={
         "requestBody": {

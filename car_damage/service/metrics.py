@@ -55,10 +55,7 @@ class Metrics:
             buckets=[tenth / 10 for tenth in range(1, 11)],
         )
         self._stage_seconds = histogram(
-            "car_damage_stage_seconds",
-            "Time that a photo spent in a stage",
-            ["stage"],
-            buckets=SECONDS,
+            "car_damage_stage_seconds", "Time of a photo in a stage", ["stage"], buckets=SECONDS
         )
         self._answer_seconds = histogram(
             "car_damage_answer_seconds",
@@ -66,15 +63,10 @@ class Metrics:
             buckets=SECONDS,
         )
         self.in_flight = gauge(
-            "car_damage_photos_in_flight",
-            "Photos worked on or waiting",
-            multiprocess_mode="livesum",
+            "car_damage_photos_in_flight", "Photos in work or waiting", multiprocess_mode="livesum"
         )
         self.model = gauge(
-            "car_damage_model_info",
-            "1 for each version in use",
-            ["version"],
-            multiprocess_mode="livemax",
+            "car_damage_model_info", "Versions in use", ["version"], multiprocess_mode="livemax"
         )
         self._memory = gauge(
             "car_damage_resident_memory_bytes",

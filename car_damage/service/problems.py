@@ -37,7 +37,7 @@ KINDS = {
     "method_not_allowed": Kind(
         405, "The address does not take this method", "GET /docs says which it takes"
     ),
-    "upload_stopped": Kind(408, "The upload stopped before its end"),
+    "upload_stopped": Kind(408, "The upload stopped or came too slowly", "send it again"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
     "not_a_photo": Kind(415, "This is not a photo that can be read"),
@@ -111,14 +111,11 @@ def from_validation(error: ValidationError) -> Response:
 
 def init_app(app: Flask) -> None:
     """Have `app` tell every error as a problem."""
-    stopped = "The upload stopped before its end or came too slowly; send it again."
     limit = app.config["MAX_CONTENT_LENGTH"] // MIB
     large = f"The upload is larger than {limit} MB, or has too many form fields."
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
     app.register_error_handler(HTTPException, _from_http)
-    app.register_error_handler(
-        ClientDisconnected, lambda _: response_to(Problem("upload_stopped", stopped))
-    )
+    app.register_error_handler(ClientDisconnected, lambda _: response_to(Problem("upload_stopped")))
     app.register_error_handler(
         RequestEntityTooLarge, lambda _: response_to(Problem("upload_too_large", large))
     )

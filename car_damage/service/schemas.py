@@ -56,9 +56,7 @@ class PhotoPrediction(BaseModel):
 
     prediction: Literal["damaged", "not_damaged"]
     probability: float = Field(ge=0, le=1, description="that the car is damaged")
-    threshold: float = Field(
-        ge=0, le=1, description="from this probability on the prediction is damaged"
-    )
+    threshold: float = Field(ge=0, le=1, description="at or above it the prediction is damaged")
     review: bool = Field(description="the probability is one where a person should look")
     warnings: list[WarningWord] = Field(description="what makes the answer doubtful")
     model_version: str
@@ -67,9 +65,7 @@ class PhotoPrediction(BaseModel):
         None, description="with ?heatmap=true: the heatmap over the photo, a PNG as a data URI"
     )
     box: PixelBox | None = Field(
-        None,
-        description="with ?heatmap=true: where the heatmap points at; null where nothing speaks "
-        "for damage",
+        None, description="with ?heatmap=true: the place that speaks most for damage, or null"
     )
 
 
@@ -123,7 +119,7 @@ class Card(BaseModel):
     size: int = Field(description="pixels a side of the image that the model sees")
     fit: Literal["squeeze", "letterbox", "crop"] = Field(description="how a photo becomes image")
     temperature: float = Field(description="by which its log-odds are divided to be honest")
-    threshold: float = Field(description="from this probability on the prediction is damaged")
+    threshold: float = Field(description="at or above it the prediction is damaged")
     review_band: list[float] | None = Field(
         None, description="from the first probability to below the second a person should look"
     )

@@ -213,7 +213,8 @@ def test_a_double_press_of_try_again_sends_each_photo_once_and_removes_none(page
     page.route("**/predict*", lambda route: route.abort(), times=3)
     choose(page, *(photo(RED, f"{name}.jpg") for name in ("one", "two", "three")))
     expect(page.get_by_role("button", name="Try again")).to_have_count(3)
-    page.route("**/predict*", lambda route: held.append(route), times=2)  # so that the third photo has to wait
+    # Two are held back, so that the third has to wait.
+    page.route("**/predict*", lambda route: held.append(route), times=2)
     for again in page.locator(".again").all():
         again.dblclick()
     choose(page, photo(BLUE, "last.jpg"))
