@@ -11,6 +11,7 @@ Environment variables set it up: docs/operations.md lists them.
 import logging.config
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from flask import Flask
 from werkzeug.serving import run_simple
@@ -21,9 +22,9 @@ from car_damage.service.application import create_app
 from predict import default_models
 
 
-def from_environment() -> Flask:
-    """The application of a gunicorn worker."""
-    return create_app(settings.chosen(), default_models(version=None))
+def from_environment(models: str, version: str | None) -> Flask:
+    """The application of a gunicorn worker, for the version that gunicorn.conf.py chose."""
+    return create_app(settings.chosen(), Path(models), version)
 
 
 def main() -> None:

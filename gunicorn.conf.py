@@ -13,17 +13,24 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+from gunicorn.http.errors import ParseException
+from prometheus_client import multiprocess, values
+
 sys.path.insert(0, str(Path(__file__).parent))
+from car_damage import model_store
 from car_damage.errors import exit_code
-from car_damage.service import logs, settings
+from car_damage.service import logs, metrics, problems, settings
 from car_damage.service.worker import STALLED
+from predict import default_models
 
 if wrong := exit_code(lambda: settings.chosen() and None):
     sys.exit(wrong)
 
-METRICS = "PROMETHEUS_MULTIPROC_DIR"
-
-wsgi_app = "app:from_environment()"
+# Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that takes a dead
+# one's place. So the version is chosen here: whatever `models/current` says by then, such a worker
+# answers with the same version as the others.
+models = default_models(version=None)
+wsgi_app = f"app:from_environment({str(models)!r}, {model_store.current(models)!r})"
 bind = f"0.0.0.0:{settings.chosen().port}"
 workers = settings.chosen().workers
 worker_class = "car_damage.service.worker.Worker"
@@ -40,14 +47,10 @@ logconfig_dict = logs.config(settings.chosen().log_format)
 
 def on_starting(server):
     """Prepare what all workers share: a folder for metrics, and the code, in memory once."""
-    os.environ[METRICS] = tempfile.mkdtemp(prefix="car-damage-metrics-")
+    os.environ[metrics.FOLDER] = tempfile.mkdtemp(prefix="car-damage-metrics-")
     # Gunicorn calls no hook when it gives up for want of its port.
     atexit.register(remove_metrics, os.getpid())
     import app  # noqa: F401
-    from car_damage.service import metrics
-
-    # This process answers no photos, so its memory is not told among the workers'.
-    metrics.free_slot(metrics.MASTER)
 
 
 def pre_fork(server, worker):
@@ -57,32 +60,24 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Have the worker count in its slot's files."""
-    from car_damage.service import metrics
-
-    metrics.use_slot(worker.slot)
+    """Have the worker count in its slot's files, before it makes its metrics."""
+    values.ValueClass = values.MultiProcessValue(lambda: worker.slot)
 
 
 def post_worker_init(worker):
     """Tell /ready when a stop is asked for, and whose fault a body is that is no HTTP."""
-    from gunicorn.http.errors import ParseException
-
-    from car_damage.service import problems
-
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
     worker.wsgi.register_error_handler(
-        ParseException, lambda _: problems.response_to(problems.malformed())
+        ParseException, lambda _: problems.response_to(problems.Problem("bad_request"))
     )
 
 
 def child_exit(server, worker):
-    """Free the slot of a worker that is gone, however it went."""
-    from car_damage.service import metrics
-
-    metrics.free_slot(worker.slot)
+    """Forget what only held while the worker lived, however it ended; its counts stay."""
+    multiprocess.mark_process_dead(worker.slot)
 
 
 def remove_metrics(master):
     """Remove what `on_starting` made, in the process that made it: workers end here, too."""
     if os.getpid() == master:
-        shutil.rmtree(os.environ[METRICS], ignore_errors=True)
+        shutil.rmtree(os.environ[metrics.FOLDER], ignore_errors=True)

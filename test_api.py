@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from car_damage import photos, predictor
 from car_damage.decision import Decision
 from car_damage.manifest import WeightsOrigin
 from car_damage.service import queue
+from car_damage.service.application import create_app
 from car_damage.service.problems import KINDS
+from car_damage.service.settings import Settings
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, form, problem
 from tests.gunicorn_process import ROOT, running
@@ -63,8 +66,6 @@ def test_the_answer_lists_its_members_in_the_documented_order(client):
 
 
 def test_the_service_and_the_command_line_give_the_same_probability(client, models):
-    from car_damage import photos, predictor
-
     loaded = predictor.load(models)
     expected = loaded.predict(photos.decode(RED, at_least=tiny_model.SIZE)).probability
     assert client.post("/predict", data=form(RED)).json["probability"] == round(expected, 4)
@@ -221,12 +222,18 @@ def test_the_process_lives_and_is_ready(client):
     assert client.get("/ready").json == {"status": "ready", "model_version": VERSION}
 
 
-def test_without_a_model_the_process_lives_but_is_not_ready_and_says_why(tmp_path):
-    client = client_of(tmp_path)
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [(None, "there is no model in"), ("20260401-0900-ffff", "there is no version 20260401-0900")],
+)
+def test_without_its_model_the_process_lives_but_is_not_ready_and_says_why(
+    tmp_path, version, reason
+):
+    client = client_of(tmp_path, version)
     assert client.get("/health").status_code == 200
     for response in (client.get("/ready"), client.get("/model")):
         assert problem(response) == (503, "no_model")
-        assert "there is no model in" in response.json["detail"]
+        assert reason in response.json["detail"]
     assert problem(client.post("/predict", data=form(RED))) == (503, "no_model")
 
 
@@ -247,16 +254,13 @@ def test_a_process_that_is_asked_to_stop_is_not_ready_any_more(client):
 
 def test_a_photo_that_comes_while_the_model_loads_waits_for_it(models, monkeypatch):
     loads = threading.Event()
-    load = queue.predictor.load
+    load = predictor.load
 
-    def load_late(*arguments, **options):
+    def load_late(*arguments):
         loads.wait(10)
-        return load(*arguments, **options)
+        return load(*arguments)
 
-    monkeypatch.setattr(queue.predictor, "load", load_late)
-    from car_damage.service.application import create_app
-    from car_damage.service.settings import Settings
-
+    monkeypatch.setattr(predictor, "load", load_late)
     client = create_app(Settings(), models).test_client()
     assert problem(client.get("/ready")) == (503, "no_model")
     threading.Timer(0.1, loads.set).start()

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import cv2
@@ -41,10 +42,6 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda picture: picture[:, ::-1].transpose(1, 0, 2),
 }
 ON_ITS_SIDE = (5, 6, 7, 8)
-
-# Pillow warns of odd EXIF and of sizes that we still take; what counts is refused with a reason.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
 Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large"]
@@ -110,12 +107,35 @@ def fit(photo: Photo, size: int = SIZE) -> Photo:
     return cv2.resize(photo, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
+def shrink(photo: Photo, longest: int) -> Photo:
+    """The photo with no side above `longest` pixels: only JPEGs come small from `decode`."""
+    scale = longest / max(photo.shape[:2])
+    if scale >= 1:
+        return photo
+    height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def encode_png(photo: Photo) -> bytes:
+    """The photo as a PNG file."""
+    png: bytes = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return png
+
+
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise UnusablePhoto("empty", "the file is empty")
+    _silence_pillow()
     begins_like_one = data.startswith(SIGNATURES) or data[8:12] == b"WEBP"
     with _broken_is("truncated" if begins_like_one else "not_a_photo"):
         return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+@cache  # once per process: `warnings.catch_warnings` around each photo is not safe in threads
+def _silence_pillow() -> None:
+    """Keep Pillow quiet about odd EXIF and large sizes: what matters is refused with a reason."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @contextmanager

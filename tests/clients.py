@@ -17,9 +17,9 @@ RED = jpeg(plain_photo(red=True))
 BLUE = jpeg(plain_photo(red=False))
 
 
-def client_of(models: Path, **settings: Any) -> FlaskClient:
+def client_of(models: Path, version: str | None = None, **settings: Any) -> FlaskClient:
     """A client of a new application, once its model is loaded or was found unfit."""
-    app = create_app(Settings(**settings), models)
+    app = create_app(Settings(**settings), models, version)
     app.extensions[QUEUE].loading.result()
     return app.test_client()
 

@@ -315,7 +315,8 @@ def test_a_chunk_that_inflates_without_end_is_refused(kind):
 def test_broken_exif_raises_no_warning_to_the_user(tmp_path):
     broken = encoded(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0")
     (tmp_path / "broken.jpg").write_bytes(broken)
-    code = "import sys, pathlib; from car_damage import photos\n"
+    code = "import sys, pathlib, warnings; from car_damage import photos\n"
+    code += "assert 'PIL' not in str(warnings.filters), 'an import changed the filters'\n"
     code += "photos.decode(pathlib.Path(sys.argv[1]).read_bytes())"
     command = [sys.executable, "-c", code, str(tmp_path / "broken.jpg")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)

@@ -1,6 +1,5 @@
 """Photos for the page, small, and each with its heatmap: JPEGs as `data:` addresses."""
 
-import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from car_damage import heatmap, photos
+from car_damage.data_uri import data_uri
 from car_damage.predictor import Predictor
 
 SHORT_SIDE = 240  # pixels that a photo is decoded at least with
@@ -50,4 +50,4 @@ def _data_address(photo: photos.Photo) -> str:
     small.thumbnail((LONG_SIDE, LONG_SIDE))
     file = io.BytesIO()
     small.save(file, "JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return data_uri(file.getvalue(), "image/jpeg")

@@ -24,8 +24,8 @@ SECURITY_HEADERS = {
 }
 
 
-def guard(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
-    """Trust proxies as told, and let only those ask `answers` who may, as often as they may."""
+def init_app(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
+    """Trust as many proxies as told, and guard `protected` with keys and a rate limit."""
     app.after_request(_add_headers)
     proxies = settings.trusted_proxies
     if proxies:
@@ -34,8 +34,8 @@ def guard(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
     if settings.cors_origins:
         _let_pages_call(app, settings.cors_origins)
     if settings.rate_limit:
-        _limit_rate(app, answers, settings)
-    app.before_request(lambda: _check_key(answers, settings.api_keys))
+        _limit_rate(app, settings, protected)
+    app.before_request(lambda: _check_key(protected, settings.api_keys))
 
 
 # Neither of the two libraries is loaded where it is not needed: a start waits for it.
@@ -52,7 +52,7 @@ def _let_pages_call(app: Flask, origins: tuple[str, ...]) -> None:
     )
 
 
-def _limit_rate(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
+def _limit_rate(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
     from flask_limiter import Limiter, RateLimitExceeded
 
     limiter = Limiter(
@@ -63,7 +63,7 @@ def _limit_rate(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
     )
     # A browser asks first whether a page from elsewhere may ask: that is no request of its own.
     limiter.request_filter(lambda: request.method == "OPTIONS")
-    limiter.limit(settings.rate_limit or "")(answers)
+    limiter.limit(settings.rate_limit or "")(protected)
 
     def too_many(error: RateLimitExceeded) -> Response:
         sentence = f"More than {error.description} were asked for; wait, then retry."
@@ -78,9 +78,9 @@ def _limit_rate(app: Flask, answers: APIBlueprint, settings: Settings) -> None:
     app.register_error_handler(RateLimitExceeded, too_many)
 
 
-def _check_key(answers: APIBlueprint, keys: tuple[str, ...]) -> None:
+def _check_key(protected: APIBlueprint, keys: tuple[str, ...]) -> None:
     """Refuse whoever has no key, before a byte of the photo is read."""
-    if not keys or request.blueprint != answers.name or request.method == "OPTIONS":
+    if not keys or request.blueprint != protected.name or request.method == "OPTIONS":
         return
     if request.authorization is None:
         raise Problem("unauthorized", "A key is needed: send it as 'Authorization: Bearer KEY'.")
@@ -103,8 +103,6 @@ def _key_number(keys: tuple[str, ...]) -> int | None:
 
 
 def _add_headers(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers[name] = value
-    if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"
+    response.headers.update(SECURITY_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -8,18 +8,19 @@ from flask_openapi3 import APIBlueprint, Tag
 from flask_openapi3.types import ResponseDict
 from werkzeug.formparser import default_stream_factory
 
+from car_damage import photos
 from car_damage.model_store import Record
-from car_damage.service import metrics
 from car_damage.service.classify import Job, Result
+from car_damage.service.metrics import current_metrics
 from car_damage.service.problems import KINDS, MIME_TYPE, Problem, from_exception
 from car_damage.service.queue import PhotoQueue
 from car_damage.service.schemas import (
+    PHOTO,
     Alive,
-    Answer,
-    Box,
     Card,
-    Photo,
-    Photos,
+    PhotoForm,
+    PhotoPrediction,
+    PixelBox,
     PredictQuery,
     PredictResponse,
     Ready,
@@ -27,63 +28,59 @@ from car_damage.service.schemas import (
 )
 from car_damage.service.settings import MAX_PHOTOS
 
-PROBLEM_CONTENT = {
-    MIME_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}},
-}
 QUEUE = "car_damage_queue"  # where the application keeps it, among its extensions
 
 
 def refusals(*statuses: int) -> ResponseDict:
     """For the OpenAPI document: the errors that a route may answer with."""
-    titles = {
-        status: "; ".join(kind.title for kind in KINDS.values() if kind.status == status)
+    return {
+        str(status): {
+            "description": "; ".join(one.title for one in KINDS.values() if one.status == status),
+            "content": {MIME_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
         for status in statuses
     }
-    return {
-        str(status): {"description": title, "content": PROBLEM_CONTENT}
-        for status, title in titles.items()
-    }
 
 
-answers = APIBlueprint("answers", __name__, abp_tags=[Tag(name="answers")])
-states = APIBlueprint("states", __name__, abp_tags=[Tag(name="service")])
+predictions_api = APIBlueprint("predictions", __name__, abp_tags=[Tag(name="predictions")])
+status_api = APIBlueprint("status", __name__, abp_tags=[Tag(name="service")])
 
 
-@answers.post(
+@predictions_api.post(
     "/predict",
     summary="Is the car damaged?",
-    responses={
-        200: PredictResponse,
-        **refusals(400, 401, 408, 413, 415, 422, 429, 500, 503),
-    },
+    responses={200: PredictResponse, **refusals(400, 401, 408, 413, 415, 422, 429, 500, 503)},
     security=[{}, {"key": []}],
     openapi_extensions={
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": {"schema": Photos.model_json_schema()},
-                "image/*": {"schema": Photo},
+                "multipart/form-data": {"schema": PhotoForm.model_json_schema()},
+                "image/*": {"schema": PHOTO},
             },
         }
     },
 )
 def predict(query: PredictQuery) -> Response:
     """Send one photo, in a form or as the whole body, or up to 32 photos in a form."""
-    g.jobs = [Job(stream, query.heatmap) for stream in photos_in_request()]
+    noted = {"repeat": True} if query.repeat else {}
+    g.jobs = [Job(stream, query.heatmap, noted.copy()) for stream in photos_in_request()]
     outcomes = photo_queue().answer(g.jobs)
     if len(outcomes) == 1:
-        return jsonify(answer_body(answer_of(outcomes[0])))
+        if isinstance(outcomes[0], Exception):
+            raise outcomes[0]
+        return jsonify(prediction_body(outcomes[0]))
     bodies = [body_of(job, outcome) for job, outcome in zip(g.jobs, outcomes, strict=True)]
     return jsonify({"predictions": bodies, "request_id": g.request_id})
 
 
-@states.get("/health", summary="Does the process live?", responses={200: Alive})
+@status_api.get("/health", summary="Does the process live?", responses={200: Alive})
 def health() -> Response:
     """Always, as long as anything answers at all."""
     return jsonify(Alive().model_dump())
 
 
-@states.get("/ready", summary="Can photos be sent?", responses={200: Ready, **refusals(503)})
+@status_api.get("/ready", summary="Can photos be sent?", responses={200: Ready, **refusals(503)})
 def ready() -> Response:
     """Once the model has answered a blank photo, until a stop is asked for."""
     if current_app.config["STOPPING"]():
@@ -91,20 +88,20 @@ def ready() -> Response:
     return jsonify(Ready(model_version=loaded().version).model_dump())
 
 
-@states.get("/model", summary="Which model answers?", responses={200: Card, **refusals(503)})
+@status_api.get("/model", summary="Which model answers?", responses={200: Card, **refusals(503)})
 def model() -> Response:
     """Its card: what it is and how far it can be trusted."""
     return jsonify(card_of(loaded().manifest).model_dump(mode="json"))
 
 
-@states.get(
+@status_api.get(
     "/metrics",
     summary="For Prometheus",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def show_metrics() -> Response:
     """Counts and times of all worker processes."""
-    text, content_type = metrics.exposition()
+    text, content_type = current_metrics().exposition()
     return Response(text, content_type=content_type)
 
 
@@ -148,39 +145,31 @@ def _whole_body() -> IO[bytes]:
 
 
 def _photos_in_form() -> list[IO[bytes]]:
-    photos = request.files.getlist("image")
-    if len(photos) > MAX_PHOTOS:
+    files = request.files.getlist("image")
+    if len(files) > MAX_PHOTOS:
         raise Problem(
-            "too_many_photos", f"At most {MAX_PHOTOS} photos a request; this one has {len(photos)}."
+            "too_many_photos", f"At most {MAX_PHOTOS} photos a request; this one has {len(files)}."
         )
-    if not photos and "image" in request.form:
-        raise Problem(
-            "no_photo", "The field image holds text and no file: with curl, -F image=@car.jpg."
-        )
-    if not photos:
-        raise Problem("no_photo", "There is no photo in the request: name its field image.")
-    return [photo.stream for photo in photos]
-
-
-def answer_of(outcome: Result | Exception) -> Result:
-    """The result, or the problem raised that came instead."""
-    if isinstance(outcome, Exception):
-        raise from_exception(outcome)
-    return outcome
+    if not files:
+        told = "There is no photo in the request: name its field image."
+        if "image" in request.form:
+            told = "The field image holds text and no file: with curl, -F image=@car.jpg."
+        raise Problem("no_photo", told)
+    return [file.stream for file in files]
 
 
 def body_of(job: Job, outcome: Result | Exception) -> dict[str, Any]:
-    """One of several photos as JSON: its answer, or the problem object that came instead."""
+    """One of several photos as JSON: its prediction, or the problem object that came instead."""
     if isinstance(outcome, Result):
-        return answer_body(outcome)
+        return prediction_body(outcome)
     problem = from_exception(outcome)
-    job.facts["refusal"] = problem.kind
+    job.log_fields["refusal"] = problem.kind
     return problem.as_dict(g.request_id)
 
 
-def answer_body(result: Result) -> dict[str, Any]:
-    """An answer as JSON, with heatmap and box only where they were asked for."""
-    answer = Answer(
+def prediction_body(result: Result) -> dict[str, Any]:
+    """A prediction as JSON, with heatmap and box only where they were asked for."""
+    body = PhotoPrediction(
         prediction=result.answer.label,
         probability=result.answer.probability,
         threshold=result.answer.threshold,
@@ -190,18 +179,12 @@ def answer_body(result: Result) -> dict[str, Any]:
         request_id=g.request_id,
     )
     if result.overlay is not None:
-        answer.heatmap, answer.box = result.overlay, box_of(result)
-    return answer.model_dump(exclude_unset=True)
+        body.heatmap, body.box = result.overlay, whole_pixels(result.box)
+    return body.model_dump(exclude_unset=True)
 
 
-def box_of(result: Result) -> Box | None:
-    """The box in whole pixels."""
-    if result.box is None:
+def whole_pixels(box: photos.Box | None) -> PixelBox | None:
+    """The box for JSON."""
+    if box is None:
         return None
-    place = result.box
-    return Box(
-        left=round(place.left),
-        top=round(place.top),
-        right=round(place.right),
-        bottom=round(place.bottom),
-    )
+    return PixelBox(**{edge: round(pixels) for edge, pixels in vars(box).items()})

@@ -1,13 +1,15 @@
 """The application: everything put together, with settings and models as arguments."""
 
+from functools import partial
 from pathlib import Path
 
 import flask_openapi3_swagger
-from flask import Response, jsonify, send_from_directory
+from flask import jsonify, send_from_directory
 from flask_openapi3 import Info, OpenAPI
 
-from car_damage.service import access, problems, telemetry
-from car_damage.service.api import QUEUE, answers, refusals, states
+from car_damage import predictor
+from car_damage.service import access, metrics, problems, telemetry
+from car_damage.service.api import QUEUE, predictions_api, refusals, status_api
 from car_damage.service.queue import PhotoQueue
 from car_damage.service.schemas import ProblemDetails
 from car_damage.service.settings import MAX_PHOTOS, Settings
@@ -17,8 +19,8 @@ SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 FORM_TEXT = 100_000  # bytes of form fields that are no files: we use none of them
 
 
-def create_app(settings: Settings, models: Path) -> OpenAPI:
-    """The service for the current version in `models`, which is loaded in the background."""
+def create_app(settings: Settings, models: Path, version: str | None = None) -> OpenAPI:
+    """The service for a version in `models`, the current one by default; loads it meanwhile."""
     app = OpenAPI(
         __name__,
         info=Info(title="Car damage classifier", version=API_VERSION),
@@ -37,14 +39,18 @@ def create_app(settings: Settings, models: Path) -> OpenAPI:
     app.config["STOPPING"] = lambda: False  # for /ready; gunicorn.conf.py knows better
     # Answers keep the documented order.
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
+    app.extensions[metrics.EXTENSION] = metrics.Metrics()
     app.extensions[QUEUE] = PhotoQueue(
-        models, settings.graph_threads, settings.max_queue, settings.request_timeout
+        partial(predictor.load, models, version, settings.graph_threads),
+        settings.max_queue,
+        settings.request_timeout,
+        app.extensions[metrics.EXTENSION],
     )
-    telemetry.watch(app)
-    access.guard(app, answers, settings)
-    problems.handle_in(app)
-    app.register_api(answers)
-    app.register_api(states)
+    telemetry.init_app(app)
+    access.init_app(app, settings, predictions_api)
+    problems.init_app(app)
+    app.register_api(predictions_api)
+    app.register_api(status_api)
     _add_pages(app)
     return app
 
@@ -53,9 +59,6 @@ def _add_pages(app: OpenAPI) -> None:
     """What is no part of the API: the page, and the document on the API."""
     app.add_url_rule("/", view_func=lambda: app.send_static_file("index.html"), endpoint="page")
     app.add_url_rule("/docs", view_func=lambda: app.send_static_file("docs.html"), endpoint="docs")
-    app.add_url_rule("/docs/<path:name>", view_func=_swagger_file, endpoint="swagger")
+    swagger_file = partial(send_from_directory, SWAGGER)
+    app.add_url_rule("/docs/<path:path>", view_func=swagger_file, endpoint="swagger")
     app.add_url_rule("/openapi.json", view_func=lambda: jsonify(app.api_doc), endpoint="openapi")
-
-
-def _swagger_file(name: str) -> Response:
-    return send_from_directory(SWAGGER, name)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json
+from flask import Flask, Response, g, json
 from pydantic import ValidationError
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from car_damage.photos import UnusablePhoto
 
@@ -25,16 +25,19 @@ class Kind:
 
     status: int
     title: str
+    advice: str = ""  # where it is always the same
 
 
 KINDS = {
-    "bad_request": Kind(400, "The request cannot be understood"),
+    "bad_request": Kind(400, "The request cannot be understood", "GET /docs shows what works"),
     "no_photo": Kind(400, "There is no photo in the request"),
     "empty": Kind(400, "The file is empty"),
     "unauthorized": Kind(401, "The key is missing or wrong"),
-    "not_found": Kind(404, "There is nothing at this address"),
-    "method_not_allowed": Kind(405, "The address does not take this method"),
-    "upload_stopped": Kind(408, "The upload stopped before its end"),
+    "not_found": Kind(404, "There is nothing at this address", "GET /docs lists what there is"),
+    "method_not_allowed": Kind(
+        405, "The address does not take this method", "GET /docs says which it takes"
+    ),
+    "upload_stopped": Kind(408, "The upload stopped or came too slowly", "send it again"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
     "not_a_photo": Kind(415, "This is not a photo that can be read"),
@@ -42,34 +45,23 @@ KINDS = {
     "too_large": Kind(422, "The photo has too many pixels"),
     "truncated": Kind(422, "The photo is cut short or damaged"),
     "rate_limited": Kind(429, "Too many requests"),
-    "internal_error": Kind(500, "Something went wrong on our side"),
+    "internal_error": Kind(
+        500, "Something went wrong on our side", "the log has more under the request id"
+    ),
     "busy": Kind(503, "Too many photos are waiting"),
     "timed_out": Kind(503, "The photo waited for too long"),
     "no_model": Kind(503, "No model is loaded"),
     "stopping": Kind(503, "The service is stopping"),
-}
-# What Flask and Werkzeug raise by themselves, by its status.
-OF_STATUS = {
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "upload_too_large",
-}
-SENTENCES = {
-    "not_found": "There is nothing at this address; GET /docs lists what there is.",
-    "method_not_allowed": "The address does not take this method; GET /docs says which it takes.",
-    "upload_stopped": "The upload stopped before its end or came too slowly; send it again.",
-    "internal_error": "Something went wrong on our side; the log has more under the request id.",
-    "bad_request": "The request cannot be understood; GET /docs shows how one looks.",
 }
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
     """A request, or one photo of it, that is refused; `kind` is one of `KINDS`."""
 
-    def __init__(self, kind: str, detail: str):
-        super().__init__(detail)
+    def __init__(self, kind: str, detail: str = ""):
         self.kind = kind
-        self.detail = detail
+        self.detail = detail or f"{KINDS[kind].title}; {KINDS[kind].advice}."
+        super().__init__(self.detail)
 
     @property
     def status(self) -> int:
@@ -95,7 +87,7 @@ def from_exception(error: Exception) -> Problem:
         sentence = str(error)
         return Problem(error.reason, f"{sentence[0].upper()}{sentence[1:]}.")
     logger.error("unexpected error", exc_info=error, extra={"request_id": g.request_id})
-    return Problem("internal_error", SENTENCES["internal_error"])
+    return Problem("internal_error")
 
 
 def response_to(problem: Problem) -> Response:
@@ -117,16 +109,16 @@ def from_validation(error: ValidationError) -> Response:
     return response_to(Problem("bad_request", f"Parameter {name}: {first['msg']}."))
 
 
-def malformed() -> Problem:
-    """The problem of a request that breaks HTTP's own rules."""
-    return Problem("bad_request", SENTENCES["bad_request"])
-
-
-def handle_in(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Have `app` tell every error as a problem."""
+    limit = app.config["MAX_CONTENT_LENGTH"] // MIB
+    large = f"The upload is larger than {limit} MB, or has too many form fields."
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
     app.register_error_handler(HTTPException, _from_http)
-    app.register_error_handler(ClientDisconnected, _stopped_upload)
+    app.register_error_handler(ClientDisconnected, lambda _: response_to(Problem("upload_stopped")))
+    app.register_error_handler(
+        RequestEntityTooLarge, lambda _: response_to(Problem("upload_too_large", large))
+    )
 
 
 def _from_http(error: HTTPException) -> Response:
@@ -135,20 +127,9 @@ def _from_http(error: HTTPException) -> Response:
         return error.response  # type: ignore[return-value]  # within Flask it is always Flask's
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return response_to(from_exception(error))
-    kind = OF_STATUS.get(error.code, "bad_request")
-    response = response_to(Problem(kind, _sentence(kind)))
+    kind = {404: "not_found", 405: "method_not_allowed"}.get(error.code, "bad_request")
+    response = response_to(Problem(kind))
     for name, value in error.get_headers():
         if name != "Content-Type":
             response.headers[name] = value  # such as Allow
     return response
-
-
-def _sentence(kind: str) -> str:
-    if kind == "upload_too_large":
-        limit = (current_app.config["MAX_CONTENT_LENGTH"] or 0) // MIB
-        return f"The upload is larger than {limit} MB, or has too many form fields."
-    return SENTENCES.get(kind, f"{KINDS[kind].title}.")
-
-
-def _stopped_upload(_: ClientDisconnected) -> Response:
-    return response_to(Problem("upload_stopped", SENTENCES["upload_stopped"]))

@@ -6,20 +6,20 @@ answered in the order in which they came, and only one is in memory decoded.
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
 from time import monotonic
 
 import cv2
 import numpy as np
 
-from car_damage import photos, predictor
+from car_damage import photos
 from car_damage.errors import UserError
-from car_damage.service import metrics
+from car_damage.predictor import Predictor
 from car_damage.service.classify import Job, Result, classify
+from car_damage.service.metrics import Metrics
 from car_damage.service.problems import Problem
 
 # What a model answers before any client's photo: the first of each stage is far slower.
@@ -31,18 +31,19 @@ logger = logging.getLogger(__name__)
 class PhotoQueue:
     """The process's model, and the photos that it works on and keeps waiting: at most `limit`.
 
-    The model is loaded as the first job, so that photos which come meanwhile wait for it.
+    `load` is the first job, so that photos which come while the model is loaded wait for it.
     `unready` says why there is no model, and is None once it has answered a blank photo.
     """
 
-    def __init__(self, models: Path, graph_threads: int, limit: int, timeout: float):
+    def __init__(self, load: Callable[[], Predictor], limit: int, timeout: float, metrics: Metrics):
         self.unready: str | None = "the model is being loaded"
-        self.predictor: predictor.Predictor | None = None
+        self.predictor: Predictor | None = None
         self._free = limit
         self._lock = Lock()
         self._timeout = timeout
+        self._metrics = metrics
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="photos")
-        self.loading = self._thread.submit(self._load, models, graph_threads)
+        self.loading = self._thread.submit(self._load, load)
 
     def answer(self, jobs: Sequence[Job]) -> list[Result | Exception]:
         """Answer each job in its turn, or say why not; one's error does not touch the others.
@@ -55,9 +56,9 @@ class PhotoQueue:
             futures = [self._thread.submit(self._work, job, begun) for job in jobs]
             return [self._outcome(future, begun + self._timeout) for future in futures]
 
-    def _load(self, models: Path, graph_threads: int) -> None:
+    def _load(self, load: Callable[[], Predictor]) -> None:
         try:
-            loaded = predictor.load(models, threads=graph_threads)
+            loaded = load()
             classify(loaded, Job(io.BytesIO(BLANK)))
         except UserError as error:
             self.unready = str(error)
@@ -67,8 +68,8 @@ class PhotoQueue:
             logger.exception("the model could not be loaded")
         else:
             self.predictor, self.unready = loaded, None
-            metrics.MODEL.labels(loaded.record.version).set(1)
-            metrics.count_memory()
+            self._metrics.model.labels(loaded.record.version).set(1)
+            self._metrics.count_memory()
             logger.info("answering with model %s", loaded.record.version)
 
     def _work(self, job: Job, begun: float) -> Result:
@@ -94,10 +95,10 @@ class PhotoQueue:
             if count > self._free:
                 raise Problem("busy", "Too many photos are waiting; try again in a moment.")
             self._free -= count
-        metrics.IN_FLIGHT.inc(count)
+        self._metrics.in_flight.inc(count)
         try:
             yield
         finally:
-            metrics.IN_FLIGHT.dec(count)
+            self._metrics.in_flight.dec(count)
             with self._lock:
                 self._free += count

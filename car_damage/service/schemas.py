@@ -11,13 +11,16 @@ from car_damage.photo_warnings import WarningWord
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
 
-Photo: JsonDict = {"type": "string", "format": "binary"}
+PHOTO: JsonDict = {"type": "string", "format": "binary"}
 
 
 class PredictQuery(BaseModel):
     """How /predict may be asked."""
 
     heatmap: bool = Field(False, description="add the heatmap and the box it points at")
+    repeat: bool = Field(
+        False, description="the photos were answered before: do not count their predictions again"
+    )
 
     # flask-openapi3 asks for it in every request, and pydantic is slow to make it.
     @classmethod
@@ -29,18 +32,18 @@ class PredictQuery(BaseModel):
         return super().model_json_schema(*arguments, **options)
 
 
-class Photos(BaseModel):
+class PhotoForm(BaseModel):
     """A form with photos."""
 
     image: list[str] = Field(
         min_length=1,
         max_length=MAX_PHOTOS,
         description="JPEG, PNG, WebP, GIF, BMP or TIFF",
-        json_schema_extra={"items": Photo},
+        json_schema_extra={"items": PHOTO},
     )
 
 
-class Box(BaseModel):
+class PixelBox(BaseModel):
     """A rectangle in pixels of the upright photo; right and bottom edge lie outside."""
 
     left: int
@@ -49,14 +52,12 @@ class Box(BaseModel):
     bottom: int
 
 
-class Answer(BaseModel):
+class PhotoPrediction(BaseModel):
     """What the model says of one photo."""
 
     prediction: Literal["damaged", "not_damaged"]
     probability: float = Field(ge=0, le=1, description="that the car is damaged")
-    threshold: float = Field(
-        ge=0, le=1, description="from this probability on the prediction is damaged"
-    )
+    threshold: float = Field(ge=0, le=1, description="at or above it the prediction is damaged")
     review: bool = Field(description="the probability is one where a person should look")
     warnings: list[WarningWord] = Field(description="what makes the answer doubtful")
     model_version: str
@@ -64,10 +65,8 @@ class Answer(BaseModel):
     heatmap: str | None = Field(
         None, description="with ?heatmap=true: the heatmap over the photo, a PNG as a data URI"
     )
-    box: Box | None = Field(
-        None,
-        description="with ?heatmap=true: where the heatmap points at; null where nothing speaks "
-        "for damage",
+    box: PixelBox | None = Field(
+        None, description="with ?heatmap=true: the place that speaks most for damage, or null"
     )
 
 
@@ -83,15 +82,15 @@ class ProblemDetails(BaseModel):
     request_id: str
 
 
-class Answers(BaseModel):
+class PhotoPredictions(BaseModel):
     """What the model says of several photos, in order; an error stands in its photo's place."""
 
-    predictions: list[Answer | ProblemDetails]
+    predictions: list[PhotoPrediction | ProblemDetails]
     request_id: str
 
 
-class PredictResponse(RootModel[Answer | Answers]):
-    """One photo's answer, or those of several photos."""
+class PredictResponse(RootModel[PhotoPrediction | PhotoPredictions]):
+    """One photo's prediction, or those of several photos."""
 
 
 class Alive(BaseModel):
@@ -120,7 +119,7 @@ class Card(BaseModel):
     sample: bool = Field(description="it only knows drawn cars, and is there to try things")
     size: int = Field(description="pixels a side of the image that the model sees")
     temperature: float = Field(description="by which its log-odds are divided to be honest")
-    threshold: float = Field(description="from this probability on the prediction is damaged")
+    threshold: float = Field(description="at or above it the prediction is damaged")
     review_band: tuple[float, float] | None = Field(
         description="from the first probability to below the second a person should look"
     )

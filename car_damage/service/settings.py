@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any
 
 from car_damage.errors import UserError
@@ -80,32 +81,18 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-# `limits` is loaded only where a rate is set: a start waits for it.
+def _understood_by(function: str, expected: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        # `limits` is loaded only where a rate is set: a start waits for it.
+        from limits.errors import ConfigurationError
 
+        try:
+            resolve_name(function)(text)
+        except (ConfigurationError, ValueError) as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}") from error
+        return text
 
-def _rate(text: str) -> str:
-    from limits import parse_many
-
-    try:
-        parse_many(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a rate such as 60/minute or 5/second;1000/day"
-        ) from error
-    return text
-
-
-def _storage(text: str) -> str:
-    from limits.errors import ConfigurationError
-    from limits.storage import storage_from_string
-
-    try:
-        storage_from_string(text)
-    except (ConfigurationError, ValueError) as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a storage such as memory:// or redis://localhost:6379"
-        ) from error
-    return text
+    return parse
 
 
 VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -123,8 +110,17 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
         "cors_origins",
         _list_of(ORIGIN, "origins such as https://example.org, separated by commas, or *"),
     ),
-    "RATE_LIMIT": ("rate_limit", _rate),
-    "RATE_LIMIT_STORAGE": ("rate_limit_storage", _storage),
+    "RATE_LIMIT": (
+        "rate_limit",
+        _understood_by("limits:parse_many", "a rate such as 60/minute or 5/second;1000/day"),
+    ),
+    "RATE_LIMIT_STORAGE": (
+        "rate_limit_storage",
+        _understood_by(
+            "limits.storage:storage_from_string",
+            "a storage such as memory:// or redis://localhost:6379",
+        ),
+    ),
     "TRUSTED_PROXIES": ("trusted_proxies", whole_number(0, 10)),
     "LOG_FORMAT": ("log_format", _choice("json", "text")),
 }

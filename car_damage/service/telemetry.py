@@ -6,15 +6,15 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from car_damage.service import logs, metrics
+from car_damage.service import logs
+from car_damage.service.metrics import current_metrics
 
 HEADER = "X-Request-ID"
 SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)  # longer or stranger ids could forge or flood a log
 
 
-def watch(app: Flask) -> None:
-    """Have `app` log and count each request, and note that its process has started."""
-    metrics.STARTED.set_to_current_time()
+def init_app(app: Flask) -> None:
+    """Have `app` log and count each request."""
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -45,19 +45,18 @@ def _line(response: Response) -> dict[str, Any]:
     if "refusal" in g:
         line["refusal"] = g.refusal
     if len(g.jobs) == 1:
-        line |= g.jobs[0].facts
+        line |= g.jobs[0].log_fields
     elif g.jobs:
-        line["photos"] = [job.facts for job in g.jobs]
+        line["photos"] = [job.log_fields for job in g.jobs]
     return line
 
 
 def _count(response: Response) -> None:
     route = request.url_rule.rule if request.url_rule else "unmatched"
-    metrics.REQUESTS.labels(route, response.status_code).inc()
+    metrics = current_metrics()
+    metrics.requests.labels(route, response.status_code).inc()
     for job in g.jobs:
-        metrics.count_photo(job.facts)
-    if len(g.jobs) == 1:  # of several, each waits for those before it
-        metrics.count_answer(g.jobs[0].facts)
+        metrics.count_photo(job.log_fields, alone=len(g.jobs) == 1)
     if "refusal" in g:
-        metrics.REFUSALS.labels(g.refusal).inc()
+        metrics.refusals.labels(g.refusal).inc()
     metrics.count_memory()

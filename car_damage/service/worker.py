@@ -11,9 +11,8 @@ from gunicorn import util
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-# Nothing that imports metrics.py: gunicorn loads this before it has a folder for them.
 from car_damage.service.logs import new_request_id
-from car_damage.service.problems import MIME_TYPE, malformed
+from car_damage.service.problems import MIME_TYPE, Problem
 
 STALLED = 30  # seconds without a byte after which a client is cut off
 SLOWEST = 8_000  # bytes a second that a request must bring, once `STALLED` has passed: 64 kbit/s
@@ -87,7 +86,7 @@ class Worker(ThreadWorker):
             return
         request_id = new_request_id()
         self.log.warning("no HTTP: %s", exc, extra={"request_id": request_id, "client": addr[0]})
-        body = json.dumps(malformed().as_dict(request_id))
+        body = json.dumps(Problem("bad_request").as_dict(request_id))
         head = (
             f"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nX-Request-ID: {request_id}\r\n"
             f"Content-Type: {MIME_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"

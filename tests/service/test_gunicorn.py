@@ -104,8 +104,15 @@ def test_metrics_count_all_workers_and_their_files_do_not_pile_up(models, tmp_pa
         assert not folder.exists()
 
 
-def test_a_new_model_is_taken_up_without_refusing_a_request(service, models, tiny_graph):
+def test_workers_serve_the_version_chosen_at_the_start_until_a_reload_which_refuses_no_request(
+    service, models, tiny_graph
+):
     refused, seen, stop = [], set(), threading.Event()
+
+    def loaded() -> list[str]:
+        """The version that each worker has loaded so far."""
+        said = [line["message"].split("answering with model ") for line in service.lines()]
+        return [message[1] for message in said if len(message) == 2]
 
     def keep_asking() -> None:
         while not stop.is_set():
@@ -114,12 +121,17 @@ def test_a_new_model_is_taken_up_without_refusing_a_request(service, models, tin
             if status != 200:
                 refused.append(body)
 
+    wait_until(lambda: len(loaded()) == 2)
+    new = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff")
+    model_store.use(models, new)
+    os.kill(min(service.workers()), signal.SIGKILL)
+    wait_until(lambda: len(loaded()) == 3)
+    assert set(loaded()) == {tiny_model.VERSION}
     clients = [threading.Thread(target=keep_asking) for _ in range(3)]
     for client in clients:
         client.start()
+    wait_until(lambda: seen)
     old = service.workers()
-    new = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff")
-    model_store.use(models, new)
     service.process.send_signal(signal.SIGHUP)
     wait_until(lambda: not old & service.workers())
     stop.set()
@@ -127,6 +139,7 @@ def test_a_new_model_is_taken_up_without_refusing_a_request(service, models, tin
         client.join()
     assert refused == []
     assert seen == {tiny_model.VERSION, new}
+    assert loaded()[3:] == [new, new]
     assert service.ask("/model")[1]["version"] == new
 
 

@@ -129,8 +129,15 @@ def test_a_bad_file_is_told_in_words_and_spoils_no_other(page):
     expect(page.locator(".card").nth(1).get_by_role("heading")).to_have_text("Not damaged")
 
 
-def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page):
+def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page, address):
+    def counted() -> str:
+        """How many photos have been predicted as damaged."""
+        return re.search(r'_total{prediction="damaged"} \S+', page.request.get(metrics).text())[0]
+
+    metrics = address + "metrics"
     choose(page, photo(RED))
+    expect(page.locator(".measure")).to_be_visible()
+    before = counted()
     switch = page.get_by_role("switch", name="Show what speaks for damage")
     expect(page.locator(".overlay")).to_be_hidden()
     switch.click()
@@ -138,6 +145,7 @@ def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page):
     expect(switch).to_have_attribute("aria-checked", "true")
     over, under = page.locator(".overlay").bounding_box(), page.locator(".photo").bounding_box()
     assert over == under
+    assert counted() == before  # the page sent the photo again, but it is the same prediction
     switch.click()
     expect(page.locator(".overlay")).to_be_hidden()
 
@@ -200,6 +208,25 @@ def test_a_lost_connection_is_told_and_the_photo_can_be_sent_again(page):
     page.unroute("**/predict*")
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".verdict")).to_have_text("Damaged")
+
+
+def test_a_double_press_of_try_again_sends_each_photo_once_and_removes_none(page):
+    asked, held = [], []
+    page.on("request", lambda request: "predict" in request.url and asked.append(request))
+    page.route("**/predict*", lambda route: route.abort(), times=3)
+    choose(page, *(photo(RED, f"{name}.jpg") for name in ("one", "two", "three")))
+    expect(page.get_by_role("button", name="Try again")).to_have_count(3)
+    # Two are held back, so that the third has to wait.
+    page.route("**/predict*", lambda route: held.append(route), times=2)
+    for again in page.locator(".again").all():
+        again.dblclick()
+    choose(page, photo(BLUE, "last.jpg"))
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    for route in held:
+        route.continue_()
+    expect(page.locator(".verdict")).to_have_text(["Not damaged", *["Damaged"] * 3])
+    assert len(asked) == 3 + 3 + 1
 
 
 def test_photos_can_be_dropped_and_pasted(page):

@@ -7,7 +7,9 @@ import time
 import pytest
 
 from car_damage.service import logs
+from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, form
+from tests.test_predictor import doubtful
 
 
 @pytest.fixture
@@ -125,6 +127,30 @@ def test_requests_photos_stages_and_probabilities_are_counted(client):
     assert grew['car_damage_probability_bucket{le="0.5"}'] == 1
     for stage in ("queue", "decode", "fit", "graph"):
         assert grew[f'car_damage_stage_seconds_count{{stage="{stage}"}}'] == 2
+
+
+def test_a_photo_that_is_sent_again_for_its_heatmap_counts_as_one_prediction(
+    models, tiny_graph, caplog
+):
+    limits = doubtful(short_side=32)
+    version = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", doubt=limits)
+    client = client_of(models, version)
+    grew = grown(client, lambda: client.post("/predict", data=form(RED)))
+    counts_of_predictions = {
+        'car_damage_predictions_total{prediction="damaged"}',
+        "car_damage_probability_count",
+        'car_damage_warnings_total{warning="dark"}',
+    }
+    assert {grew[name] for name in counts_of_predictions} == {1}
+    again = "/predict?heatmap=true&repeat=true"
+    grew = grown(client, lambda: client.post(again, data=form(RED)))
+    assert {grew[name] for name in counts_of_predictions} == {0}
+    assert grew['car_damage_requests_total{route="/predict",status="200"}'] == 1
+    assert grew["car_damage_answer_seconds_count"] == 1
+    assert [vars(line).get("repeat") for line in caplog.records if "prediction" in vars(line)] == [
+        None,
+        True,
+    ]
 
 
 def test_refusals_are_counted_by_reason(client):

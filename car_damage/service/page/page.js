@@ -41,9 +41,8 @@ function add(files) {
   const cards = photos.map(newCard);
   find("#answers").hidden = false;
   find("#cards").prepend(...cards.map((card) => card.element));
-  waiting.push(...cards);
   tell(photos.length === 1 ? `${photos[0].name} is being sent.` : `${photos.length} photos are being sent.`);
-  work();
+  cards.forEach(send);
 }
 
 function newCard(file) {
@@ -56,9 +55,15 @@ function newCard(file) {
   find("figcaption", element).textContent = file.name;
   find(".remove", element).setAttribute("aria-label", `Remove ${file.name}`);
   find(".remove", element).addEventListener("click", () => remove(card));
-  find(".again", element).addEventListener("click", () => { waiting.push(card); work(); });
+  find(".again", element).addEventListener("click", () => send(card));
   find(".switch", element).addEventListener("click", () => switchHeatmap(card));
   return card;
+}
+
+function send(card) {
+  reset(card, "Waiting …");
+  waiting.push(card);
+  work();
 }
 
 function work() {
@@ -105,7 +110,8 @@ function reset(card, verdict) {
   const { element } = card;
   element.classList.remove("refused");
   find(".verdict", element).textContent = verdict;
-  for (const part of [".advice", ".measure", ".warnings", ".again", ".why"]) find(part, element).hidden = true;
+  for (const part of [".advice", ".measure", ".warnings", ".why"]) find(part, element).hidden = true;
+  find(".again", element).disabled = true; // not hidden: a second press would hit the next button
 }
 
 function show(card, said) {
@@ -125,6 +131,7 @@ function show(card, said) {
     return item;
   }));
   list.hidden = !said.warnings.length;
+  find(".again", element).hidden = true;
   find(".switch", element).hidden = false;
   const all = [`${verdict}.`, ...warnings, `Probability of damage ${percent(said.probability)}.`];
   tell(`${card.file.name}: ${all.join(" ")}`);
@@ -154,6 +161,7 @@ function refuse(card, problem) {
   find(".advice", element).textContent = problem.detail;
   find(".advice", element).hidden = false;
   find(".again", element).hidden = !problem.again;
+  find(".again", element).disabled = false;
   tell(`${card.file.name}: no answer. ${problem.detail}`);
   if (problem.status === 401) askForKey();
 }
@@ -169,7 +177,7 @@ async function switchHeatmap(card) {
     why.textContent = "Looking for what speaks for damage …";
     why.hidden = false;
     try {
-      const said = await ask(card.file, "?heatmap=true");
+      const said = await ask(card.file, "?heatmap=true&repeat=true");
       overlay.src = said.heatmap;
       overlay.alt = `Heatmap over ${card.file.name}`;
       why.textContent = said.box
