@@ -9,7 +9,7 @@ import pytest
 from car_damage.service import logs
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, form
-from tests.test_predictor import doubtful
+from tests.test_predictor import limits_with
 
 
 @pytest.fixture
