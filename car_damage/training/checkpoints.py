@@ -71,11 +71,14 @@ class Run:
         model.load_weights(self._state(epochs))
         return epochs
 
-    def is_over(self, patience: int) -> bool:
-        """Whether the last `patience` epochs all failed to lower the validation loss."""
+    def is_over(self, patience: int, small_epochs: int = 0) -> bool:
+        """Whether the last `patience` epochs all failed to lower the validation loss.
+
+        The first `small_epochs` do not count: what follows them must have its chance.
+        """
         losses = [row["val_loss"] for row in self.history()]
         best = losses.index(min(losses)) + 1 if losses else 0
-        return len(losses) - best >= patience
+        return len(losses) - max(best, small_epochs) >= patience
 
     def load_best(self, model: keras.Model) -> None:
         """Give the model the weights of the epoch with the lowest validation loss.

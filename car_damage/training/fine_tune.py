@@ -15,7 +15,6 @@ from car_damage.training.checkpoints import Run
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
 LABEL_SMOOTHING = 0.05  # some labels are doubtful: such a photo should not get a loud answer
-OUTLIERS = 1 / 16  # of a batch, on top of it: enough to learn from in every step
 GRADIENT_NORM = 1.0
 SMALL = 5 / 7  # of the side, and half of the work: at 224 px, images of 160 px
 SMALL_EPOCHS = 2 / 3  # of all: the last ones see the photos as the finished model will
@@ -29,21 +28,18 @@ def fine_tune(
 ) -> None:
     """Train the trainable layers of `model` in place and leave it with its best epoch's weights.
 
-    The best epoch is the one of the lowest validation loss.
+    Training ends early once the validation loss stops falling, but not before the epochs at full
+    size had their chance. The best epoch is the one of the lowest validation loss.
     """
     sides = settings.sides
     train = AugmentedBatches(
-        dataset.train,
-        settings.batch_size,
-        settings.seed,
-        sides,
-        outliers=round(OUTLIERS * settings.batch_size),
+        dataset.train, settings.batch_size, settings.seed, sides, outliers=True
     )
     val = PlainBatches(dataset.val, settings.batch_size)
     _compile(model, settings.learning_rate, steps=len(train) * settings.epochs)
     done = run.restore(model) if resume else 0
     patience = max(PATIENCE, settings.epochs // 3)
-    is_over = partial(run.is_over, patience)
+    is_over = partial(run.is_over, patience, small_epochs=sides.index(sides[-1]))
     end = 0
     for _, epochs in groupby(sides):
         end += len(list(epochs))

@@ -30,6 +30,27 @@ def test_images_follow_the_sides_epoch_by_epoch_and_then_keep_their_own():
     assert (first.shape, batches[0][0].shape) == ((4, 32, 32, 3), (4, 64, 64, 3))
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 8, 24, 32])
+def test_one_outlier_comes_on_top_of_every_16_photos_at_any_batch_size(batch_size):
+    batches = AugmentedBatches(split_of(96), batch_size, seed=0, outliers=True)
+    labels = [batches[number][1][:, 0] for number in range(len(batches))]
+    outliers = [int((of_batch == 0.5).sum()) for of_batch in labels]
+    assert sum(outliers) == 6
+    assert max(outliers) - min(outliers) <= 1
+    assert sum(map(len, labels)) == 96 + 6
+
+
+def test_outliers_come_last_differ_and_are_the_same_when_asked_again():
+    batches = AugmentedBatches(split_of(64), batch_size=32, seed=0, outliers=True)
+    images, labels, weights = batches[1]
+    assert set(labels[:32, 0]) == {0, 1}
+    assert labels[32:, 0].tolist() == [0.5, 0.5]
+    assert len(images) == len(weights) == 34
+    assert not np.array_equal(images[32], images[33])
+    assert not np.array_equal(images[32], batches[0][0][32])
+    np.testing.assert_array_equal(batches[1][0], images)
+
+
 def test_both_classes_have_the_same_total_weight():
     y = np.array([0, 0, 0, 1], np.uint8)
     weights = class_weights(y)

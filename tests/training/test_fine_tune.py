@@ -63,3 +63,17 @@ def test_every_epoch_trains_on_its_own_views_at_its_own_side(tmp_path, monkeypat
 
     assert seen == {(0, 128), (1, 128), (2, 192)}
     assert [row["epoch"] for row in run.history()] == [1, 2, 3]
+
+
+def test_training_stops_early_but_not_before_full_size_had_its_chance(tmp_path, monkeypatch):
+    save = Run.save
+
+    def save_as_ever_worse(run, model, row):
+        save(run, model, {**row, "val_loss": row["epoch"]})
+
+    monkeypatch.setattr(Run, "save", save_as_ever_worse)
+    monkeypatch.setattr(phase_2, "PATIENCE", 2)
+
+    run = trained_with((128,) * 4 + (192,) * 4, tmp_path)
+
+    assert [row["epoch"] for row in run.history()] == [1, 2, 3, 4, 5, 6]

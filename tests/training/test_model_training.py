@@ -33,7 +33,7 @@ def data(tmp_path_factory):
 
 
 def options(data, models, *more):
-    tiny = ["--backbone", "tiny", "--weights", "none", "--epochs", "2", "--batch-size", "16"]
+    tiny = ["--backbone", "tiny", "--weights", "none", "--epochs", "2", "--batch-size", "8"]
     return ["--data", str(data), "--models", str(models), *tiny, *more]
 
 
