@@ -15,24 +15,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from car_damage.dataset.arrays import CONFIG, load
+from car_damage.dataset.arrays import CONFIG, Dataset, load
 from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import TrainingSettings
 from car_damage.options import positive_number, share, whole_number
+from car_damage.release.precisions import PRECISIONS
+from car_damage.training.backbones import BACKBONES, DEFAULT, SAMPLE_DEFAULT, TINY
 
 if TYPE_CHECKING:
-    from car_damage.training.start import Start
+    from car_damage.training.checkpoints import Run
+    from car_damage.training.initial_weights import Start
 
-BACKBONES = (
-    "resnet50",
-    "resnet50-c4",
-    "mobilenetv2",
-    "efficientnetv2-b0",
-    "mobilenetv3-large",
-    "convnext-tiny",
-    "tiny",
-)
 MODELS = Path("models")
 SAMPLE_MODELS = Path("models/sample")  # apart from real ones: never replaces the current real model
 EPOCHS = 8
@@ -48,7 +42,11 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help="data set (default: what step 1 made last)")
     add("--models", type=Path, metavar="DIR", help=f"default: {MODELS}, or {SAMPLE_MODELS}")
-    add("--backbone", choices=BACKBONES, help=f"default: {BACKBONES[0]}; drawn cars: mobilenetv2")
+    add(
+        "--backbone",
+        choices=BACKBONES,
+        help=f"default: {DEFAULT.name}; drawn cars: {SAMPLE_DEFAULT.name}",
+    )
     add(
         "--weights",
         metavar="SOURCE",
@@ -88,8 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--precision",
-        choices=("int8", "float16", "float32"),
-        default="int8",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
         help="of model.tflite (default: %(default)s)",
     )
     add(
@@ -113,13 +111,12 @@ def train(args: argparse.Namespace) -> None:
     """The steps, in order. TensorFlow is imported here: a wrong option is refused without it."""
     from car_damage.dataset.views import without_learnt
     from car_damage.evaluation.held_out_sources import leave_out
-    from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
     from car_damage.release import promotion, version
     from car_damage.report.page import write_report
-    from car_damage.training import fine_tune, hardware, linear_probe
-    from car_damage.training.backbones import trainable_from
+    from car_damage.training import fine_tune, hardware
     from car_damage.training.checkpoints import Run
-    from car_damage.training.start import starting_model
+    from car_damage.training.classifier import trainable_from
+    from car_damage.training.initial_weights import starting_model
 
     dataset = leave_out(load(args.data or latest_data_set()), args.leave_out)
     models = args.models or (SAMPLE_MODELS if dataset.config.sample else MODELS)
@@ -140,15 +137,9 @@ def train(args: argparse.Namespace) -> None:
     else:
         run.start()
         if not (from_random and settings.epochs):  # random features would only mislead a head
-            print("phase 1: fitting the head on the frozen backbone's features")
-            fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size, args.seed)
-            print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
-            if not from_random:
-                issues = find_label_issues(dataset, fitted.features, fitted.probe, args.seed)
-                write_label_issues(run.folder, issues)
-                print(f"labels that look wrong: {len(issues)}, to be listed with the version")
+            fit_head(start, dataset, settings, run)
     if settings.epochs:
-        print(f"phase 2: fine-tuning from {settings['unfreeze']} on")
+        print(f"phase 2: fine-tuning from {settings.unfreeze} on")
         fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)
         fine_tune.mix_in(start.model, before, settings.keep)
 
@@ -177,19 +168,33 @@ def print_learnt(start: "Start", moved: dict[str, int]) -> None:
         )
 
 
+def fit_head(start: "Start", dataset: Dataset, settings: TrainingSettings, run: "Run") -> None:
+    """Phase 1; its features also show which labels look wrong, unless they are random."""
+    from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
+    from car_damage.training import linear_probe
+
+    print("phase 1: fitting the head on the frozen backbone's features")
+    fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size, settings.seed)
+    print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
+    if start.weights.source != "none":
+        issues = find_label_issues(dataset, fitted.features, fitted.probe, settings.seed)
+        write_label_issues(run.folder, issues)
+        print(f"labels that look wrong: {len(issues)}, to be listed with the version")
+
+
 def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> TrainingSettings:
     """What decides how the model is trained: the options, and defaults that suit the start."""
     from car_damage.training.fine_tune import growing_sides
 
     backbone = start.backbone
-    default_epochs = TINY_EPOCHS if backbone.name == "tiny" else EPOCHS
+    default_epochs = TINY_EPOCHS if backbone is TINY else EPOCHS
     epochs = default_epochs if args.epochs is None else args.epochs
     # An earlier model has learnt already what small images teach.
-    sides = [size] * epochs if start.goes_on else growing_sides(size, epochs)
+    sides = (size,) * epochs if start.goes_on else growing_sides(size, epochs)
     return TrainingSettings(
         unfreeze=args.unfreeze or backbone.default_stage,
         epochs=epochs,
-        sides=tuple(sides),
+        sides=sides,
         learning_rate=args.learning_rate or backbone.learning_rate,
         batch_size=args.batch_size,
         seed=args.seed,

@@ -1,6 +1,7 @@
 """The trained model exported, calibrated, and held against the Keras model that it was made of."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import keras
@@ -11,13 +12,14 @@ from car_damage.decision import Decision
 from car_damage.evaluation.calibration import fit_decision
 from car_damage.evaluation.inference import Outputs, graph_outputs
 from car_damage.manifest import ExportComparison
+from car_damage.release.precisions import PRECISIONS
 from car_damage.release.tflite import to_tflite
 from car_damage.training.batches import PlainBatches
 
 CALIBRATION_IMAGES = 200  # training images that the ranges of int8 are taken from
 MAX_LOSS = 0.005  # of accuracy, by exporting in int8
 MAX_LOGIT_DIFFERENCE = 4.0  # calibrated: an even chance becomes 98 %
-FALL_BACK = {"int8": "float16", "float16": "float32"}
+FALL_BACK = dict(pairwise(PRECISIONS))
 BATCH_SIZE = 32
 
 

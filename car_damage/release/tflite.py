@@ -20,14 +20,12 @@ import tensorflow as tf
 
 from car_damage.training.classifier import serving_model
 
-PRECISIONS = ("int8", "float16", "float32")
-# What head and embedding are made of. Of backbones' operations only the means of squeeze and
-# excitation are among them, which cost little.
+# What head and embedding are made of; no backbone has any of them.
 FLOAT_OPERATIONS = ["FULLY_CONNECTED", "RESHAPE", "MEAN", "SQUARED_DIFFERENCE", "SQRT"]
 
 
 def to_tflite(model: keras.Model, size: int, precision: str, calibration: np.ndarray) -> bytes:
-    """The serving graph of `model` (made by `model.build`), at `precision`, one of `PRECISIONS`.
+    """The serving graph of `model` (made by `model.build`), at one of the `PRECISIONS`.
 
     Its signature `serving_default` takes `photo`, `uint8` (1, size, size, 3), RGB, and gives
     `logit` (1, 1), `heatmap` (1, h, w), which averages to the logit less its bias, and `embedding`
@@ -55,7 +53,7 @@ def in_float32(model: keras.Model) -> keras.Model:
             config["dtype"] = "float32"
         return type(layer).from_config(config)
 
-    copy = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
+    copy = keras.models.clone_model(model, clone_function=rebuilt)
     copy.set_weights(model.get_weights())
     return copy
 

@@ -11,14 +11,17 @@ from car_damage.parallel import cores
 from car_damage.training.augmentation import augment, rng_for
 from car_damage.training.outliers import EVEN_CHANCE, outlier
 
+PHOTOS_PER_OUTLIER = 16  # outliers come on top of them
+
 
 class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
     """Training batches `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`.
 
     `sides` gives each epoch's side in pixels; without it, and after its end, images keep theirs.
-    `outliers` more images in each batch show no car that could be judged; their label is 0.5.
-    What a batch holds is a function of seed, epoch and position, whichever thread computes it, so
-    that a run that was killed goes on with the batches it would have had.
+    With `outliers`, one more image for every 16 photos shows no car that could be judged; its label
+    is 0.5. A batch of 32 has two of them, of batches of 8 every second one has one. What a batch
+    holds is a function of seed, epoch and position, whichever thread computes it, so that a resumed
+    run gets the batches that it would have had.
     """
 
     def __init__(
@@ -27,7 +30,7 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ca
         batch_size: int,
         seed: int,
         sides: Sequence[int] = (),
-        outliers: int = 0,
+        outliers: bool = False,
     ):
         super().__init__(workers=cores(), use_multiprocessing=False, max_queue_size=8)
         self.split = split
@@ -43,13 +46,22 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ca
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        first = len(self.split.y) + batch * self.outliers  # numbers of their own, after the rows
-        numbers = range(first, first + self.outliers)
+        numbers = self._outlier_numbers(batch)
         images = [self._sized(self._view(int(row))) for row in rows]
         images += [self._sized(self._outlier(number)) for number in numbers]
-        labels = np.append(self.split.y[rows], [EVEN_CHANCE] * self.outliers).astype(np.float32)
-        weights = np.append(self.weights[rows], np.ones(self.outliers, np.float32))
+        labels = np.append(self.split.y[rows], [EVEN_CHANCE] * len(numbers)).astype(np.float32)
+        weights = np.append(self.weights[rows], np.ones(len(numbers), np.float32))
         return np.stack(images), labels[:, None], weights
+
+    def _outlier_numbers(self, batch: int) -> range:
+        """The numbers of a batch's outliers, which count on after the rows."""
+        if not self.outliers:
+            return range(0)
+        first, last = (
+            len(self.split.y) + photos // PHOTOS_PER_OUTLIER
+            for photos in (batch * self.batch_size, (batch + 1) * self.batch_size)
+        )
+        return range(first, last)
 
     def _view(self, row: int) -> np.ndarray:
         return augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, row))

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ import keras
 from car_damage.errors import UserError
 from car_damage.files import write_text
 from car_damage.manifest import TrainingSettings
-from car_damage.training.start import Start
+from car_damage.training.initial_weights import Start
 
 BEST = "best.weights.h5"
 HISTORY = "history.csv"
@@ -72,13 +71,21 @@ class Run:
         model.load_weights(self._state(epochs))
         return epochs
 
-    def is_over(self, patience: int) -> bool:
-        """Whether the last `patience` epochs all failed to better the validation loss."""
+    def is_over(self, patience: int, small_epochs: int = 0) -> bool:
+        """Whether the last `patience` epochs all failed to lower the validation loss.
+
+        The first `small_epochs` do not count: what follows them must have its chance.
+        """
         losses = [row["val_loss"] for row in self.history()]
-        return bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
+        best = losses.index(min(losses)) + 1 if losses else 0
+        return len(losses) - max(best, small_epochs) >= patience
 
     def load_best(self, model: keras.Model) -> None:
-        """Give the model the weights of the epoch with the lowest validation loss."""
+        """Give the model the weights of the epoch with the lowest validation loss.
+
+        Validation images always have full size, the size at which the model is served, so that an
+        epoch of small images counts as best only if it is best at full size.
+        """
         model.load_weights(self.folder / BEST)
 
     def finish(self) -> None:
@@ -89,24 +96,6 @@ class Run:
         return self.folder / f"epoch-{epoch}.weights.h5"
 
 
-class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
-    """Saves each epoch to its run, and stops after `patience` epochs without a better one."""
-
-    def __init__(self, run: Run, patience: int):
-        super().__init__()
-        self.run = run
-        self.patience = patience
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Called by Keras with the epoch's figures."""
-        self.run.save(self.model, {"epoch": epoch + 1, **(logs or {})})
-        if self.run.is_over(self.patience):
-            self.model.stop_training = True
-
-
 def _as_csv(rows: list[dict[str, float]]) -> str:
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
+    lines = [",".join(map(str, row.values())) for row in rows]
+    return "\n".join([",".join(rows[0]), *lines, ""])

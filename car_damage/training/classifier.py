@@ -8,7 +8,9 @@ Zhou et al. 2016, https://arxiv.org/abs/1512.04150), exactly and not by approxim
 import keras
 import numpy as np
 
+from car_damage.errors import UserError
 from car_damage.training.backbones import HEAD, Backbone, named
+from car_damage.training.networks import features
 
 POOLED = "pooled"  # the layer that averages the features over all places
 
@@ -16,13 +18,37 @@ POOLED = "pooled"  # the layer that averages the features over all places
 def build(backbone: Backbone) -> keras.Model:
     """A new classifier: `uint8` photos (n, height, width, 3) to `{"logit": float32 (n, 1)}`.
 
-    Batches may differ in size. Weights are random; `weights.load` fills them. Head and output are
-    float32 whatever the policy.
+    Batches may differ in size. Weights are random; `initial_weights.load` fills them. Head and
+    output are float32 whatever the policy.
     """
-    features = backbone.features()
-    pooled = keras.layers.GlobalAveragePooling2D(name=POOLED, dtype="float32")(features.output)
+    body = features(backbone)
+    pooled = keras.layers.GlobalAveragePooling2D(name=POOLED, dtype="float32")(body.output)
     logit = keras.layers.Dense(1, name=HEAD, dtype="float32")(pooled)
-    return keras.Model(features.input, {"logit": logit}, name=backbone.name)
+    return keras.Model(body.input, {"logit": logit}, name=backbone.name)
+
+
+def trainable_from(
+    model: keras.Model, backbone: Backbone, stage: str, from_random_values: bool = False
+) -> None:
+    """Let `model` learn from `stage` on, head included, and freeze everything before it.
+
+    Batch normalisation is frozen everywhere: its statistics come from batches far larger than
+    ours. Only `trainable = False` does that; `training=False` in the call has no effect inside
+    `fit` (Keras 3.15). A backbone of random values has no statistics worth keeping, so its batch
+    normalisation learns. Compile afterwards. An unknown stage is a `UserError`.
+    """
+    prefixes = backbone.stages | {HEAD: HEAD}
+    if stage not in prefixes:
+        raise UserError(
+            f"{backbone.name} has no stage {stage!r} to unfreeze; choose one of "
+            f"{', '.join(prefixes)}"
+        )
+    # Layers are sorted by depth, and each stage builds on the last layer of the one before.
+    names = [layer.name for layer in model.layers]
+    first = next(i for i, name in enumerate(names) if name.startswith(prefixes[stage]))
+    for position, layer in enumerate(model.layers):
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = position >= first and (from_random_values or not norm)
 
 
 def feature_extractor(model: keras.Model) -> keras.Model:

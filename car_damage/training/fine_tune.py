@@ -1,7 +1,8 @@
 """Phase 2, the fine-tuning of LP-FT: the top stages learn, at a rate that keeps what they know."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable
+from functools import partial
+from itertools import groupby
 
 import keras
 import numpy as np
@@ -9,12 +10,11 @@ import numpy as np
 from car_damage.dataset.arrays import Dataset
 from car_damage.manifest import TrainingSettings
 from car_damage.training.batches import AugmentedBatches, PlainBatches
-from car_damage.training.checkpoints import Checkpoints, Run
+from car_damage.training.checkpoints import Run
 
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
 LABEL_SMOOTHING = 0.05  # some labels are doubtful: such a photo should not get a loud answer
-OUTLIERS = 1 / 16  # of a batch, on top of it: enough to learn from in every step
 GRADIENT_NORM = 1.0
 SMALL = 5 / 7  # of the side, and half of the work: at 224 px, images of 160 px
 SMALL_EPOCHS = 2 / 3  # of all: the last ones see the photos as the finished model will
@@ -26,17 +26,25 @@ PATIENCE = 4  # epochs at least, and a third of them: the cosine's end gains mos
 def fine_tune(
     model: keras.Model, dataset: Dataset, settings: TrainingSettings, run: Run, resume: bool
 ) -> None:
-    """Train the trainable layers of `model` in place and leave it with its best epoch's weights."""
-    epochs, batch_size, seed = settings.epochs, settings.batch_size, settings.seed
+    """Train the trainable layers of `model` in place and leave it with its best epoch's weights.
+
+    Training ends early once the validation loss stops falling, but not before the epochs at full
+    size had their chance. The best epoch is the one of the lowest validation loss.
+    """
     sides = settings.sides
-    outliers = round(OUTLIERS * batch_size)
-    train = AugmentedBatches(dataset.train, batch_size, seed, sides, outliers)
-    _compile(model, settings.learning_rate, steps=len(train) * epochs)
+    train = AugmentedBatches(
+        dataset.train, settings.batch_size, settings.seed, sides, outliers=True
+    )
+    val = PlainBatches(dataset.val, settings.batch_size)
+    _compile(model, settings.learning_rate, steps=len(train) * settings.epochs)
     done = run.restore(model) if resume else 0
-    patience = max(PATIENCE, epochs // 3)
-    for end in ends_of_sides(sides):
-        if done < end and not run.is_over(patience):
-            _fit(model, train, PlainBatches(dataset.val, batch_size), (done, end), run, patience)
+    patience = max(PATIENCE, settings.epochs // 3)
+    is_over = partial(run.is_over, patience, small_epochs=sides.index(sides[-1]))
+    end = 0
+    for _, epochs in groupby(sides):
+        end += len(list(epochs))
+        if done < end and not is_over():
+            _fit(model, train, val, range(done, end), run, is_over)
             done = end
     run.load_best(model)
 
@@ -54,7 +62,7 @@ def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
     )
 
 
-def growing_sides(size: int, epochs: int) -> list[int]:
+def growing_sides(size: int, epochs: int) -> tuple[int, ...]:
     """The side in pixels of each epoch's images: small at first, at the end `size`.
 
     Small images cost a fraction of the time and teach most of what is to be learnt (progressive
@@ -63,40 +71,39 @@ def growing_sides(size: int, epochs: int) -> list[int]:
     """
     small = round(SMALL * size / STRIDE) * STRIDE
     if small < SMALLEST:
-        return [size] * epochs
+        return (size,) * epochs
     small_epochs = int(SMALL_EPOCHS * epochs)
-    return [small] * small_epochs + [size] * (epochs - small_epochs)
-
-
-def ends_of_sides(sides: Sequence[int]) -> list[int]:
-    """How many epochs are over each time that the side changes, and at the end."""
-    return [
-        epoch for epoch, (side, after) in enumerate(pairwise([*sides, 0]), start=1) if side != after
-    ]
+    return (small,) * small_epochs + (size,) * (epochs - small_epochs)
 
 
 def _fit(
     model: keras.Model,
     train: AugmentedBatches,
     val: PlainBatches,
-    epochs: tuple[int, int],
+    epochs: range,
     run: Run,
-    patience: int,
+    is_over: Callable[[], bool],
 ) -> None:
-    """Train from epoch `epochs[0]`, counted from 0, to before `epochs[1]`, all of one side.
+    """Train for these epochs, counted from 0, all with images of one side.
 
     Keras takes the shape of the first batches for that of all, so each side needs its own `fit`.
     """
-    train.skip_to(epochs[0])
+
+    def save(epoch: int, logs: dict[str, float]) -> None:
+        run.save(model, {"epoch": epoch + 1, **logs})
+        model.stop_training = is_over()
+
+    train.skip_to(epochs.start)
     model.fit(
         train,
         validation_data=val,
-        initial_epoch=epochs[0],
-        epochs=epochs[1],
+        initial_epoch=epochs.start,
+        epochs=epochs.stop,
         shuffle=False,  # the batches bring their own order
         callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.skip_to(epoch)),
-            Checkpoints(run, patience),
+            keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, _: train.skip_to(epoch), on_epoch_end=save
+            ),
             keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
         ],
     )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from car_damage.release.tflite import PRECISIONS, in_float32, quiet, to_tflite
+from car_damage.release.precisions import PRECISIONS
+from car_damage.release.tflite import in_float32, quiet, to_tflite
 from car_damage.training import classifier as classifiers
 from car_damage.training.backbones import named
 

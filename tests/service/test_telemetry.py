@@ -132,8 +132,10 @@ def test_requests_photos_stages_and_probabilities_are_counted(client):
 def test_a_photo_that_is_sent_again_for_its_heatmap_counts_as_one_prediction(
     models, tiny_graph, caplog
 ):
-    limits = doubtful(short_side=32)
-    version = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", doubt=limits)
+    limits = limits_with(short_side=32)
+    version = tiny_model.add_version(
+        models, tiny_graph, "20260401-0900-ffff", warning_limits=limits
+    )
     client = client_of(models, version)
     grew = grown(client, lambda: client.post("/predict", data=form(RED)))
     counts_of_predictions = {

@@ -1,173 +1,221 @@
-"""Weights from files and from ImageNet: what is taken, what is listed, what is refused."""
+"""Initial weights: what is loaded, what is listed as missing, what is refused."""
 
-import dataclasses
+import zipfile
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
+from car_damage import model_store
 from car_damage.errors import UserError
-from car_damage.training import classifier as classifiers
+from car_damage.manifest import WeightsOrigin
 from car_damage.training import initial_weights as weights
 from car_damage.training.backbones import named
+from car_damage.training.classifier import build
+from car_damage.training.initial_weights import arrays_of, starting_model
+from tests import tiny_model
+from tests.images import config_of
+
+SAMPLE = config_of(sample=True, size=64)
 
 
-def random_model(name: str = "tiny", seed: int = 1) -> keras.Model:
-    """A classifier with a random value in every weight, biases and statistics included."""
-    model = classifiers.build(named(name))
+def filled(model: keras.Model, seed: int = 1) -> keras.Model:
+    """The model with a random value in every weight, biases and statistics included."""
     random = np.random.default_rng(seed)
     model.set_weights([random.random(w.shape, dtype=np.float32) for w in model.get_weights()])
     return model
 
 
+def tiny(seed: int = 1) -> keras.Model:
+    return filled(build(named("tiny")), seed)
+
+
 def assert_same(one: keras.Model, other: keras.Model, but: str = "none") -> None:
-    expected, found = weights.model_arrays(one), weights.model_arrays(other)
-    for name in expected:
+    """All layers of `one` have the same weights in `other`."""
+    found = arrays_of(other)
+    for name, expected in arrays_of(one).items():
         if not name.startswith(but):
-            np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
+            np.testing.assert_array_equal(expected, found[name], err_msg=name)
 
 
-def npz(path, model: keras.Model, leave_out: str = "none") -> str:
-    arrays = weights.model_arrays(model)
-    np.savez(path, **{name: a for name, a in arrays.items() if not name.startswith(leave_out)})
-    return str(path)
+NETWORKS = {"mobilenetv2": keras.applications.MobileNetV2, "resnet50": keras.applications.ResNet50}
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenetv2", "convnext-tiny")]
-
-
-@pytest.mark.parametrize("name", ["tiny", *SLOW])
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
-def test_weights_that_keras_saved_come_back_layer_by_layer(name, suffix, tmp_path):
-    earlier, model = random_model(name, 1), random_model(name, 2)
-    path = str(tmp_path / f"model{suffix}")
-    if suffix == ".weights.h5":
-        earlier.save_weights(path)
-    else:
-        earlier.save(path)
+@pytest.mark.parametrize(
+    ("published", "name"), [("mobilenetv2", "mobilenetv2"), ("resnet50", "resnet50-c4")]
+)
+def test_loads_a_file_that_keras_saved_layer_by_layer(published, name, suffix, tmp_path):
+    network = filled(NETWORKS[published](weights=None, include_top=False))
+    path = str(tmp_path / f"published{suffix}")
+    save = network.save_weights if suffix == ".weights.h5" else network.save
+    save(path)
+    model = build(named(name))
 
     assert weights.load(model, path) == []
-    assert_same(earlier, model, but="head/")
+    assert_same(model, network, but="head")
 
 
-@pytest.mark.slow
-def test_a_keras_applications_file_fits_though_it_has_neither_our_scaling_nor_our_head(tmp_path):
-    published = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3), classes=7)
-    published.save_weights(tmp_path / "published.weights.h5")
-    model = random_model("mobilenetv2")
-
-    assert weights.load(model, str(tmp_path / "published.weights.h5")) == []
-    assert_same(model, published, but="head/")
-
-
-def test_an_earlier_model_comes_back_with_its_head(tmp_path):
-    earlier, model = random_model(seed=1), random_model(seed=2)
+def test_loads_an_earlier_model_with_its_head(tmp_path):
+    earlier, model = tiny(1), tiny(2)
     earlier.save(tmp_path / "model.keras")
-
     assert weights.load(model, str(tmp_path / "model.keras")) == []
     assert_same(earlier, model)
 
 
 @pytest.mark.slow
-def test_an_earlier_resnet50_gives_resnet50_c4_all_but_the_head(tmp_path):
-    earlier, model = random_model("resnet50", 1), random_model("resnet50-c4", 2)
+def test_loads_an_earlier_resnet50_into_resnet50_c4_without_its_head(tmp_path):
+    earlier, model = filled(build(named("resnet50"))), build(named("resnet50-c4"))
     earlier.save(tmp_path / "model.keras")
-
     assert weights.load(model, str(tmp_path / "model.keras")) == []
-    assert_same(model, earlier, but="head/")
+    assert_same(model, earlier, but="head")
 
 
-def test_layers_that_the_file_lacks_keep_their_values_and_are_listed(tmp_path):
-    model, before = random_model(seed=2), random_model(seed=2)
-    path = npz(tmp_path / "part.npz", random_model(seed=1), leave_out="conv3")
-
-    assert weights.load(model, path) == ["conv3", "conv3_bn"]
+def test_lists_the_layers_that_an_npz_lacks_and_leaves_them_as_they_were(tmp_path):
+    model, arrays = tiny(2), arrays_of(tiny(1))
+    part = {name: array for name, array in arrays.items() if not name.startswith("conv3")}
+    np.savez(tmp_path / "part.npz", **part)
+    assert weights.load(model, str(tmp_path / "part.npz")) == ["conv3", "conv3_bn"]
     np.testing.assert_array_equal(
-        weights.model_arrays(model)["conv3/kernel"], weights.model_arrays(before)["conv3/kernel"]
+        arrays_of(model)["conv3/kernel"], arrays_of(tiny(2))["conv3/kernel"]
     )
 
 
 def test_half_precision_kernels_without_biases_are_whole_layers(tmp_path):
-    earlier, model = random_model(seed=1), random_model(seed=2)
-    arrays = weights.model_arrays(earlier)
+    arrays, model = arrays_of(tiny(1)), tiny(2)
     halves = {name: a.astype(np.float16) for name, a in arrays.items() if "bias" not in name}
     np.savez(tmp_path / "half.npz", **halves)
-
     assert weights.load(model, str(tmp_path / "half.npz")) == []
-    np.testing.assert_allclose(
-        weights.model_arrays(model)["conv1/kernel"], arrays["conv1/kernel"], atol=1e-3
-    )
+    np.testing.assert_allclose(arrays_of(model)["conv1/kernel"], arrays["conv1/kernel"], atol=1e-3)
 
 
 def test_no_weights_leave_every_layer_as_it_was():
-    model, before = random_model(), random_model()
-
+    model = tiny()
     layers = [name for n in range(1, 6) for name in (f"conv{n}", f"conv{n}_bn")]
     assert weights.load(model, "none") == layers
-    assert_same(before, model)
+    assert_same(tiny(), model)
 
 
-def test_another_shape_is_refused_with_the_layer_and_both_shapes(tmp_path):
-    np.savez(tmp_path / "other.npz", **{"conv1/kernel": np.zeros((7, 7, 3, 64))})
-
-    with pytest.raises(UserError, match=r"conv1 .*\(7, 7, 3, 64\).*\(3, 3, 3, 24\)"):
-        weights.load(random_model(), str(tmp_path / "other.npz"))
+def npz(**arrays):
+    return lambda path: np.savez(path, **{k.replace("__", "/"): a for k, a in arrays.items()})
 
 
-def test_a_file_for_another_backbone_is_refused(tmp_path):
-    np.savez(tmp_path / "other.npz", **{"block_1_expand/kernel": np.zeros(3)})
-
-    with pytest.raises(UserError, match="nothing for the backbone tiny"):
-        weights.load(random_model(), str(tmp_path / "other.npz"))
+def array_file(path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
 
 
-def empty_h5(path) -> None:
-    h5py.File(path, "w").close()
+def damaged_keras(path) -> None:
+    tiny().save(path)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 0xFF
+    path.write_bytes(whole)
 
 
-def pickled_npz(path) -> None:
-    np.savez(path, **{"conv1/kernel": np.array([{}], dtype=object)})
+def other_network(path) -> None:
+    network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 3)])
+    (network.save_weights if path.name.endswith(".weights.h5") else network.save)(path)
 
 
 @pytest.mark.parametrize(
     ("name", "make", "reason"),
     [
         ("missing.npz", lambda path: None, "does not exist"),
-        ("weights.txt", lambda path: path.touch(), "none of imagenet, none, or a file ending in"),
-        ("imagnet", lambda path: None, "none of imagenet, none, or a file ending in"),
+        ("weights.txt", lambda path: path.touch(), "not imagenet, none, or a file ending in"),
+        ("imagnet", lambda path: None, "not imagenet, none, or a file ending in"),
         ("broken.npz", lambda path: path.write_bytes(b"PK\x03\x04 cut"), "cannot be read"),
         ("broken.h5", lambda path: path.write_bytes(b"no hdf5"), "cannot be read"),
         ("broken.weights.h5", lambda path: path.touch(), "cannot be read"),
         ("broken.keras", lambda path: path.write_bytes(b"no zip"), "cannot be read"),
-        ("code.npz", pickled_npz, "cannot be read"),
-        ("empty.h5", empty_h5, "nothing for the backbone"),
-        ("empty.weights.h5", empty_h5, "nothing for the backbone"),
+        ("damaged.keras", damaged_keras, "cannot be read"),
+        ("empty.keras", lambda path: zipfile.ZipFile(path, "w").close(), "cannot be read"),
+        ("code.npz", npz(conv1__kernel=np.array([{}], dtype=object)), "cannot be read"),
+        ("words.npz", npz(conv1__kernel=np.array(["a"])), "cannot be read"),
+        ("array.npz", array_file, "cannot be read"),
+        ("empty.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
+        ("empty.weights.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
+        ("other.h5", other_network, "not for tiny"),
+        ("other.weights.h5", other_network, "not for tiny"),
+        ("other.npz", npz(block_1_expand__kernel=np.zeros(3)), "nothing for the backbone tiny"),
+        (
+            "shape.npz",
+            npz(conv1__kernel=np.zeros((7, 7, 3, 64))),
+            r"conv1 .*\(7, 7, 3, 64\).*\(3, 3, 3, 24\)",
+        ),
     ],
 )
-def test_an_unusable_file_is_refused_by_name(name, make, reason, tmp_path):
+def test_rejects_an_unusable_file_in_one_sentence_with_its_name(name, make, reason, tmp_path):
     make(tmp_path / name)
-
     with pytest.raises(UserError, match=reason) as refusal:
-        weights.load(random_model(), str(tmp_path / name))
-
+        weights.load(tiny(), str(tmp_path / name))
     assert name in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
-def test_imagenet_weights_that_cannot_be_fetched_are_an_error_and_say_what_to_do(monkeypatch):
-    def unreachable(**_):
-        raise Exception("URL fetch failure: no route to host")  # as Keras does
-
-    cut_off = dataclasses.replace(named("tiny"), body=unreachable)
-    monkeypatch.setattr(weights, "named", lambda name: cut_off)
-    model, before = random_model(), random_model()
-
-    with pytest.raises(weights.ImagenetUnavailable, match=r"no route to host.*--weights FILE"):
-        weights.load(model, "imagenet")
-
-    assert_same(before, model)
-
-
-def test_the_sample_backbone_has_no_imagenet_weights_and_says_so():
+def test_the_small_backbone_has_no_imagenet_weights_and_says_so():
     with pytest.raises(UserError, match="tiny has no ImageNet weights; pass --weights none"):
-        weights.load(random_model(), "imagenet")
+        weights.load(tiny(), "imagenet")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Keras fetches no weights, as without a network."""
+
+    def cut_off(network):
+        def build_network(weights, **options):
+            if weights == "imagenet":
+                raise Exception("URL fetch failure: no route to host")  # as Keras does
+            return network(weights=weights, **options)
+
+        return build_network
+
+    for network in NETWORKS.values():
+        monkeypatch.setattr(keras.applications, network.__name__, cut_off(network))
+
+
+def test_a_sample_run_says_so_and_starts_a_small_network_from_random_values(offline, capsys):
+    start = starting_model(None, "imagenet", SAMPLE)
+    assert start.backbone.name == "tiny"
+    assert start.weights.source == "none"
+    assert "could not be fetched (URL fetch failure" in capsys.readouterr().out
+
+
+@pytest.fixture
+def in_use(tmp_path):
+    """A models folder whose version in use can be trained on from."""
+    tiny().save(tmp_path / "model.keras")
+    saved = (tmp_path / "model.keras").read_bytes()
+    files = {"model.keras": saved, "trained_on.txt": b"5a"}
+    tiny_model.add_version(tmp_path, b"no graph", "20260401-0900-ffff", files=files)
+    model_store.use(tmp_path, "20260401-0900-ffff")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("backbone", "source", "sample"),
+    [
+        ("mobilenetv2", "imagenet", True),  # a backbone that was asked for is not replaced
+        ("mobilenetv2", "imagenet", False),
+        (None, None, False),  # real photos start from ImageNet, not from the version in use
+    ],
+)
+def test_imagenet_weights_that_cannot_be_fetched_are_an_error_and_never_random_ones(
+    backbone, source, sample, offline, in_use
+):
+    with pytest.raises(weights.ImagenetUnavailable, match=r"no route to host.*--weights FILE"):
+        starting_model(backbone, source, config_of(sample=sample, size=64), in_use)
+
+
+def test_a_sample_run_starts_from_the_version_in_use_without_the_network(offline, in_use):
+    start = starting_model(None, None, SAMPLE, in_use)
+    assert start.weights == WeightsOrigin(source="20260401-0900-ffff/model.keras")
+    assert start.backbone.name == "tiny"
+    assert start.goes_on
+    assert start.learnt == {"5a"}
+    assert_same(tiny(), start.model)
+
+
+def test_rejects_a_backbone_that_no_longer_exists_and_lists_all():
+    with pytest.raises(UserError, match=r"'convnext-tiny'.*resnet50, resnet50-c4"):
+        starting_model("convnext-tiny", "none", SAMPLE)

@@ -8,7 +8,7 @@ from car_damage.dataset.arrays import Dataset
 from car_damage.training import linear_probe
 from car_damage.training.backbones import HEAD
 from car_damage.training.classifier import POOLED
-from tests.images import row, split_of
+from tests.images import config_of, row, split_of
 
 SIZE = 32
 STILL = 1e-6  # of the green channel: what is left of it as a feature
@@ -24,7 +24,7 @@ def fitted():
     logit = keras.layers.Dense(1, name=HEAD)(pooled)
     model = keras.Model(photo, {"logit": logit})
     splits = [photos(seed) for seed in range(3)]
-    dataset = Dataset(*splits, {})
+    dataset = Dataset(*splits, config_of())
     return model, linear_probe.fit_head(model, dataset, batch_size=16, seed=0)
 
 

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from car_damage.dataset.arrays import Split
 from car_damage.training import outliers
-from car_damage.training.batches import AugmentedBatches
 from car_damage.training.outliers import outlier
 
 SQUARE = np.random.default_rng(0).integers(90, 110, (96, 96, 3), np.uint8)
@@ -55,18 +53,3 @@ def test_of_a_hidden_car_only_the_border_is_left():
         assert changed[30:66, 30:66].mean() > 0.9
         assert not changed[:4].any()
         assert 0.3 < changed.mean() < 0.85
-
-
-def test_outliers_come_on_top_of_a_batch_with_an_even_chance_for_a_label():
-    split = Split(np.stack([SQUARE] * 6), np.array([0, 1] * 3, np.uint8), [])
-    batches = AugmentedBatches(split, batch_size=4, seed=0, outliers=2)
-
-    images, labels, weights = batches[1]
-
-    assert len(batches) == 2
-    assert images.shape == (4, 96, 96, 3)
-    assert set(labels[:2, 0]) <= {0, 1}
-    assert labels[2:, 0].tolist() == [0.5, 0.5]
-    assert len(weights) == 4
-    assert not np.array_equal(images[2], images[3])
-    assert not np.array_equal(images[2], batches[0][0][4]), "each batch has its own"
