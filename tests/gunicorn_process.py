@@ -56,6 +56,12 @@ class Service:
             own.close()
         return response.status, body
 
+    def metrics(self) -> str:
+        """What /metrics says."""
+        connection = self.connection()
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+
     def is_ready(self) -> bool:
         """Whether /ready says so; False also while nobody listens."""
         try:
