@@ -1,10 +1,15 @@
 """The service under test: an application around the tiny model, and what its answers mean."""
 
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from car_damage.service.api import QUEUE
@@ -22,6 +27,15 @@ def client_of(models: Path, version: str | None = None, **settings: Any) -> Flas
     app = create_app(Settings(**settings), models, version)
     app.extensions[QUEUE].loading.result()
     return app.test_client()
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """The application on a free port of this computer; gives its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}/"
+    server.shutdown()
 
 
 def form(*photos: bytes, name: str = "car.jpg") -> dict[str, Any]:

@@ -43,6 +43,12 @@ class Service:
             own.close()
         return response.status, body
 
+    def metrics(self) -> str:
+        """What /metrics says."""
+        connection = self.connection()
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+
     def is_ready(self, path: str = "/ready") -> bool:
         """Whether this path is answered with 200; False also while nobody listens."""
         try:

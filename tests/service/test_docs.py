@@ -1,36 +1,27 @@
 """docs/api.md: its Python runs as it stands, and it names all there is."""
 
 import re
-import threading
 from pathlib import Path
 
 import pytest
-from werkzeug.serving import make_server
 
 from car_damage.service.problems import KINDS
-from tests.clients import BLUE, RED, client_of
+from tests.clients import BLUE, RED, client_of, serving
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
-@pytest.fixture
-def address(models):
-    server = make_server("127.0.0.1", 0, client_of(models).application, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-
-
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_the_python_in_the_document_runs_as_it_stands(
-    address, tmp_path, monkeypatch, capsys, number
+    models, tmp_path, monkeypatch, capsys, number
 ):
     for name, photo in (("car.jpg", RED), ("front.jpg", RED), ("back.jpg", BLUE)):
         (tmp_path / name).write_bytes(photo)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KEY", "a-key-of-the-suite")
-    exec(PYTHON[number].replace("http://localhost:5000", address), {})
+    with serving(client_of(models).application) as address:
+        exec(PYTHON[number].replace("http://localhost:5000/", address), {})
     assert capsys.readouterr().out
 
 
