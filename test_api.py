@@ -86,14 +86,10 @@ def seen(answer: dict) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
-def left_third_red(height: int, width: int) -> np.ndarray:
-    photo = plain_photo(red=False, height=height, width=width)
-    photo[:, : width // 3] = plain_photo(red=True)[0, 0]
-    return photo
-
-
 def test_the_heatmap_shows_the_photo_and_the_box_where_the_damage_is(client):
-    photo = jpeg(left_third_red(600, 900), quality=95)
+    pixels = plain_photo(red=False, height=600, width=900)
+    pixels[:, :300] = plain_photo(red=True)[0, 0]
+    photo = jpeg(pixels, quality=95)
     answer = client.post("/predict?heatmap=true", data=form(photo)).json
     assert seen(answer).shape[0] / seen(answer).shape[1] == pytest.approx(2 / 3, abs=0.01)
     box = answer["box"]
@@ -190,39 +186,32 @@ def test_an_error_that_nobody_foresaw_is_logged_whole_and_answered_without_it(
 # States
 
 
-def test_the_process_lives_and_is_ready(client):
+def test_the_process_lives_and_is_ready_until_it_is_asked_to_stop(client):
     assert client.get("/health").json == {"status": "alive"}
     assert client.get("/ready").json == {"status": "ready", "model_version": VERSION}
+    client.application.config["STOPPING"] = lambda: True
+    assert problem(client.get("/ready")) == (503, "stopping")
+    assert client.post("/predict", data=form(RED)).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("version", "reason"),
-    [(None, "there is no model in"), ("20260401-0900-ffff", "there is no version 20260401-0900")],
+    ("folder", "version", "reason"),
+    [
+        ("nothing", None, "there is no model in"),
+        ("models", "20260401-0900-eeee", "there is no version 20260401-0900-eeee"),
+        ("models", "20260401-0900-ffff", "the model could not be loaded"),  # it cannot answer
+    ],
 )
 def test_without_its_model_the_process_lives_but_is_not_ready_and_says_why(
-    tmp_path, version, reason
+    models, tiny_graph, folder, version, reason
 ):
-    client = client_of(tmp_path, version)
+    tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", temperature="hot")
+    client = client_of(models.parent / folder, version)
     assert client.get("/health").status_code == 200
     for response in (client.get("/ready"), client.get("/model")):
         assert problem(response) == (503, "no_model")
         assert reason in response.json["detail"]
     assert problem(client.post("/predict", data=form(RED))) == (503, "no_model")
-
-
-def test_a_model_that_cannot_answer_a_blank_photo_is_not_ready(models):
-    (models / "current").write_text(
-        tiny_model.add_version(models, b"no graph", "20260401-0900-ffff")
-    )
-    client = client_of(models)
-    assert problem(client.get("/ready")) == (503, "no_model")
-    assert "Traceback" not in client.get("/ready").text
-
-
-def test_a_process_that_is_asked_to_stop_is_not_ready_any_more(client):
-    client.application.config["STOPPING"] = lambda: True
-    assert problem(client.get("/ready")) == (503, "stopping")
-    assert client.post("/predict", data=form(RED)).status_code == 200
 
 
 def test_a_photo_that_comes_while_the_model_loads_waits_for_it(models, monkeypatch):
@@ -240,17 +229,12 @@ def test_a_photo_that_comes_while_the_model_loads_waits_for_it(models, monkeypat
     assert client.post("/predict", data=form(RED)).json["prediction"] == "damaged"
 
 
-def test_the_model_s_card_tells_its_figures_and_nothing_of_where_it_was_made(models, tiny_graph):
-    tiny_model.add_version(
-        models,
-        tiny_graph,
-        "20260401-0900-ffff",
-        Decision(temperature=2.0, threshold=0.5, review_band=(0.2, 0.8)),
-        weights=WeightsOrigin(source="/home/me"),
-    )
-    (models / "current").write_text("20260401-0900-ffff")
-    card = client_of(models).get("/model").json
-    assert card["version"] == "20260401-0900-ffff"
+def test_the_model_s_card_has_its_metrics_and_nothing_of_where_it_was_made(models, tiny_graph):
+    decision = Decision(temperature=2.0, threshold=0.5, review_band=(0.2, 0.8))
+    made = {"weights": WeightsOrigin(source="/home/me")}
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", decision, **made)
+    card = client_of(models, name).get("/model").json
+    assert card["version"] == name
     assert card["review_band"] == [0.2, 0.8]
     assert card["metrics"]["photos"]["accuracy"]["value"] == 0.875
     assert "/home/me" not in str(card)

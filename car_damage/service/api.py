@@ -184,7 +184,7 @@ def prediction_body(result: Result) -> dict[str, Any]:
 
 
 def whole_pixels(box: photos.Box | None) -> PixelBox | None:
-    """The box for JSON."""
+    """Round a box to whole pixels, for JSON."""
     if box is None:
         return None
     return PixelBox(**{edge: round(pixels) for edge, pixels in vars(box).items()})

@@ -1,4 +1,4 @@
-"""What Prometheus is told, summed over the worker processes.
+"""What Prometheus collects, summed over the worker processes.
 
 Each process writes to memory-mapped files in the folder `PROMETHEUS_MULTIPROC_DIR`; without that
 variable, one process counts for itself. gunicorn.conf.py has the files named by the worker's slot
@@ -81,7 +81,7 @@ class Metrics:
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
-        """Make series that alerts look at: Prometheus takes no first count for a growth."""
+        """Create what alerts look at: Prometheus does not see a series' first count as growth."""
         for status in (200, 500, 503):
             self.requests.labels("/predict", status)
         for stage in STAGES:

@@ -59,9 +59,5 @@ def test_the_next_request_on_a_kept_connection_has_its_own_time(sides, clock):
 def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(monkeypatch):
     monkeypatch.setattr(worker, "STALLED", 1)
     client, other = socket.socketpair()
-    with (
-        client,
-        worker.Connection(fileno=other.detach()) as connection,
-        pytest.raises(NoMoreData),
-    ):
+    with client, worker.Connection(fileno=other.detach()) as connection, pytest.raises(NoMoreData):
         connection.sendall(bytes(50_000_000))
