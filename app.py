@@ -15,22 +15,22 @@ from dataclasses import replace
 from flask import Flask
 from werkzeug.serving import run_simple
 
+from car_damage import paths
 from car_damage.errors import exit_code
 from car_damage.service import logs, settings
 from car_damage.service.application import create_app
-from predict import default_models
 
 
 def from_environment() -> Flask:
     """The application of a gunicorn worker."""
-    return create_app(settings.chosen(), default_models(version=None))
+    return create_app(settings.chosen(), paths.shown(paths.MODELS))
 
 
 def main() -> None:
     """Serve this computer alone, from one process."""
     chosen = replace(settings.chosen(), workers=1)
     logging.config.dictConfig(logs.config(chosen.log_format))
-    app = create_app(chosen, default_models(version=None))
+    app = create_app(chosen, paths.shown(paths.MODELS))
     print(f"Open http://localhost:{chosen.port} in a browser; Ctrl-C stops.", file=sys.stderr)
     run_simple("127.0.0.1", chosen.port, app, threaded=True)
 

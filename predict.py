@@ -26,7 +26,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from car_damage import heatmap, model_store, photos
+from car_damage import heatmap, model_store, paths, photos
 from car_damage.errors import UserError, exit_code
 from car_damage.files import write_text
 from car_damage.parallel import map_in_order
@@ -68,26 +68,29 @@ def build_parser() -> argparse.ArgumentParser:
         "(<name>-2.png and so on where names repeat, in the order of the answers)",
     )
     add("--model", metavar="VERSION", help="default: the current version")
-    add("--models", type=Path, metavar="DIR", help=f"default: {model_store.MODELS}")
+    models = paths.shown(paths.MODELS)
+    add("--models", type=Path, default=models, metavar="DIR", help="default: %(default)s")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse, check, then work."""
     args = build_parser().parse_args(argv)
-    paths = find_photos(args.paths)
-    targets = overlay_paths(paths, args.heatmaps) if args.heatmaps else [None] * len(paths)
-    record = model_store.load_record(args.models or default_models(args.model), args.model)
+    found = find_photos(args.paths)
+    targets = overlay_paths(found, args.heatmaps) if args.heatmaps else [None] * len(found)
+    record = model_store.load_record(args.models, args.model)
+    if record.about.get("sample"):
+        print(f"{record.version} is a sample model: it only knows drawn cars", file=sys.stderr)
     make_room(args.csv, args.heatmaps)
 
-    jobs = zip(paths, targets, strict=True)
+    jobs = zip(found, targets, strict=True)
     answers = map_in_order(row_maker(record), jobs)
-    disable = None if len(paths) > MANY else True  # None: shown only where stderr is a terminal
-    rows = tqdm(answers, total=len(paths), unit="photo", disable=disable)
+    disable = None if len(found) > MANY else True  # None: shown only where stderr is a terminal
+    rows = tqdm(answers, total=len(found), unit="photo", disable=disable)
     unusable = print_rows(rows) if args.csv is None else save_rows(rows, args.csv)
     if unusable:
         print(
-            f"{unusable} of {len(paths)} photos could not be used: see the column error",
+            f"{unusable} of {len(found)} photos could not be used: see the column error",
             file=sys.stderr,
         )
 
@@ -133,19 +136,6 @@ def unused_name(stem: str, taken: set[str]) -> str:
         name = f"{stem}-{number}"
     taken.add(name.casefold())
     return name
-
-
-def default_models(version: str | None) -> Path:
-    """The real models, or where none was made current and none is asked for, the sample one's."""
-    real, sample = model_store.MODELS, model_store.SAMPLE_MODELS
-    if version is not None or model_store.current(real) or not model_store.current(sample):
-        return real
-    print(
-        f"no model of real photos yet: using the sample model in {sample}, which only knows "
-        "drawn cars",
-        file=sys.stderr,
-    )
-    return sample
 
 
 def make_room(csv_file: Path | None, heatmaps: Path | None) -> None:

@@ -16,7 +16,7 @@ from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from car_damage import model_store, photos
+from car_damage import model_store, paths, photos
 from car_damage.errors import exit_code
 from car_damage.parallel import map_in_order
 from car_damage.photo_warnings import WarningWord
@@ -55,7 +55,7 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="PHOTO_FOLDER")
     parser.add_argument("--model", metavar="VERSION", help="default: the current version")
-    parser.add_argument("--models", type=Path, default=model_store.MODELS, metavar="DIR")
+    parser.add_argument("--models", type=Path, default=paths.MODELS, metavar="DIR")
     args = parser.parse_args()
 
     record = model_store.load_record(args.models, args.model)

@@ -18,11 +18,13 @@ PATIENCE = 60  # seconds for what takes one or two on an idle machine
 
 
 class Service:
-    """A running gunicorn; `folder` is where it looks for `models/`."""
+    """A running gunicorn with the version in use in `models/` in `folder`."""
 
     def __init__(self, folder: Path, log: Path, config: Path, **variables: str):
         self.port = free_port()
         self._log = log
+        if folder != ROOT:
+            config = with_models(folder / "models", config, log.parent)
         environment = os.environ | {
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
@@ -77,6 +79,14 @@ class Service:
         """Ask it to stop and wait; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
+
+
+def with_models(models: Path, config: Path, folder: Path) -> Path:
+    """A configuration in `folder` that is as `config`, but for the folder of the models."""
+    changed = folder / "models.conf.py"
+    change = f"import pathlib\nfrom car_damage import paths\npaths.MODELS = pathlib.{models!r}\n"
+    changed.write_text(change + config.read_text())
+    return changed
 
 
 @contextmanager

@@ -31,10 +31,8 @@ def cars(tmp_path) -> Path:
 
 
 @pytest.fixture
-def run(models, monkeypatch):
-    """Run predict.py on the tiny model; returns its exit code."""
-    monkeypatch.setattr(model_store, "MODELS", models)
-    monkeypatch.setattr(model_store, "SAMPLE_MODELS", models / "sample")
+def run(project, models):
+    """Run predict.py in a project with the tiny model; returns its exit code."""
 
     def run(*arguments: str | Path) -> int:
         return exit_code(lambda: predict.main([str(argument) for argument in arguments]))
@@ -148,9 +146,10 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(run, cars, tmp_path):
 
 
 def test_many_photos_are_answered_in_order(run, tmp_path, capsys):
+    (tmp_path / "many").mkdir()
     for number in range(50):
-        (tmp_path / f"{number:03}.jpg").write_bytes(jpeg(plain_photo(red=number % 3 == 0)))
-    assert run(tmp_path) == 0
+        (tmp_path / "many" / f"{number:03}.jpg").write_bytes(jpeg(plain_photo(red=number % 3 == 0)))
+    assert run(tmp_path / "many") == 0
     answers = rows(capsys.readouterr().out)
     assert [Path(row["path"]).stem for row in answers] == [f"{n:03}" for n in range(50)]
     assert [row["prediction"] == "damaged" for row in answers] == [n % 3 == 0 for n in range(50)]
@@ -192,22 +191,13 @@ def test_another_version_can_be_asked(run, cars, models, tiny_graph, capsys):
     assert rows(capsys.readouterr().out)[0]["prediction"] == "not_damaged"
 
 
-def test_without_a_real_model_the_sample_one_answers_and_says_so(
-    run, cars, models, tiny_graph, capsys
-):
-    (models / "current").unlink()
-    model_store.use(models / "sample", tiny_model.add_version(models / "sample", tiny_graph))
-    assert run(cars / "b-red.JPG") == 0
+def test_a_sample_model_says_that_it_only_knows_drawn_cars(run, cars, models, tiny_graph, capsys):
+    sample = models / "sample"
+    model_store.use(sample, tiny_model.add_version(sample, tiny_graph, sample=True))
+    assert run(cars / "b-red.JPG", "--models", sample) == 0
     shown = capsys.readouterr()
-    assert "drawn cars" in shown.err
-    assert len(shown.err.splitlines()) == 1
+    assert shown.err.endswith("is a sample model: it only knows drawn cars\n")
     assert rows(shown.out)[0]["prediction"] == "damaged"
-
-
-def test_a_real_model_goes_before_the_sample_one(run, cars, models, tiny_graph, capsys):
-    model_store.use(models / "sample", tiny_model.add_version(models / "sample", tiny_graph))
-    assert run(cars / "b-red.JPG") == 0
-    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

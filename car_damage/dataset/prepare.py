@@ -21,6 +21,7 @@ from car_damage.dataset.split import SPLITS, Group, split_groups
 from car_damage.errors import UserError
 from car_damage.files import staged_folder
 from car_damage.parallel import map_in_order
+from car_damage.paths import stored
 from car_damage.photos import Fit, Photo
 
 IMAGES = "images"  # raw bytes of every image in the order found, until each knows its split
@@ -153,7 +154,7 @@ def _row(member: Member, split: str, row: int, kind: str) -> Row:
         row=row,
         label=photo.found.label,
         kind=kind,
-        path=photo.found.path.as_posix(),
+        path=stored(photo.found.path),
         group=member.group,
         width=photo.width,
         height=photo.height,
@@ -191,7 +192,7 @@ def _close_up_images(sources: Sequence[Member], split: str, settings: Settings) 
 
 def _rejected_row(rejected: Rejected) -> RejectedRow:
     found = rejected.found
-    return RejectedRow(found.path.as_posix(), found.label, rejected.reason)
+    return RejectedRow(stored(found.path), found.label, rejected.reason)
 
 
 def _about(

@@ -4,14 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from car_damage import paths
 from car_damage.dataset import kaggle
 from car_damage.dataset.find import has_photos
 from car_damage.dataset.sample import write_sample_photos
 
-RAW = Path("data/raw")
-PROCESSED = Path("data/processed")
-SAMPLE_RAW = Path("data/sample/raw")
-SAMPLE_PROCESSED = Path("data/sample/processed")  # apart from real ones: never replaces them
 SAMPLE_PHOTOS = 500  # of each class
 SAMPLE_NOTICE = (
     "\n*** SAMPLE RUN: no photos in data/raw and no way to Kaggle, so these are DRAWN cars. "
@@ -33,22 +30,24 @@ def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample
 
     Raises `UserError` when the Kaggle set is insisted on and cannot be had.
     """
+    raw, processed = paths.shown(paths.RAW), paths.shown(paths.PROCESSED)
     if raw_dirs:
-        return Source(raw_dirs, PROCESSED)
+        return Source(raw_dirs, processed)
     if insist_on_sample:
         return _sample()
     if insist_on_kaggle:
-        return Source([kaggle.fetch()], PROCESSED)
-    if has_photos(RAW):
-        return Source([RAW], PROCESSED)
+        return Source([kaggle.fetch()], processed)
+    if has_photos(raw):
+        return Source([raw], processed)
     if kaggle.is_reachable():
         print("no photos in data/raw: taking the Kaggle set anujms/car-damage-detection")
-        return Source([kaggle.fetch()], PROCESSED)
+        return Source([kaggle.fetch()], processed)
     print(SAMPLE_NOTICE, file=sys.stderr)
     return _sample()
 
 
 def _sample() -> Source:
-    print(f"drawing {2 * SAMPLE_PHOTOS} sample cars into {SAMPLE_RAW}")
-    write_sample_photos(SAMPLE_RAW, SAMPLE_PHOTOS)
-    return Source([SAMPLE_RAW], SAMPLE_PROCESSED, sample=True)
+    raw = paths.shown(paths.SAMPLE_RAW)
+    print(f"drawing {2 * SAMPLE_PHOTOS} sample cars into {raw}")
+    write_sample_photos(raw, SAMPLE_PHOTOS)
+    return Source([raw], paths.shown(paths.SAMPLE_PROCESSED), sample=True)

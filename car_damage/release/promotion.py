@@ -11,6 +11,7 @@ from car_damage.evaluation.calibration import Calibration
 from car_damage.evaluation.inference import graph_logits
 from car_damage.evaluation.metrics import compare
 from car_damage.parallel import map_in_order
+from car_damage.paths import located
 from car_damage.release.export import Exported
 
 
@@ -62,6 +63,6 @@ def _images(dataset: Dataset, size: int, how: photos.Fit) -> np.ndarray:
     rows = [row for row in test.rows if row.kind == "photo"]
 
     def image(row: Row) -> photos.Photo:
-        return photos.fit(photos.decode(Path(row.path).read_bytes(), size), size, how)
+        return photos.fit(photos.decode(located(row.path).read_bytes(), size), size, how)
 
     return np.stack(list(map_in_order(image, rows)))

@@ -6,8 +6,7 @@ from typing import Any
 
 import keras
 
-from car_damage import model_store
-from car_damage.model_store import MODELS
+from car_damage import model_store, paths
 from car_damage.training import backbones, hardware, initial_weights
 from car_damage.training.classifier import build
 
@@ -32,14 +31,15 @@ class Start:
 
 
 def starting_model(
-    backbone: str | None, source: str | None, about: dict[str, Any], models: Path = MODELS
+    backbone: str | None, source: str | None, about: dict[str, Any], models: Path
 ) -> Start:
     """Build a backbone for the data set `about`, in the precision that is fast here, and give it
     its weights.
 
-    Without a `source` these are ImageNet's; for drawn cars, those of the version in use in
-    `models`, whose weights need no network. Drawn cars alone may do without both: a small network
-    then starts from random values, and that is said. On real photos it would be a `UserError`.
+    Without a `source` these are ImageNet's; for drawn cars, those of the model of real photos in
+    use in `models`, or else in the project, which need no network. Drawn cars alone may do without
+    both: a small network then starts from random values, and that is said. On real photos it would
+    be a `UserError`.
     """
     if source is None:
         backbone, source = _default_source(backbone, about, models)
@@ -56,10 +56,12 @@ def starting_model(
 def _default_source(
     backbone: str | None, about: dict[str, Any], models: Path
 ) -> tuple[str | None, str]:
-    if not about["sample"] or backbone or model_store.current(models) is None:
-        return backbone, "imagenet"
-    record = model_store.load_record(models)
-    return record.about["backbone"], str(record.folder / "model.keras")
+    if about["sample"] and not backbone:
+        for folder in filter(model_store.current, (models, paths.MODELS)):
+            record = model_store.load_record(folder)
+            if not record.about.get("sample"):
+                return record.about["backbone"], str(record.folder / "model.keras")
+    return backbone, "imagenet"
 
 
 def _start(name: str, source: str) -> Start:

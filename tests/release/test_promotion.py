@@ -69,6 +69,14 @@ def test_the_current_version_stays_where_it_is_clearly_better(with_new, dataset)
     assert "12 only the current one" in said
 
 
+def test_the_included_version_stays_where_it_is_clearly_better(with_new, dataset):
+    (with_new / "current").unlink()
+    (with_new / "pretrained").mkdir()
+    (with_new / tiny_model.VERSION).rename(with_new / "pretrained" / tiny_model.VERSION)
+    promote(with_new, NEW, answering(dataset, wrong=12), dataset, "auto")
+    assert model_store.current(with_new) == tiny_model.VERSION
+
+
 def test_a_current_version_of_another_size_is_measured_on_the_photos_themselves(with_new, dataset):
     dataset.about["size"] = 64
     promote(with_new, NEW, answering(dataset, wrong=12), dataset, "auto")

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import model_training
-from car_damage import model_store
+from car_damage import model_store, paths
 from car_damage.dataset.arrays import load
 from car_damage.dataset.find import find_photos
 from car_damage.dataset.prepare import Settings, prepare
@@ -224,15 +225,6 @@ def test_a_wrong_option_is_refused_before_any_work(capsys, wrong, said):
     assert said in capsys.readouterr().err
 
 
-def test_help_shows_how_to_begin_and_every_option(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        model_training.main(["--help"])
-    assert stopped.value.code == 0
-    text = capsys.readouterr().out
-    for option in ("--backbone", "--weights", "--unfreeze", "--epochs", "--precision", "--resume"):
-        assert option in text
-
-
 def test_the_script_offers_every_backbone():
     from car_damage.training.backbones import BACKBONES
 
@@ -249,6 +241,15 @@ def test_each_epoch_shows_each_photo_once_in_another_order_and_view(data):
     assert (batches.order != first_order).any()
     batches.skip_to(0)
     np.testing.assert_array_equal(batches[0][0], first)
+
+
+def test_the_data_set_is_the_real_one_or_the_only_one_whichever_is_newer(project, data, capsys):
+    shutil.copytree(data, paths.SAMPLE_PROCESSED)
+    assert model_training.default_data_set() == paths.SAMPLE_PROCESSED
+    assert "taking that of drawn cars" in capsys.readouterr().out
+    shutil.copytree(data, paths.PROCESSED)
+    os.utime(paths.PROCESSED / "dataset.json", (0, 0))
+    assert model_training.default_data_set() == paths.PROCESSED
 
 
 def test_both_classes_weigh_alike():

@@ -1,7 +1,9 @@
 """What training starts from where ImageNet's weights cannot be had."""
 
 import json
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from car_damage.training.classifier import build
 from car_damage.training.start import starting_model
 
 ABOUT = {"sample": True, "size": 64}
+NOWHERE = Path("no models")
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def offline(monkeypatch):
 
 
 def test_a_sample_run_says_so_and_starts_a_small_network_from_random_values(offline, capsys):
-    start = starting_model(None, "imagenet", ABOUT)
+    start = starting_model(None, "imagenet", ABOUT, NOWHERE)
     assert start.backbone.name == "tiny"
     assert start.facts()["weights"]["source"] == "none"
     assert "could not be fetched" in capsys.readouterr().out
@@ -31,37 +34,41 @@ def test_a_sample_run_says_so_and_starts_a_small_network_from_random_values(offl
 
 def test_on_real_photos_it_is_an_error_and_never_random_weights(offline):
     with pytest.raises(weights.ImagenetUnavailable):
-        starting_model("mobilenetv2", "imagenet", {"sample": False, "size": 64})
+        starting_model("mobilenetv2", "imagenet", {**ABOUT, "sample": False}, NOWHERE)
 
 
 def test_a_backbone_that_was_asked_for_is_not_replaced_in_a_sample_run(offline):
     with pytest.raises(weights.ImagenetUnavailable):
-        starting_model("mobilenetv2", "imagenet", ABOUT)
+        starting_model("mobilenetv2", "imagenet", ABOUT, NOWHERE)
 
 
-@pytest.fixture
-def in_use(tmp_path):
-    """A models folder whose version in use can be trained on from."""
+def put_to_use(models: Path, version: str, sample: bool = False) -> keras.Model:
+    """Add a version that can be trained on from, and make it current."""
     model = build(named("tiny"))
-    with model_store.add(tmp_path, "20260401-0900-ffff") as folder:
+    about = {"size": 64, "fit": "squeeze", "temperature": 1.0, "threshold": 0.5, "sample": sample}
+    with model_store.add(models, version) as folder:
         model.save(folder / "model.keras")
-        about = {"size": 64, "fit": "squeeze", "temperature": 1.0, "threshold": 0.5}
         (folder / "model.json").write_text(json.dumps({**about, "backbone": "tiny"}))
-    model_store.use(tmp_path, "20260401-0900-ffff")
-    return tmp_path, model
+    model_store.use(models, version)
+    return model
 
 
-def test_a_sample_run_starts_from_the_real_model_in_use_without_the_network(offline, in_use):
-    models, model = in_use
-    start = starting_model(None, None, ABOUT, models)
+def test_a_sample_run_starts_from_the_projects_real_model_without_the_network(offline, project):
+    model = put_to_use(project / "models", "20260401-0900-ffff")
+    sample = project / "models" / "sample"
+    put_to_use(sample, "20260402-0900-ffff", sample=True)
+    start = starting_model(None, None, ABOUT, sample)
     assert start.facts() == {
         "backbone": "tiny",
         "weights": {"source": "20260401-0900-ffff/model.keras", "missing_layers": []},
     }
     for one, other in zip(start.model.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+    put_to_use(sample, "20260403-0900-ffff")  # a real model, in the folder that --models names
+    assert starting_model(None, None, ABOUT, sample).source == "20260403-0900-ffff/model.keras"
 
 
-def test_on_real_photos_imagenet_stays_the_default(offline, in_use):
+def test_on_real_photos_imagenet_stays_the_default(offline, project):
+    put_to_use(project / "models", "20260401-0900-ffff")
     with pytest.raises(weights.ImagenetUnavailable):
-        starting_model(None, None, {**ABOUT, "sample": False}, in_use[0])
+        starting_model(None, None, {**ABOUT, "sample": False}, project / "models")
