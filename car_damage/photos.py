@@ -120,6 +120,21 @@ def fit(photo: Photo, size: int = SIZE, how: Fit = "squeeze") -> Photo:
     return image
 
 
+def shrink(photo: Photo, longest: int) -> Photo:
+    """The photo with no side above `longest` pixels: only JPEGs come small from `decode`."""
+    scale = longest / max(photo.shape[:2])
+    if scale >= 1:
+        return photo
+    height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def encode_png(photo: Photo) -> bytes:
+    """The photo as a PNG file."""
+    png: bytes = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return png
+
+
 def shown(image: Photo, width: int, height: int, how: Fit) -> Photo:
     """What the image of `fit` shows of a photo of this size: all but the bars of `letterbox`."""
     inner = _inner_box(width, height, len(image), how)
