@@ -21,13 +21,15 @@ RUN python -m venv --without-pip /venv \
     && find /venv -type d -name tests -prune -exec rm -r {} +
 
 
-# /app as it shall lie in the image: of the models the one in use, and of it what answering needs.
+# /app as in the image, with the version in use: the current one, or else the included one.
 FROM base AS app
 WORKDIR /app
 COPY models all-models
-RUN version=$(cat all-models/current) \
+RUN for folder in all-models/pretrained/*; do version=${folder##*/}; done \
+    && if [ -f all-models/current ]; then version=$(cat all-models/current); fi \
     && mkdir models \
-    && cp -r all-models/current "all-models/$version" models \
+    && find all-models -maxdepth 2 -name "$version" -exec cp -r {} models \; \
+    && echo "$version" > models/current \
     && rm -r all-models \
     && rm -f "models/$version/model.keras" \
     && test -f "models/$version/model.tflite"

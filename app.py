@@ -16,10 +16,10 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.serving import run_simple
 
+from car_damage import paths
 from car_damage.errors import exit_code
 from car_damage.service import logs, settings
 from car_damage.service.application import create_app
-from predict import default_models
 
 
 def from_environment(models: str, version: str | None) -> Flask:
@@ -31,7 +31,7 @@ def main() -> None:
     """Serve this computer alone, from one process."""
     chosen = replace(settings.chosen(), workers=1)
     logging.config.dictConfig(logs.config(chosen.log_format))
-    app = create_app(chosen, default_models(version=None))
+    app = create_app(chosen, paths.shown(paths.MODELS))
     print(f"Open http://localhost:{chosen.port} in a browser; Ctrl-C stops.", file=sys.stderr)
     run_simple("127.0.0.1", chosen.port, app, threaded=True)
 

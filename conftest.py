@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from tests import tiny_model
+from tests.project import move_project
 
 # Hypothesis times its examples; on a shared machine that says nothing of what they try.
 hypothesis.settings.register_profile(
@@ -37,3 +38,10 @@ def models(tmp_path: Path, tiny_graph: bytes) -> Path:
     folder = tmp_path / "models"
     model_store.use(folder, tiny_model.add_version(folder, tiny_graph))
     return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project of its own for the test, whose folders are the commands' defaults."""
+    move_project(monkeypatch, tmp_path)
+    return tmp_path

@@ -4,7 +4,7 @@
     python data_preprocessing.py --raw-dir ~/cars   # photos elsewhere; may be given several times
     python data_preprocessing.py --sample           # drawn cars: needs no photos and no network
 
-Makes data/processed/: X_train.npy, y_train.npy and so on, photos.csv, rejected.csv, dataset.json.
+Writes data/processed/: X_train.npy, y_train.npy and so on, photos.csv, rejected.csv, dataset.json.
 Normalising is split in two: photos are made upright, RGB and of one size here; the scaling that a
 backbone wants is the first layer of the model.
 """
@@ -13,12 +13,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from car_damage import paths
 from car_damage.dataset.arrays import check_replaceable
 from car_damage.dataset.find import find_photos
 from car_damage.dataset.prepare import Settings, prepare
-from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED, choose_source
+from car_damage.dataset.source import choose_source
 from car_damage.dataset.split import SPLITS
-from car_damage.errors import exit_code
+from car_damage.errors import UserError, exit_code
 from car_damage.manifest import DatasetConfig
 from car_damage.options import whole_number
 from car_damage.photos import SIZE
@@ -29,25 +30,11 @@ SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in
 def build_parser() -> argparse.ArgumentParser:
     """The options of step 1."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="data_preprocessing.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--raw-dir",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder with damaged/ and not-damaged/ below it; may be repeated (default: data/raw)",
-    )
-    where.add_argument("--kaggle", action="store_true", help="insist on the Kaggle set")
-    where.add_argument("--sample", action="store_true", help="insist on drawn sample cars")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help=f"where the data set goes (default: {PROCESSED}, or {SAMPLE_PROCESSED})",
-    )
+    add_folders(parser)
     parser.add_argument(
         "--size",
         type=whole_number(32, 1024),
@@ -61,6 +48,35 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="crops cut out of each undamaged photo (default: %(default)s)",
     )
+    add_split(parser)
+    return parser
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """Where photos come from, and where the data set goes."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--raw-dir",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with damaged/ and not-damaged/ below it; may be repeated (default: "
+        "data/raw in the project)",
+    )
+    where.add_argument("--kaggle", action="store_true", help="insist on the Kaggle set")
+    where.add_argument("--sample", action="store_true", help="insist on drawn sample cars")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for the data set (default: data/processed in the project, or "
+        "data/sample/processed for drawn cars)",
+    )
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """How photos are shared out."""
     parser.add_argument(
         "--split",
         type=whole_number(1, 98),
@@ -75,15 +91,19 @@ def build_parser() -> argparse.ArgumentParser:
         default=0,
         help="of splits and crops (default: %(default)s)",
     )
-    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, check, then work."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
+    """Parse, work, and say what comes next."""
+    folder = prepare_photos(build_parser().parse_args(argv))
+    is_default = folder.absolute() == paths.PROCESSED
+    print("next: python model_training.py" + ("" if is_default else f" --data {folder}"))
+
+
+def prepare_photos(args: argparse.Namespace) -> Path:
+    """Do what the options ask for; return the folder of the data set."""
     if sum(args.split) != 100:
-        parser.error(f"--split {' '.join(map(str, args.split))} must sum to 100")
+        raise UserError(f"--split {' '.join(map(str, args.split))} must sum to 100")
     source = choose_source(args.raw_dir, args.kaggle, args.sample)
     settings = Settings(
         size=args.size or (SAMPLE_SIZE if source.sample else SIZE),
@@ -95,6 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     folder = args.out or source.processed
     check_replaceable(folder)  # before anything is fetched or drawn
     print_summary(folder, prepare(find_photos(source.raw_dirs()), folder, settings))
+    return folder
 
 
 def print_summary(folder: Path, config: DatasetConfig) -> None:

@@ -17,11 +17,10 @@ from gunicorn.http.errors import ParseException
 from prometheus_client import multiprocess, values
 
 sys.path.insert(0, str(Path(__file__).parent))
-from car_damage import model_store
+from car_damage import model_store, paths
 from car_damage.errors import exit_code
 from car_damage.service import logs, metrics, problems, settings
 from car_damage.service.worker import STALLED
-from predict import default_models
 
 if wrong := exit_code(lambda: settings.chosen() and None):
     sys.exit(wrong)
@@ -29,7 +28,7 @@ if wrong := exit_code(lambda: settings.chosen() and None):
 # Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that takes a dead
 # one's place. So the version is chosen here: whatever `models/current` says by then, such a worker
 # answers with the same version as the others.
-models = default_models(version=None)
+models = paths.shown(paths.MODELS)
 wsgi_app = f"app:from_environment({str(models)!r}, {model_store.current(models)!r})"
 bind = f"0.0.0.0:{settings.chosen().port}"
 workers = settings.chosen().workers

@@ -5,8 +5,8 @@
     python model_training.py --weights models/<version>/model.keras   # go on from an earlier one
     python model_training.py --resume                         # with the options of a killed run
 
-Reads the data set that step 1 made last. Makes models/<version>/ and points models/current at it
-unless the version in use is better on the same test photos.
+Reads data/processed, which step 1 wrote. Writes models/<version>/ and makes it the current version
+unless the one in use is better on the same test photos.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from car_damage import paths
 from car_damage.dataset.arrays import CONFIG, Dataset, load
-from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import TrainingSettings
 from car_damage.options import positive_number, share, whole_number
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from car_damage.training.checkpoints import Run
     from car_damage.training.initial_weights import Start
 
-MODELS = Path("models")
-SAMPLE_MODELS = Path("models/sample")  # apart from real ones: never replaces the current real model
 EPOCHS = 8
 BATCH_SIZE = 32
 TINY_EPOCHS = 30  # of a small network from random values, when no pre-trained one can be had
@@ -37,11 +35,24 @@ TINY_EPOCHS = 30  # of a small network from random values, when no pre-trained o
 def build_parser() -> argparse.ArgumentParser:
     """The options of step 2."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="model_training.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=Path, metavar="DIR", help="data set (default: what step 1 made last)")
-    add("--models", type=Path, metavar="DIR", help=f"default: {MODELS}, or {SAMPLE_MODELS}")
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="data set (default: data/processed in the project, or data/sample/processed if there "
+        "is no other)",
+    )
+    add(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        help="default: models in the project, or models/sample for drawn cars",
+    )
     add(
         "--backbone",
         choices=BACKBONES,
@@ -102,13 +113,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     """Parse, check, then work."""
-    args = build_parser().parse_args(argv)
+    train(build_parser().parse_args(argv))
+
+
+def train(args: argparse.Namespace) -> Path:
+    """Do the steps in order; return the folder of the new version and its neighbours.
+
+    TensorFlow is imported here: a wrong option is refused without it.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its errors reach us as exceptions anyway
-    train(args)
-
-
-def train(args: argparse.Namespace) -> None:
-    """The steps, in order. TensorFlow is imported here: a wrong option is refused without it."""
     from car_damage.dataset.views import without_learnt
     from car_damage.evaluation.held_out_sources import leave_out
     from car_damage.release import promotion, version
@@ -118,10 +131,11 @@ def train(args: argparse.Namespace) -> None:
     from car_damage.training.classifier import trainable_from
     from car_damage.training.initial_weights import starting_model
 
-    dataset = leave_out(load(args.data or latest_data_set()), args.leave_out)
-    models = args.models or (SAMPLE_MODELS if dataset.config.sample else MODELS)
+    dataset = leave_out(load(args.data or default_data_set()), args.leave_out)
+    default = paths.SAMPLE_MODELS if dataset.config.sample else paths.MODELS
+    models = args.models or paths.shown(default)
     hardware.set_up(args.seed)
-    start = starting_model(args.backbone, args.weights, dataset.config)
+    start = starting_model(args.backbone, args.weights, dataset.config, models)
     dataset, moved = without_learnt(dataset, start.learnt or frozenset())
     print_learnt(start, moved)
     if args.keep and not start.goes_on:
@@ -152,6 +166,7 @@ def train(args: argparse.Namespace) -> None:
     rule = "never" if args.leave_out else args.promote
     print(promotion.promote(models, manifest.version, exported, dataset, rule))
     run.finish()
+    return models
 
 
 def print_learnt(start: "Start", moved: dict[str, int]) -> None:
@@ -203,12 +218,13 @@ def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> Trai
     )
 
 
-def latest_data_set() -> Path:
-    """The folder that step 1 wrote last: of real photos, or of drawn cars."""
-    made = [folder for folder in (PROCESSED, SAMPLE_PROCESSED) if (folder / CONFIG).exists()]
-    if not made:
-        raise UserError("there is no data set yet: run python data_preprocessing.py first")
-    return max(made, key=lambda folder: (folder / CONFIG).stat().st_mtime)
+def default_data_set() -> Path:
+    """The project's data set of real photos, or if there is none, that of drawn cars."""
+    real, sample = paths.shown(paths.PROCESSED), paths.shown(paths.SAMPLE_PROCESSED)
+    if (real / CONFIG).exists() or not (sample / CONFIG).exists():
+        return real
+    print(f"there is no data set in {real}: taking that of drawn cars in {sample}")
+    return sample
 
 
 if __name__ == "__main__":

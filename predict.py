@@ -1,55 +1,41 @@
-"""Classify photos on disk with the current model, on all cores and without TensorFlow.
+"""Classify photos on disk on all cores, without TensorFlow.
 
     python predict.py car.jpg                                   # one line on the screen
     python predict.py ~/cars --csv answers.csv                  # all photos below a folder
-    python predict.py ~/cars --csv answers.csv --heatmaps seen  # where the model looks, as pictures
+    python predict.py ~/cars --csv answers.csv --heatmaps seen  # where the damage might be
     python predict.py car.jpg --model 20261122-1630-1f3a        # another version than the current
 
 Answers are CSV, on the screen too: path,prediction,probability,review,warnings,error. The
-probability is that of damage; `review` is yes where it is too unsure to go without a person. What
-makes an answer doubtful stands in `warnings`, separated by spaces: blurred, dark, overexposed,
-low_resolution, or unfamiliar, which is no car or unlike those that the model learnt from. A photo
-that cannot be used has the reason in `error`, and stops nothing.
+probability is that of damage. `review` is yes if the model is too unsure to decide without a
+person. `warnings` says what makes an answer doubtful, separated by spaces: blurred, dark,
+overexposed, low_resolution or unfamiliar (no car, or unlike the photos that the model was trained
+on). If a photo cannot be used, `error` says why, and the others are still classified.
 """
 
 import argparse
-import csv
 import io
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-import cv2
 from tqdm import tqdm
 
-from car_damage import heatmap, model_store, photos
-from car_damage.errors import UserError, exit_code
-from car_damage.files import write_text
-from car_damage.parallel import map_in_order
-from car_damage.predictor import Prediction, Predictor
+from car_damage import model_store, paths
+from car_damage.classify_files import (
+    Row,
+    check_csv,
+    classify_files,
+    find_photos,
+    heatmap_paths,
+    make_folder,
+    write_rows,
+    writing,
+)
+from car_damage.errors import exit_code
+from car_damage.files import staged_file
 
-MANY = 20  # photos: beyond it a progress bar is shown
-UNREADABLE = "unreadable"  # the error of a file that the system does not let us read
-OVERLAY_SIDE = 640  # pixels: the short side that a drawn heatmap has at least, if the photo has
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the CSV file."""
-
-    path: str
-    prediction: str = ""
-    probability: str = ""
-    review: str = ""  # yes or no
-    warnings: str = ""
-    error: str = ""
-
-
-COLUMNS = [column.name for column in fields(Row)]
+MANY = 20  # photos: with more, a progress bar is shown
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,188 +50,56 @@ def build_parser() -> argparse.ArgumentParser:
         "--heatmaps",
         type=Path,
         metavar="DIR",
-        help="draw what speaks for damage over each photo, as DIR/<name of the photo>.png "
-        "(<name>-2.png and so on where names repeat, in the order of the answers)",
+        help="show where the damage might be over each photo, in DIR/<name of the photo>.png "
+        "(<name>-2.png and so on if names repeat, in the order of the answers)",
     )
     add("--model", metavar="VERSION", help="default: the current version")
-    add("--models", type=Path, metavar="DIR", help=f"default: {model_store.MODELS}")
+    add(
+        "--models",
+        type=Path,
+        default=paths.shown(paths.MODELS),
+        metavar="DIR",
+        help="default: %(default)s",
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse, check, then work."""
     args = build_parser().parse_args(argv)
-    paths = find_photos(args.paths)
-    targets = overlay_paths(paths, args.heatmaps) if args.heatmaps else [None] * len(paths)
-    record = model_store.load_record(args.models or default_models(args.model), args.model)
-    make_room(args.csv, args.heatmaps)
+    found = find_photos(args.paths)
+    record = model_store.load_record(args.models, args.model)
+    heatmaps = heatmap_paths(found, args.heatmaps) if args.heatmaps else [None] * len(found)
+    if args.csv:
+        check_csv(args.csv, found)
+        make_folder(args.csv.parent)
+    if args.heatmaps:
+        make_folder(args.heatmaps)
+    if record.manifest.sample:
+        print(f"{record.version} is a sample model: it only knows drawn cars", file=sys.stderr)
 
-    jobs = zip(paths, targets, strict=True)
-    answers = map_in_order(row_maker(record), jobs)
-    disable = None if len(paths) > MANY else True  # None: shown only where stderr is a terminal
-    rows = tqdm(answers, total=len(paths), unit="photo", disable=disable)
-    unusable = print_rows(rows) if args.csv is None else save_rows(rows, args.csv)
+    answers = classify_files(record, found, heatmaps)
+    disable = None if len(found) > MANY else True  # None: shown only if stderr is a terminal
+    rows = tqdm(answers, total=len(found), unit="photo", disable=disable)
+    unusable = save(rows, args.csv) if args.csv else show(rows)
     if unusable:
         print(
-            f"{unusable} of {len(paths)} photos could not be used: see the column error",
+            f"{unusable} of {len(found)} photos could not be used: see the column error",
             file=sys.stderr,
         )
 
 
-def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths`, and all photos below the folders, sorted; each only once."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"there is no photo or folder {path}")
-        below = photos_below(path) if path.is_dir() else [path]
-        if not below:
-            raise UserError(f"there is no photo in {path}")
-        found += below
-    return list(dict.fromkeys(found))
+def save(rows: Iterable[Row], file: Path) -> int:
+    """Write the rows as they come; `file` is replaced once it is whole. Return how many failed."""
+    with writing(file), staged_file(file) as partial_file:
+        return write_rows(rows, partial_file.write)
 
 
-def photos_below(folder: Path) -> list[Path]:
-    """Files that end like photos, at any depth, whatever the case."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in photos.SUFFIXES)
-    return sorted(path for path in files if path.is_file())
-
-
-def overlay_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Where each photo's heatmap goes, no two to one place.
-
-    Raises `UserError` when photos lie in that folder: a heatmap could replace one of them.
-    """
-    if any(parent.resolve() == folder.resolve() for parent in {path.parent for path in paths}):
-        raise UserError(f"photos lie in {folder}: give --heatmaps another folder")
-    taken: set[str] = set()
-    return [folder / f"{unused_name(path.stem, taken)}.png" for path in paths]
-
-
-def unused_name(stem: str, taken: set[str]) -> str:
-    """`stem`, or the first of `stem`-2, `stem`-3 … that is not taken; takes it.
-
-    Case does not tell names apart: it does not on Windows and macOS.
-    """
-    name, number = stem, 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name.casefold())
-    return name
-
-
-def default_models(version: str | None) -> Path:
-    """The real models, or where none was made current and none is asked for, the sample one's."""
-    real, sample = model_store.MODELS, model_store.SAMPLE_MODELS
-    if version is not None or model_store.current(real) or not model_store.current(sample):
-        return real
-    print(
-        f"no model of real photos yet: using the sample model in {sample}, which only knows "
-        "drawn cars",
-        file=sys.stderr,
-    )
-    return sample
-
-
-def make_room(csv_file: Path | None, heatmaps: Path | None) -> None:
-    """Make the folders that results go to, so that what cannot be written is told at once."""
-    if csv_file is not None:
-        if csv_file.is_dir():
-            raise UserError(f"{csv_file} is a folder: give --csv a file")
-        with writing(csv_file):
-            csv_file.parent.mkdir(parents=True, exist_ok=True)
-    if heatmaps is not None:
-        with writing(heatmaps):
-            heatmaps.mkdir(parents=True, exist_ok=True)
-
-
-def row_maker(record: model_store.Record) -> Callable[[tuple[Path, Path | None]], Row]:
-    """What turns a photo's path, and that of its heatmap or None, into a row; for many threads."""
-    of_this_thread = threading.local()  # an interpreter serves one thread at a time
-
-    def make_row(job: tuple[Path, Path | None]) -> Row:
-        if not hasattr(of_this_thread, "predictor"):
-            of_this_thread.predictor = Predictor(record)
-        path, target = job
-        try:
-            answer = classify(of_this_thread.predictor, path, target)
-        except photos.UnusablePhoto as error:
-            return Row(as_text(path), error=error.reason)
-        except OSError:
-            return Row(as_text(path), error=UNREADABLE)
-        return Row(
-            as_text(path),
-            answer.label,
-            f"{answer.probability:.4f}",
-            "yes" if answer.review else "no",
-            " ".join(answer.warnings),
-        )
-
-    return make_row
-
-
-def as_text(path: Path) -> str:
-    """The path as valid Unicode, also where a file name is not."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
-def classify(predictor: Predictor, path: Path, target: Path | None) -> Prediction:
-    """Answer one photo, and draw its heatmap to `target` unless that is None.
-
-    Raises `OSError` when the photo cannot be read, `UnusablePhoto` when it cannot be used.
-    """
-    data = path.read_bytes()
-    size = predictor.record.manifest.size
-    answer = predictor.predict(photos.decode(data, at_least=size))
-    if target is not None:
-        # Decoded anew: the answer must not depend on whether a picture is drawn.
-        larger = photos.decode(data, at_least=OVERLAY_SIDE)
-        write_png(target, heatmap.overlay(larger, answer.heatmap))
-    return answer
-
-
-def write_png(target: Path, photo: photos.Photo) -> None:
-    """Write a photo as PNG. Not by `cv2.imwrite`, which on Windows fails on paths beyond ASCII."""
-    png = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1]
-    with writing(target):
-        target.write_bytes(png.tobytes())
-
-
-def print_rows(rows: Iterable[Row]) -> int:
-    """Print a CSV line for each row as it comes; return how many hold an error."""
+def show(rows: Iterable[Row]) -> int:
+    """Print the rows as they come; return how many failed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # a pipe on Windows lacks letters of many names
-    tqdm.write(",".join(COLUMNS))  # unlike `print`, it steps round a progress bar
-    unusable = 0
-    for row in rows:
-        tqdm.write(csv_lines([row]).rstrip("\n"))
-        unusable += bool(row.error)
-    return unusable
-
-
-def save_rows(rows: Iterable[Row], target: Path) -> int:
-    """Write `target` once all rows are there; return how many hold an error."""
-    kept = list(rows)
-    with writing(target):
-        write_text(target, ",".join(COLUMNS) + "\n" + csv_lines(kept))
-    return sum(bool(row.error) for row in kept)
-
-
-def csv_lines(rows: Iterable[Row]) -> str:
-    """The rows as lines of CSV."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(astuple(row) for row in rows)
-    return text.getvalue()
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, a forbidden folder and the like into a `UserError` that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    return write_rows(rows, partial(tqdm.write, end=""))  # unlike `print`, spares a progress bar
 
 
 if __name__ == "__main__":

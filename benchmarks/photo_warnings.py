@@ -9,35 +9,22 @@ The photos must be none that the version was trained on. The pictures of no car 
 
 import argparse
 import sys
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from car_damage import model_store, photos
+from car_damage import model_store, paths, photos
+from car_damage.classify_files import find_photos
 from car_damage.errors import exit_code
-from car_damage.parallel import map_in_order
+from car_damage.parallel import map_in_order, per_thread
 from car_damage.photo_warnings import WarningWord
 from car_damage.predictor import Predictor
-from predict import find_photos
 from tests import no_cars
 
 WORDS = get_args(WarningWord)
 Warned = tuple[WarningWord, ...]
-
-
-def warner(record: model_store.Record) -> Callable[[photos.Photo], Warned]:
-    """What tells the version's warnings of a photo; for many threads."""
-    of_this_thread = threading.local()  # an interpreter serves one thread at a time
-
-    def warnings_of(photo: photos.Photo) -> Warned:
-        if not hasattr(of_this_thread, "predictor"):
-            of_this_thread.predictor = Predictor(record)
-        return of_this_thread.predictor.predict(photo).warnings
-
-    return warnings_of
 
 
 def line(title: str, warned: Iterable[Warned]) -> str:
@@ -55,11 +42,15 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="PHOTO_FOLDER")
     parser.add_argument("--model", metavar="VERSION", help="default: the current version")
-    parser.add_argument("--models", type=Path, default=model_store.MODELS, metavar="DIR")
+    parser.add_argument("--models", type=Path, default=paths.MODELS, metavar="DIR")
     args = parser.parse_args()
 
     record = model_store.load_record(args.models, args.model)
-    warnings_of = warner(record)
+    predictor = per_thread(lambda: Predictor(record))
+
+    def warnings_of(photo: photos.Photo) -> Warned:
+        return predictor().predict(photo).warnings
+
     size = record.manifest.size
     cars = (photos.decode(path.read_bytes(), at_least=size) for path in find_photos(args.folders))
     print(f"{'':10}{'photos':>7}" + "".join(f"{word:>16}" for word in (*WORDS, "any")))

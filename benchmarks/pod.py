@@ -20,7 +20,7 @@ import numpy as np
 import service
 from PIL import Image
 
-from car_damage import model_store
+from car_damage import model_store, paths
 
 SECONDS = 20  # of load, for each kind
 KINDS = {"1024 x 768": (1024, 768, 6), "4000 x 3000": (4000, 3000, 4)}  # and the camera's grain
@@ -32,7 +32,7 @@ def pod() -> Iterator[int]:
     """The service on the first core and everything else on the others; gives its process id."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
-    with service.gunicorn(model_store.MODELS) as process:
+    with service.gunicorn() as process:
         os.sched_setaffinity(0, cores[1:])
         service.wait_until_ready()
         yield process.pid
@@ -85,7 +85,7 @@ def main() -> None:
     """Measure, and print each figure when it is there."""
     os.environ["WEB_CONCURRENCY"] = "1"
     with pod() as pid:
-        print(f"model {model_store.current(model_store.MODELS)}")
+        print(f"model {model_store.current(paths.MODELS)}")
         print(
             f"ready: {processor_seconds(pid):.1f} s of processor time, {service.memory(pid):.0f} MB"
         )

@@ -3,7 +3,7 @@
     python benchmarks/service.py                    # 20 seconds of load
     python benchmarks/service.py --seconds 600      # the ten minutes of the goal
 
-Starts gunicorn as in production on the current model (`models/`), and asks it over kept-alive
+Starts gunicorn as in production on the version in use, and asks it over kept-alive
 connections with 1024 px photos (drawn soft shapes with camera-like grain). Compares one client's
 median with decoding, fitting and the graph, in a process of their own with as many threads as one
 worker has. Memory is the proportional set size of all processes together. Linux only.
@@ -27,7 +27,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from car_damage import model_store, photos, predictor  # noqa: E402 - only now can they be found
+from car_damage import model_store, paths, photos, predictor  # noqa: E402 - only now can they be found
 from car_damage.parallel import cores  # noqa: E402
 
 PORT = 5099
@@ -45,11 +45,11 @@ def photo(seed: int, width: int = 1024, height: int = 768, grain: float = 6) -> 
 
 
 @contextmanager
-def gunicorn(models: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The service as in production, looking for `models` where its folder lies."""
+def gunicorn() -> Iterator[subprocess.Popen[bytes]]:
+    """The service as in production, with the version in use."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
-        cwd=models.resolve().parent,
+        [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"],
+        cwd=ROOT,
         env=os.environ | {"PORT": str(PORT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -92,9 +92,9 @@ def ask(connection: http.client.HTTPConnection, data: bytes) -> float:
     return time.perf_counter() - begun
 
 
-def in_process(models: Path, data: list[bytes]) -> float:
+def in_process(data: list[bytes]) -> float:
     """Median seconds of decoding, fitting and the graph, and of nothing else of an answer."""
-    loaded = predictor.load(models, threads=1)  # as each of as many workers as cores
+    loaded = predictor.load(paths.MODELS, threads=1)  # as each of as many workers as cores
     times = []
     for number in range(SAMPLES):
         begun = time.perf_counter()
@@ -165,15 +165,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=20, help="default: %(default)s")
-    parser.add_argument("--models", type=Path, default=model_store.MODELS, metavar="DIR")
     args = parser.parse_args()
     data = [photo(seed) for seed in range(16)]
-    print(f"{cores()} cores, model {model_store.current(args.models)}")
-    alone = in_process(args.models, data)
+    print(f"{cores()} cores, model {model_store.current(paths.MODELS)}")
+    alone = in_process(data)
     print(f"in-process: median {alone * 1000:.1f} ms")
 
     begun = time.perf_counter()
-    with gunicorn(args.models) as process:
+    with gunicorn() as process:
         wait_until_ready()
         print(f"ready after {time.perf_counter() - begun:.2f} s, {memory(process.pid):.0f} MB")
         connection = connect()

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from car_damage.errors import UserError
 
@@ -24,14 +25,23 @@ def sha256_of(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8) in one step: a reader sees the old file or the new one.
+    """Replace `path` by `text` (UTF-8) in one step, as `staged_file` does."""
+    with staged_file(path) as file:
+        file.write(text)
 
-    A full disk becomes a `UserError`, and `path` stays as it was.
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[TextIO]:
+    """Yield a text file (UTF-8) that takes the place of `path` when the block ends well.
+
+    A reader sees the old file or the whole new one. When the block raises, `path` stays as it was.
+    A full disk becomes a `UserError`.
     """
     partial = path.with_name(path.name + PARTIAL)
     try:
         with _space_for(path):
-            partial.write_text(text, encoding="utf-8", newline="\n")
+            with partial.open("w", encoding="utf-8", newline="\n") as file:
+                yield file
             flush_to_disk(partial)
         os.replace(partial, path)
     finally:

@@ -1,8 +1,13 @@
 """A heatmap drawn over the photo that it speaks of."""
 
+import struct
+import zlib
+from pathlib import Path
+
 import cv2
 import numpy as np
 
+from car_damage import photos
 from car_damage.photos import Box, Photo
 
 # Log-odds at which the colour is full: at it, a quarter of the photo raises the answer's log-odds
@@ -12,6 +17,34 @@ FULL = 12.0
 OPACITY = 0.6  # of the full colour: the damage beneath stays visible
 COLOURS = cv2.COLORMAP_PLASMA  # even steps look even, also to the colour-blind; few cars are so
 FIRST_COLOUR = 100  # of 255: the darker ones would look like shadows
+
+# Text in each PNG drawn here, so that nobody takes it for a photo of a car.
+MARK = b"Software\0car_damage heatmap"
+HEADER = 33  # bytes of a PNG up to which its signature and IHDR reach
+
+
+def png(data: bytes, heatmap: np.ndarray, sides: tuple[int, int]) -> bytes:
+    """Draw a heatmap over the photo in `data`, as a PNG file's bytes.
+
+    `heatmap` is as in `overlay`. `sides` are pixels that the short side has at
+    least, if the photo has them, and the long side at most. The photo is decoded again, so that an
+    answer does not depend on whether a picture is drawn. Raises `UnusablePhoto`.
+    """
+    short, long = sides
+    photo = photos.shrink(photos.decode(data, at_least=short), long)
+    plain = photos.encode_png(overlay(photo, heatmap))
+    text = b"tEXt" + MARK
+    chunk = struct.pack(">I", len(MARK)) + text + struct.pack(">I", zlib.crc32(text))
+    return plain[:HEADER] + chunk + plain[HEADER:]
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a file is a PNG that `png` has drawn; False also if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return MARK in file.read(HEADER + 8 + len(MARK))
+    except OSError:
+        return False
 
 
 def overlay(photo: Photo, heatmap: np.ndarray) -> Photo:

@@ -4,8 +4,10 @@
     python -m car_damage.model_store use VERSION      # make VERSION the current one
     python -m car_damage.model_store remove VERSION   # delete a version that is not in use
 
-A version is a folder that is written beside and renamed into place; the file `current` names the
-one in use and is replaced in one step. Killed at any moment, the version in use stays whole.
+The file `models/current` names the version in use. Without it, the included version in
+`models/pretrained/` is in use, which nothing here changes. `use` with its name goes back to it.
+A version is written next to its place and renamed, and `current` is replaced in one step: after a
+kill at any moment the version in use is whole.
 """
 
 import argparse
@@ -16,18 +18,18 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from car_damage import paths
 from car_damage.errors import UserError, exit_code
 from car_damage.files import PARTIAL, sha256_of, staged_folder, write_text
 from car_damage.manifest import Manifest, Metrics
 
-MODELS = Path("models")
-SAMPLE_MODELS = MODELS / "sample"  # trained on drawn cars: laid out alike, kept apart
 CURRENT = "current"
+PRETRAINED = "pretrained"  # the folder of the included version, read-only
 MANIFEST = "model.json"
 GRAPH = "model.tflite"
 KERAS_MODEL = "model.keras"
@@ -61,21 +63,22 @@ def new_version_name(now: datetime) -> str:
 
 
 def versions(models: Path) -> list[str]:
-    """The names of all versions in `models`, oldest first."""
-    return sorted(
-        path.parent.name
-        for path in models.glob(f"*/{MANIFEST}")
-        if VERSION.fullmatch(path.parent.name)
-    )
+    """The names of all versions in `models`, the included one too, oldest first."""
+    return sorted({*_names(models), *_names(models / PRETRAINED)})
 
 
 def current(models: Path) -> str | None:
-    """The name of the version in use, or None where none was chosen yet."""
-    try:
+    """The name of the version in use: the chosen one, or else the included one, or else None."""
+    with suppress(FileNotFoundError):
         name = (models / CURRENT).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    return name if VERSION.fullmatch(name) else None
+        if VERSION.fullmatch(name):
+            return name
+    return max(_names(models / PRETRAINED), default=None)
+
+
+def is_included(folder: Path) -> bool:
+    """Whether a version's folder is that of the included version, where nothing may be written."""
+    return folder.parent.name == PRETRAINED
 
 
 def load_record(models: Path, version: str | None = None) -> Record:
@@ -124,8 +127,10 @@ def use(models: Path, version: str) -> None:
 
 
 def remove(models: Path, version: str) -> None:
-    """Delete a version. Raises `UserError` when it is not there, or is the current one."""
+    """Delete a version. Raises `UserError` if it is missing, included or the current one."""
     folder = _folder(models, version)
+    if is_included(folder):
+        raise UserError(f"{version} is the included version: it is read-only and stays in {folder}")
     if version == current(models):
         raise UserError(f"{version} is in use: {_command(models, 'use')} another version first")
     leaving = folder.with_name(version + PARTIAL)
@@ -138,9 +143,16 @@ def table(models: Path) -> str:
     in_use = current(models)
     lines = [f"{'version':20}{'made':18}{'backbone':20}accuracy"]
     for version in versions(models):
+        folder = _folder(models, version)
+        included = "  included" if is_included(folder) else ""
         mark = "  current" if version == in_use else ""
-        lines.append(f"{version:20}{_summary(models / version)}{mark}")
+        lines.append(f"{version:20}{_summary(folder)}{included}{mark}")
     return "\n".join(lines)
+
+
+def _names(folder: Path) -> list[str]:
+    names = (path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    return [name for name in names if VERSION.fullmatch(name)]
 
 
 def _chosen(models: Path) -> str:
@@ -158,11 +170,10 @@ def _chosen(models: Path) -> str:
 def _folder(models: Path, version: str) -> Path:
     if not VERSION.fullmatch(version):
         raise UserError(f"'{version}' is not the name of a version, such as 20261122-1630-1f3a")
-    if not (models / version / MANIFEST).is_file():
-        raise UserError(
-            f"there is no version {version} in {models}: see {_command(models, 'list')}"
-        )
-    return models / version
+    for folder in (models / version, models / PRETRAINED / version):
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise UserError(f"there is no version {version} in {models}: see {_command(models, 'list')}")
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -177,17 +188,18 @@ def _check_file(folder: Path, name: str, sha256: str) -> None:
     if not path.is_file():
         raise _damaged(folder, f"{name} is missing")
     if sha256_of(path) != sha256:
-        raise _damaged(folder, f"{name} has changed since")
+        raise _damaged(folder, f"{name} has changed")
 
 
 def _damaged(folder: Path, what: str) -> UserError:
-    instead = _command(folder.parent, "use")
-    return UserError(f"{folder} is not as it was made ({what}): use another ({instead}) or retrain")
+    return UserError(
+        f"{folder} is not as it was written ({what}): use another version or train again"
+    )
 
 
 def _command(models: Path, action: str) -> str:
     """What to type to have this module do `action` in `models`."""
-    where = "" if models == MODELS else f" --models {models}"
+    where = "" if models.absolute() == paths.MODELS else f" --models {models}"
     version = "" if action == "list" else " VERSION"
     return f"python -m car_damage.model_store{where} {action}{version}"
 
@@ -221,7 +233,11 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--models", type=Path, default=MODELS, metavar="DIR", help="default: %(default)s"
+        "--models",
+        type=Path,
+        default=paths.shown(paths.MODELS),
+        metavar="DIR",
+        help="default: %(default)s",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|use|remove")
     actions.add_parser("list", help="show the versions")

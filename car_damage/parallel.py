@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,3 +55,19 @@ def map_in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def per_thread(make: Callable[[], Result]) -> Callable[[], Result]:
+    """A function that returns the calling thread's own object, which `make` makes the first time.
+
+    For objects that serve one thread at a time, such as an interpreter.
+    """
+    own = threading.local()
+
+    def get() -> Result:
+        if not hasattr(own, "made"):
+            own.made = make()
+        made: Result = own.made
+        return made
+
+    return get

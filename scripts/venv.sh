@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Sourced by run_pipeline.sh and run_tests.sh, which it gives $root, the project's folder, and
-# ready_venv. Runs on bash 3.2, which macOS has, and in Git Bash on Windows.
+# run_pipeline.sh and run_tests.sh source this for $root, the project's folder, and ready_venv.
+# It runs on bash 3.2, which macOS has, and in Git Bash on Windows.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." >/dev/null && pwd)
 venv=$root/.venv
 
-# ready_venv FILE...: .venv holds what the requirement files pin, and `python` is its Python.
+# ready_venv FILE...: install what the requirement files pin into .venv, and put it on the PATH.
 ready_venv() {
   local file
   for file in "$@"; do
@@ -14,21 +14,21 @@ ready_venv() {
   PATH=$(dirname "$(venv_python)"):$PATH
 }
 
-# A copy of each file that was installed is kept in .venv/installed: nothing to do while it is alike.
+# .venv/installed has a copy of each installed file: while it is the same, nothing needs installing.
 is_installed() {
   [ -x "$(venv_python)" ] && cmp -s "$root/$1" "$venv/installed/$1"
 }
 
 install() {
   local python
-  "$(venv_python)" -m pip --version >/dev/null 2>&1 || make_venv # absent, or its making was cut off
+  "$(venv_python)" -m pip --version >/dev/null 2>&1 || make_venv # missing or incomplete
   python=$(venv_python)
-  is_suitable "$python" || fail "$venv is of another Python than 3.11 to 3.13: remove it, then run this again"
+  is_suitable "$python" || fail "$venv is not of Python 3.11, 3.12 or 3.13: remove it, then run this again"
   mkdir -p "$venv/installed"
-  rm -f "$venv/installed/$1" # from here on .venv is neither what it was nor what it shall be
-  echo "Installing $1 into .venv: this once, some minutes ..."
+  rm -f "$venv/installed/$1" # .venv is incomplete until the install finishes
+  echo "Installing $1 into .venv: this takes some minutes, once ..."
   "$python" -m pip install -qq --disable-pip-version-check --no-input -r "$root/$1" ||
-    fail "$1 could not be installed (pip says why above): is a package index within reach?"
+    fail "$1 could not be installed (pip says why above): check the network"
   cp "$root/$1" "$venv/installed/$1"
 }
 
@@ -41,7 +41,7 @@ make_venv() {
     fail "$python could not make a virtual environment: on Debian and Ubuntu, apt install python3-venv, then run this again"
 }
 
-venv_python() { # on Windows it lies in another folder
+venv_python() { # on Windows it is in another folder
   if [ -d "$venv/Scripts" ]; then
     echo "$venv/Scripts/python.exe"
   else
@@ -49,11 +49,11 @@ venv_python() { # on Windows it lies in another folder
   fi
 }
 
-# The first Python that will do; $PYTHON, where it is set, has the only word.
+# The first suitable Python, or $PYTHON if it is set.
 find_python() {
   local candidate
   if [ -n "${PYTHON:-}" ]; then
-    is_suitable "$PYTHON" || fail "PYTHON=$PYTHON is no Python 3.11, 3.12 or 3.13"
+    is_suitable "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11, 3.12 or 3.13"
     echo "$PYTHON"
     return
   fi
@@ -63,10 +63,10 @@ find_python() {
       return
     fi
   done
-  fail "no Python 3.11, 3.12 or 3.13 was found (TensorFlow runs on no other): install one, or name it: PYTHON=/path/to/python bash $0"
+  fail "no Python 3.11, 3.12 or 3.13 was found, which TensorFlow needs: install one, or name it: PYTHON=/path/to/python bash $0"
 }
 
-is_suitable() { # and not merely there: Windows has a `python` that only opens the shop
+is_suitable() { # runs it, because Windows has a `python` that only opens the store
   "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
 }
 

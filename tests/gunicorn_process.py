@@ -74,6 +74,14 @@ class Service:
         return self.process.wait(PATIENCE)
 
 
+def with_models(models: Path, config: Path, folder: Path) -> Path:
+    """A configuration in `folder` that is as `config`, but for the folder of the models."""
+    changed = folder / "models.conf.py"
+    change = f"import pathlib\nfrom car_damage import paths\npaths.MODELS = pathlib.{models!r}\n"
+    changed.write_text(change + config.read_text())
+    return changed
+
+
 @contextmanager
 def started(
     command: list[str], port: int, log: Path, ready: str = "/ready", **options: Any
@@ -96,6 +104,8 @@ def running(
     port = free_port()
     defaults = {"WEB_CONCURRENCY": "2", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     environment = os.environ | defaults | {"PORT": str(port)} | variables
+    if folder != ROOT:
+        config = with_models(folder / "models", config, tmp_path)
     command = [sys.executable, "-m", "gunicorn", "-c", str(config)]
     return started(command, port, tmp_path / "log", cwd=folder, env=environment)
 

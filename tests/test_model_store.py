@@ -1,10 +1,12 @@
+import re
 import shutil
-from datetime import UTC, datetime, timedelta, timezone
+import subprocess
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from car_damage import model_store
+from car_damage import model_store, paths
 from car_damage.errors import UserError, exit_code
 from car_damage.files import sha256_of
 from car_damage.manifest import Metrics
@@ -20,87 +22,51 @@ def add(models: Path, version: str, **changes) -> str:
     return tiny_model.add_version(models, b"no graph", version, files=files, **changes)
 
 
-def fail_while_adding(models: Path) -> None:
-    with model_store.add(models, OTHER) as folder:
-        (folder / "model.tflite").write_bytes(b"half of it")
-        raise RuntimeError("killed")
-
-
 def run(*arguments: str | Path) -> int:
     return exit_code(lambda: model_store.main([str(argument) for argument in arguments]))
 
 
-def test_a_version_is_named_after_the_time_in_utc():
+def test_versions_are_named_after_the_time_in_utc_and_those_of_one_minute_differ():
     here = datetime(2026, 11, 22, 18, 30, tzinfo=timezone(timedelta(hours=2)))
-    assert model_store.VERSION.fullmatch(model_store.new_version_name(here))
-    assert model_store.new_version_name(here).startswith("20261122-1630-")
+    names = {model_store.new_version_name(here) for _ in range(20)}
+    assert all(name.startswith("20261122-1630-") for name in names)
+    assert all(model_store.VERSION.fullmatch(name) for name in names)
+    assert len(names) > 1
 
 
-def test_a_later_version_sorts_after_an_earlier_one():
-    now = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
-    later = now + timedelta(minutes=1)
-    assert model_store.new_version_name(now) < model_store.new_version_name(later)
-
-
-def test_versions_of_one_minute_have_different_names():
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    assert len({model_store.new_version_name(now) for _ in range(20)}) > 1
-
-
-def test_a_version_names_the_sha256_of_the_files_that_are_the_model(tmp_path):
-    folder = tmp_path / add(tmp_path, OTHER)
-    files = model_store.load_record(tmp_path, OTHER).manifest.files
-    assert files == {name: sha256_of(folder / name) for name in ("model.keras", "model.tflite")}
-
-
-def test_a_version_may_go_without_the_files_that_only_its_report_was_made_from(tmp_path):
+def test_a_version_names_the_sha256_of_its_model_and_needs_no_other_file(tmp_path):
     folder = tmp_path / add(tmp_path, OTHER)
     (folder / "predictions.csv").unlink()
+    files = model_store.load_record(tmp_path, OTHER).about["files"]
+    assert files == {name: sha256_of(folder / name) for name in ("model.keras", "model.tflite")}
+    (folder / "model.keras").unlink()
     assert model_store.load_record(tmp_path, OTHER).version == OTHER
-
-
-def test_only_whole_versions_are_listed(tmp_path):
-    add(tmp_path, OTHER)
-    add(tmp_path, VERSION)
-    shutil.copytree(tmp_path / OTHER, tmp_path / "20260501-0900-aaaa.partial")
-    shutil.copytree(tmp_path / OTHER, tmp_path / "sample")
-    (tmp_path / "20260601-0900-aaaa").mkdir()
-    assert model_store.versions(tmp_path) == [VERSION, OTHER]
-
-
-def test_without_a_models_folder_there_is_no_version(tmp_path):
-    assert model_store.versions(tmp_path / "none") == []
-    assert model_store.current(tmp_path / "none") is None
 
 
 def test_a_run_that_fails_adds_nothing_and_leaves_the_version_in_use(models):
     before = model_store.load_record(models)
-    with pytest.raises(RuntimeError):
-        fail_while_adding(models)
+    with pytest.raises(FileNotFoundError), model_store.add(models, OTHER) as folder:
+        (folder / "model.tflite").write_bytes(b"without its model.json")
     assert model_store.versions(models) == [VERSION]
     assert model_store.load_record(models) == before
 
 
 def test_what_a_killed_run_left_is_no_version_and_stops_no_other(models):
-    leftover = models / f"{OTHER}.partial"
-    leftover.mkdir()
-    (leftover / "model.json").write_text("{")
+    shutil.copytree(models / VERSION, models / f"{OTHER}.partial")
+    shutil.copytree(models / VERSION, models / "sample")
+    (models / "20260601-0900-aaaa").mkdir()
     (models / "current.partial").write_text(OTHER)
     assert model_store.load_record(models).version == VERSION
     add(models, OTHER)
     assert model_store.versions(models) == [VERSION, OTHER]
 
 
-def test_a_version_is_never_written_over(models):
+def test_a_version_is_neither_replaced_nor_removed_while_in_use(models):
     with pytest.raises(UserError, match="is there already"), model_store.add(models, VERSION):
         pass
+    with pytest.raises(UserError, match="is in use"):
+        model_store.remove(models, VERSION)
     assert model_store.load_record(models).version == VERSION
-
-
-def test_the_version_in_use_can_be_switched(models):
-    model_store.use(models, add(models, OTHER))
-    assert model_store.current(models) == OTHER
-    assert (models / "current").read_text() == OTHER + "\n"
 
 
 def test_a_version_that_is_not_whole_cannot_be_put_to_use(models):
@@ -111,23 +77,12 @@ def test_a_version_that_is_not_whole_cannot_be_put_to_use(models):
     assert model_store.current(models) == VERSION
 
 
-def test_a_version_that_is_not_in_use_can_be_removed(models):
-    add(models, OTHER)
-    model_store.remove(models, OTHER)
-    assert sorted(path.name for path in models.iterdir()) == [VERSION, "current"]
-
-
-def test_the_version_in_use_is_not_removed(models):
-    with pytest.raises(UserError, match="is in use"):
-        model_store.remove(models, VERSION)
-    assert model_store.load_record(models).version == VERSION
-
-
 @pytest.mark.parametrize("name", ["../x", "/", "", ".", "sample", f"{VERSION}/..", VERSION.upper()])
-@pytest.mark.parametrize("action", [model_store.use, model_store.remove])
-def test_only_the_name_of_a_version_is_taken(models, action, name):
-    with pytest.raises(UserError, match="is not the name of a version"):
-        action(models, name)
+@pytest.mark.parametrize("action", ["use", "remove"])
+def test_only_the_name_of_a_version_is_taken(models, capsys, action, name):
+    assert run("--models", models, action, name) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "is not the name of a version" in sentence
 
 
 @pytest.mark.parametrize("action", [model_store.use, model_store.remove, model_store.load_record])
@@ -136,18 +91,13 @@ def test_a_version_that_is_not_there_is_refused(models, action):
         action(models, OTHER)
 
 
-def test_a_version_without_the_file_to_train_on_from_still_answers(models):
-    (models / add(models, OTHER) / "model.keras").unlink()
-    assert model_store.load_record(models, OTHER).version == OTHER
-    (models / OTHER / "model.tflite").unlink()
-    with pytest.raises(UserError, match=r"model\.tflite is missing"):
-        model_store.load_record(models, OTHER)
-
-
-def test_a_graph_that_was_changed_is_refused(models):
-    with (models / VERSION / "model.tflite").open("ab") as graph:
-        graph.write(b"\0")
+def test_a_graph_that_has_changed_or_is_missing_is_refused(models):
+    graph = models / VERSION / "model.tflite"
+    graph.write_bytes(b"")
     with pytest.raises(UserError, match=r"model\.tflite has changed"):
+        model_store.load_record(models)
+    graph.unlink()
+    with pytest.raises(UserError, match=r"model\.tflite is missing"):
         model_store.load_record(models)
 
 
@@ -180,33 +130,71 @@ def test_the_list_shows_each_version_and_which_is_in_use(models, capsys):
     _, first, second = capsys.readouterr().out.splitlines()
     assert first.split() == [VERSION, "2026-03-11", "14:02", "tiny", "87.5%", "current"]
     assert second.split() == [OTHER, "2026-03-11", "14:02", "tiny", "-"]
-
-
-def test_the_list_shows_other_versions_beside_a_broken_one(models, capsys):
-    (models / add(models, OTHER) / "model.json").write_text("{")
+    (models / OTHER / "model.json").write_text("{")
     assert run("--models", models, "list") == 0
     assert "current" in capsys.readouterr().out
-
-
-def test_an_empty_list_says_so(tmp_path, capsys):
-    assert run("--models", tmp_path, "list") == 0
+    assert run("--models", models / "none", "list") == 0
     assert capsys.readouterr().out.startswith("no version in")
 
 
 def test_versions_are_switched_and_removed_on_the_command_line(models, capsys):
     add(models, OTHER)
     assert run("--models", models, "use", OTHER) == 0
+    assert (models / "current").read_text() == OTHER + "\n"
     assert run("--models", models, "remove", VERSION) == 0
-    assert model_store.versions(models) == [OTHER]
+    assert sorted(path.name for path in models.iterdir()) == [OTHER, "current"]
     assert OTHER in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("action", ["use", "remove"])
-def test_a_mistake_gets_one_sentence_and_exit_code_2(models, capsys, action):
-    assert run("--models", models, action, "../x") == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+@pytest.fixture
+def included(tmp_path) -> Path:
+    """A models folder as in a clone: with the included version alone."""
+    add(tmp_path / "models" / "pretrained", VERSION)
+    return tmp_path / "models"
 
 
-def test_a_command_without_an_action_is_refused(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        model_store.main([])
+def test_the_included_version_is_in_use_until_the_user_has_another(included, capsys):
+    assert model_store.load_record(included).folder == included / "pretrained" / VERSION
+    assert run("--models", included, "list") == 0
+    assert capsys.readouterr().out.split()[-2:] == ["included", "current"]
+    model_store.use(included, add(included, OTHER))
+    assert model_store.versions(included) == [VERSION, OTHER]
+    assert model_store.load_record(included).version == OTHER
+    assert run("--models", included, "use", VERSION) == 0
+    assert model_store.load_record(included).version == VERSION
+
+
+def test_the_included_version_cannot_be_removed(included):
+    model_store.use(included, add(included, OTHER))
+    with pytest.raises(UserError, match="it is read-only"):
+        model_store.remove(included, VERSION)
+    assert model_store.load_record(included, VERSION).version == VERSION
+
+
+@pytest.mark.parametrize("chosen", [None, VERSION, OTHER])
+def test_an_image_gets_only_the_version_in_use(included, chosen):
+    add(included, OTHER)
+    if chosen:
+        model_store.use(included, chosen)
+    dockerfile = (paths.ROOT / "Dockerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^COPY models all-models\nRUN (.+?[^\\])$", dockerfile, re.S | re.M)
+    included.rename(included.with_name("all-models"))
+    subprocess.run(["sh", "-c", command], cwd=included.parent, check=True)
+    version = chosen or VERSION
+    assert model_store.versions(included) == [model_store.current(included)] == [version]
+    assert not (included / version / "model.keras").exists()
+    assert [path.name for path in included.parent.iterdir()] == ["models"]
+
+
+def test_git_ignores_what_a_user_makes_and_keeps_the_included_version(included):
+    root = included.parent
+    shutil.copy(paths.ROOT / ".gitignore", root)
+    model_store.use(included, add(included, OTHER))
+    for name in ("models/report-x.html", "models/sample/current", "data/raw/damaged/1.jpg"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    for words in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    kept = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
+    folders = {Path(name).parent.as_posix() for name in kept.stdout.split()}
+    assert folders == {".", f"models/pretrained/{VERSION}"}

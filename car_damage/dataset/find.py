@@ -8,6 +8,7 @@ from pathlib import Path
 from car_damage.dataset.arrays import Row
 from car_damage.errors import UserError
 from car_damage.files import LITTER
+from car_damage.paths import stored
 from car_damage.photos import SUFFIXES
 
 LABELS = ("not-damaged", "damaged")  # the position is the label's number
@@ -31,7 +32,7 @@ def find_photos(raw_dirs: Sequence[Path]) -> list[Row]:
     photos: dict[tuple[Path, str], Row] = {}
     for path, label in sorted(files, key=lambda file: file[0].as_posix()):
         if label and path.suffix.lower() in SUFFIXES and path.is_file():
-            photos.setdefault((path.resolve(), label), Row(label=label, path=path.as_posix()))
+            photos.setdefault((path.resolve(), label), Row(label=label, path=stored(path)))
     if missing := set(LABELS) - {photo.label for photo in photos.values()}:
         raise _no_photos(sorted(missing), raw_dirs, files)
     return list(photos.values())

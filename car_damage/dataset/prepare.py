@@ -23,6 +23,7 @@ from car_damage.errors import UserError
 from car_damage.files import staged_folder
 from car_damage.manifest import DatasetConfig
 from car_damage.parallel import Item, map_in_order
+from car_damage.paths import located
 from car_damage.photos import Photo
 
 IMAGES = "images"  # raw bytes of every image in the order found, until each knows its split
@@ -136,7 +137,7 @@ def _close_up_images(sources: Sequence[Row], split: str, settings: Settings) -> 
     def cut(photo: Row) -> list[Photo]:
         # Seeded by the photo itself, so that a crop does not depend on which others are there.
         rng = np.random.default_rng([settings.seed, int(photo.sha256[:8], 16)])
-        return cut_close_ups(Path(photo.path), settings.close_ups, settings.size, rng)
+        return cut_close_ups(located(photo.path), settings.close_ups, settings.size, rng)
 
     crops = map_in_order(cut, sources)
     return chain.from_iterable(_progress(crops, f"cutting close-ups ({split})", len(sources)))

@@ -2,17 +2,17 @@
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 from car_damage import photos
 from car_damage.dataset.arrays import RejectedRow, Row
 from car_damage.dataset.copies import perceptual_hash
+from car_damage.paths import located
 
 
 def scan(found: Row, size: int) -> tuple[Row, photos.Photo] | RejectedRow:
     """Return a photo with its size and hashes, and its image, `uint8` (size, size, 3)."""
     try:
-        data = Path(found.path).read_bytes()
+        data = located(found.path).read_bytes()
     except OSError:
         return RejectedRow(found.path, found.label, "unreadable")
     try:

@@ -5,14 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from car_damage import paths
 from car_damage.dataset import kaggle
 from car_damage.dataset.find import holds_files
 from car_damage.dataset.sample import write_sample_photos
 
-RAW = Path("data/raw")
-PROCESSED = Path("data/processed")
-SAMPLE_RAW = Path("data/sample/raw")
-SAMPLE_PROCESSED = Path("data/sample/processed")  # apart from real ones: never replaces them
 SAMPLE_PHOTOS = 500  # of each class
 SAMPLE_NOTICE = (
     "\n*** SAMPLE RUN: no photos in data/raw and no way to Kaggle, so these are DRAWN cars. "
@@ -34,22 +31,24 @@ def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample
 
     `data/raw` is chosen as soon as it holds any file. Nothing is fetched or drawn yet.
     """
+    raw, processed = paths.shown(paths.RAW), paths.shown(paths.PROCESSED)
     if raw_dirs:
-        return Source(lambda: raw_dirs, PROCESSED)
+        return Source(lambda: raw_dirs, processed)
     if insist_on_sample:
-        return Source(_draw, SAMPLE_PROCESSED, sample=True)
+        return Source(_draw, paths.shown(paths.SAMPLE_PROCESSED), sample=True)
     if insist_on_kaggle:
-        return Source(lambda: [kaggle.fetch()], PROCESSED)
-    if holds_files(RAW):
-        return Source(lambda: [RAW], PROCESSED)
+        return Source(lambda: [kaggle.fetch()], processed)
+    if holds_files(raw):
+        return Source(lambda: [raw], processed)
     if kaggle.is_reachable():
         print("no photos in data/raw: taking the Kaggle set anujms/car-damage-detection")
-        return Source(lambda: [kaggle.fetch()], PROCESSED)
+        return Source(lambda: [kaggle.fetch()], processed)
     print(SAMPLE_NOTICE, file=sys.stderr)
-    return Source(_draw, SAMPLE_PROCESSED, sample=True)
+    return Source(_draw, paths.shown(paths.SAMPLE_PROCESSED), sample=True)
 
 
 def _draw() -> list[Path]:
-    print(f"drawing {2 * SAMPLE_PHOTOS} sample cars into {SAMPLE_RAW}")
-    write_sample_photos(SAMPLE_RAW, SAMPLE_PHOTOS)
-    return [SAMPLE_RAW]
+    raw = paths.shown(paths.SAMPLE_RAW)
+    print(f"drawing {2 * SAMPLE_PHOTOS} sample cars into {raw}")
+    write_sample_photos(raw, SAMPLE_PHOTOS)
+    return [raw]

@@ -1,6 +1,5 @@
 """What an exported graph says of many images."""
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from car_damage import predictor
-from car_damage.parallel import map_in_order
+from car_damage.parallel import map_in_order, per_thread
 from car_damage.photos import Photo
 
 
@@ -23,15 +22,8 @@ class Outputs:
 
 def graph_outputs(path: Path, images: Iterable[Photo]) -> Outputs:
     """Put images, each `uint8` (size, size, 3) and at least one, through a graph on all cores."""
-    of_this_thread = threading.local()  # an interpreter serves one thread at a time
-
-    def run(image: Photo) -> predictor.GraphOutput:
-        if not hasattr(of_this_thread, "graph"):
-            of_this_thread.graph = predictor.Graph(path)
-        graph: predictor.Graph = of_this_thread.graph
-        return graph.run(np.asarray(image))
-
-    each = list(map_in_order(run, images))
+    graph = per_thread(lambda: predictor.Graph(path))
+    each = list(map_in_order(lambda image: graph().run(np.asarray(image)), images))
     return Outputs(
         np.array([outputs.logit for outputs in each]),
         np.stack([outputs.heatmap for outputs in each]),

@@ -9,6 +9,7 @@ import numpy as np
 
 from car_damage.dataset.arrays import Row, Split
 from car_damage.dataset.find import folder_label
+from car_damage.paths import located
 
 # The darkest and the brightest twentieth of 1,500 real photos, by the image's mean luma (BT.601).
 DARK = 70  # of 255; below it: night, garages, black cars that fill the photo
@@ -63,7 +64,7 @@ def _from_where_they_part(rows: Sequence[Row], among: Sequence[Row]) -> list[Pat
 
 
 def _folder(row: Row) -> tuple[str, ...]:
-    return Path(row.path).absolute().parent.parts
+    return located(row.path).parent.parts
 
 
 def _raw_folder(folder: Path) -> str:

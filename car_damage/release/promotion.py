@@ -11,6 +11,7 @@ from car_damage.errors import UserError
 from car_damage.evaluation.comparison import Comparison, compare
 from car_damage.evaluation.inference import graph_logits
 from car_damage.parallel import map_in_order
+from car_damage.paths import located
 from car_damage.release.export import Exported
 
 
@@ -86,6 +87,6 @@ def _images(dataset: Dataset, rows: Sequence[int], size: int) -> Iterable[photos
         return (np.asarray(dataset.test.X[at]) for at in rows)
 
     def image(row: Row) -> photos.Photo:
-        return photos.fit(photos.decode(Path(row.path).read_bytes(), size), size)
+        return photos.fit(photos.decode(located(row.path).read_bytes(), size), size)
 
     return map_in_order(image, [dataset.test.rows[at] for at in rows])

@@ -4,15 +4,16 @@
     python -m car_damage.report 20261122-1630-1f3a --no-photos   # the same, to be passed on
     python -m car_damage.report VERSION VERSION...               # models/report-<versions>.html
 
-A report is made from the version's folder alone; its pictures, from the photos where they lay when
-it was trained.
+The report of the included version goes to models/report-<version>.html, as its folder is read-only.
+A report is made from the version's folder alone, and its pictures from the photos, if these are
+still where they were in training.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from car_damage import model_store
+from car_damage import paths
 from car_damage.errors import exit_code
 from car_damage.report.page import write_report
 from car_damage.report.side_by_side import write_side_by_side
@@ -29,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models",
         type=Path,
-        default=model_store.MODELS,
+        default=paths.shown(paths.MODELS),
         metavar="DIR",
         help="default: %(default)s",
     )

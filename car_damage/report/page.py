@@ -19,6 +19,7 @@ REPORT = "report.html"
 def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
     """Write `models/<version>/report.html` in one step and return its path.
 
+    The included version is read-only, so that its report goes to `models/report-<version>.html`.
     Everything comes from the version's folder, the pictures from the photo files that its
     `predictions.csv` and `label_issues.csv` name; a photo that is no longer there is said to be
     missing. With `with_photos=False` nothing of any photo is in the page, not even a file's name.
@@ -34,7 +35,9 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
         photos=results.metrics.photos,
         sections=sections(results, find_rival(models, version), predictor),
     )
-    path = results.record.folder / REPORT
+    folder = results.record.folder
+    is_included = model_store.is_included(folder)
+    path = models / f"report-{version}.html" if is_included else folder / REPORT
     write_text(path, page)
     return path
 

@@ -2,12 +2,12 @@
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
 from car_damage import heatmap, photos
 from car_damage.data_uri import data_uri
+from car_damage.paths import located
 from car_damage.predictor import Predictor
 
 SHORT_SIDE = 240  # pixels that a photo is decoded at least with
@@ -40,7 +40,7 @@ def with_heatmap(path: str, predictor: Predictor) -> Pair | None:
 
 def _read(path: str, at_least: int) -> photos.Photo | None:
     try:
-        return photos.decode(Path(path).read_bytes(), at_least)
+        return photos.decode(located(path).read_bytes(), at_least)
     except (OSError, photos.UnusablePhoto):
         return None
 

@@ -11,7 +11,7 @@ from car_damage import heatmap, photos
 from car_damage.data_uri import data_uri
 from car_damage.predictor import Prediction, Predictor
 
-OVERLAY_SHORT, OVERLAY_LONG = 480, 960  # pixels: sides of a drawn heatmap, if the photo has them
+HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`
 
 
 @dataclass
@@ -69,11 +69,5 @@ def classify(predictor: Predictor, job: Job) -> Result:
         return Result(answer)
     with job.timed("heatmap"):
         box = heatmap.strongest_place(answer.heatmap, *photos.header_size(data))
-        return Result(answer, _overlay(data, answer), box)
-
-
-def _overlay(data: bytes, answer: Prediction) -> str:
-    # Decoded anew: the answer must not depend on whether a picture is drawn.
-    photo = photos.shrink(photos.decode(data, at_least=OVERLAY_SHORT), OVERLAY_LONG)
-    drawn = heatmap.overlay(photo, answer.heatmap)
-    return data_uri(photos.encode_png(drawn), "image/png")
+        png = heatmap.png(data, answer.heatmap, HEATMAP_SIDES)
+        return Result(answer, data_uri(png, "image/png"), box)

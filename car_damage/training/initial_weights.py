@@ -14,10 +14,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from car_damage import model_store
+from car_damage import model_store, paths
 from car_damage.errors import UserError
 from car_damage.manifest import DatasetConfig, WeightsOrigin
-from car_damage.model_store import MODELS
 from car_damage.training import hardware
 from car_damage.training.backbones import DEFAULT, HEAD, SAMPLE_DEFAULT, TINY, Backbone, named
 from car_damage.training.classifier import build
@@ -50,14 +49,14 @@ class Start:
 
 
 def starting_model(
-    backbone: str | None, source: str | None, config: DatasetConfig, models: Path = MODELS
+    backbone: str | None, source: str | None, config: DatasetConfig, models: Path
 ) -> Start:
-    """Build a backbone for the data set of `config`, in the precision that is fast on this machine,
-    and load its weights.
+    """Build a backbone in the precision that is fast on this machine, and load its weights.
 
-    Without a `source` these are ImageNet's; for drawn cars, those of the version in use in
-    `models`, which need no network. Where ImageNet's cannot be fetched, a run on drawn cars prints
-    so and trains a small network from random values; on real photos it is a `UserError`.
+    Without a `source` these are ImageNet's; for drawn cars, those of the model of real photos in
+    use in `models`, or else in the project, which need no network. Where ImageNet's cannot be
+    fetched, a run on drawn cars prints so and trains a small network from random values; on real
+    photos it is a `UserError`.
     """
     if source is None:
         backbone, source = _default_source(backbone, config, models)
@@ -74,10 +73,12 @@ def starting_model(
 def _default_source(
     backbone: str | None, config: DatasetConfig, models: Path
 ) -> tuple[str | None, str]:
-    if not config.sample or backbone or model_store.current(models) is None:
-        return backbone, "imagenet"
-    record = model_store.load_record(models)
-    return record.manifest.backbone, str(record.folder / model_store.KERAS_MODEL)
+    if config.sample and not backbone:
+        for folder in filter(model_store.current, (models, paths.MODELS)):
+            record = model_store.load_record(folder)
+            if not record.manifest.sample:
+                return record.manifest.backbone, str(record.folder / model_store.KERAS_MODEL)
+    return backbone, "imagenet"
 
 
 def _start(backbone: Backbone, source: str) -> Start:

@@ -1,7 +1,6 @@
 """What any data set promises step 2: one made here, and the user's own where there is one."""
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,17 +8,15 @@ import pytest
 from car_damage.dataset.arrays import SPLITS, load
 from car_damage.dataset.find import LABELS, find_photos
 from car_damage.dataset.prepare import Settings, prepare
-from car_damage.dataset.source import PROCESSED, SAMPLE_PROCESSED
+from car_damage.paths import PROCESSED, SAMPLE_PROCESSED
 from tests.photo_files import write_raw_dir
 
-ROOT = Path(__file__).parents[2]
-THE_USERS = [ROOT / folder for folder in (PROCESSED, SAMPLE_PROCESSED)]
 MADE_HERE = "made here"
 
 
 @pytest.fixture(
     scope="module",
-    params=[MADE_HERE, *(folder for folder in THE_USERS if folder.exists())],
+    params=[MADE_HERE, *(folder for folder in (PROCESSED, SAMPLE_PROCESSED) if folder.exists())],
     ids=str,
 )
 def dataset(request, tmp_path_factory):

@@ -89,6 +89,14 @@ def test_a_version_that_decides_hardly_any_photo_alone_does_not(models, dataset)
     assert "it looks worse" in said
 
 
+def test_the_included_version_stays_where_it_is_clearly_better(models, dataset):
+    (models / "current").unlink()
+    (models / "pretrained").mkdir()
+    (models / tiny_model.VERSION).rename(models / "pretrained" / tiny_model.VERSION)
+    promote(models, NEW, new_version(dataset, wrong=12), dataset, "auto")
+    assert model_store.current(models) == tiny_model.VERSION
+
+
 def test_where_the_photos_are_too_few_the_current_one_stays_and_it_is_said_how_many_are_needed(
     models, dataset
 ):

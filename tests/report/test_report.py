@@ -333,6 +333,14 @@ def test_a_version_is_compared_with_the_one_in_use_or_the_one_before(tmp_path, i
     assert "This version looks worse." in found  # it decides two photos fewer alone
 
 
+def test_the_included_version_gets_its_report_beside_its_read_only_folder(tmp_path):
+    add(tmp_path / "pretrained")
+    before = sorted((tmp_path / "pretrained" / VERSION).iterdir())
+    path = write_report(tmp_path, VERSION, with_photos=False)
+    assert path == tmp_path / f"report-{VERSION}.html"
+    assert sorted((tmp_path / "pretrained" / VERSION).iterdir()) == before
+
+
 def test_a_report_says_when_two_versions_cannot_be_compared(tmp_path):
     add(tmp_path, EARLIER, photos="other")
     found = outline(write_report(tmp_path, add(tmp_path), with_photos=False)).text

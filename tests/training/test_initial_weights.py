@@ -1,6 +1,7 @@
 """Initial weights: what is loaded, what is listed as missing, what is refused."""
 
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -18,6 +19,7 @@ from tests import tiny_model
 from tests.images import config_of
 
 SAMPLE = config_of(sample=True, size=64)
+NOWHERE = Path("no models")
 
 
 def filled(model: keras.Model, seed: int = 1) -> keras.Model:
@@ -175,7 +177,7 @@ def offline(monkeypatch):
 
 
 def test_a_sample_run_says_so_and_starts_a_small_network_from_random_values(offline, capsys):
-    start = starting_model(None, "imagenet", SAMPLE)
+    start = starting_model(None, "imagenet", SAMPLE, NOWHERE)
     assert start.backbone.name == "tiny"
     assert start.weights.source == "none"
     assert "could not be fetched (URL fetch failure" in capsys.readouterr().out
@@ -218,4 +220,4 @@ def test_a_sample_run_starts_from_the_version_in_use_without_the_network(offline
 
 def test_rejects_a_backbone_that_no_longer_exists_and_lists_all():
     with pytest.raises(UserError, match=r"'convnext-tiny'.*resnet50, resnet50-c4"):
-        starting_model("convnext-tiny", "none", SAMPLE)
+        starting_model("convnext-tiny", "none", SAMPLE, NOWHERE)

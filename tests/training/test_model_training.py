@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import model_training
-from car_damage import model_store
+from car_damage import model_store, paths
 from car_damage.dataset.arrays import load
 from car_damage.dataset.find import find_photos
 from car_damage.dataset.prepare import Settings, prepare
@@ -206,6 +208,15 @@ def test_a_wrong_option_is_refused_before_any_work(capsys, wrong, said):
         model_training.main(wrong)
     assert stopped.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_data_set_is_the_real_one_or_the_only_one_whichever_is_newer(project, data, capsys):
+    shutil.copytree(data, paths.SAMPLE_PROCESSED)
+    assert model_training.default_data_set() == paths.SAMPLE_PROCESSED
+    assert "taking that of drawn cars" in capsys.readouterr().out
+    shutil.copytree(data, paths.PROCESSED)
+    os.utime(paths.PROCESSED / "dataset.json", (0, 0))
+    assert model_training.default_data_set() == paths.PROCESSED
 
 
 def test_help_shows_how_to_begin_and_every_option(capsys):

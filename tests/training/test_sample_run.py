@@ -1,8 +1,5 @@
 """A sample run as a newcomer without photos and network has it, and how its model behaves."""
 
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -13,27 +10,25 @@ import predict
 from car_damage import model_store
 from car_damage.dataset.arrays import Split, load
 from car_damage.predictor import Graph
+from tests.project import move_project
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder of a whole sample run with the small network, to stand in."""
-    before = Path.cwd()
+    """A project after a whole sample run with the small network."""
     folder = tmp_path_factory.mktemp("project")
-    os.chdir(folder)
-    try:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        move_project(monkeypatch, folder)
         data_preprocessing.main(["--sample"])
         model_training.main(["--backbone", "tiny", "--weights", "none"])
         yield folder
-    finally:
-        os.chdir(before)
 
 
 @pytest.fixture(scope="module")
 def record(folder):
-    return model_store.load_record(folder / model_store.SAMPLE_MODELS)
+    return model_store.load_record(folder / "models" / "sample")
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +59,9 @@ def test_nothing_goes_where_real_data_and_models_go(folder):
     assert {path.name for path in (folder / "models").iterdir()} == {"sample"}
 
 
-def test_predict_uses_the_sample_model_and_says_so(folder, capsys):
-    predict.main([str(folder / "data" / "sample" / "raw" / "damaged")])
+def test_predict_uses_the_sample_model_where_asked_and_says_so(folder, capsys):
+    damaged, models = folder / "data/sample/raw/damaged", folder / "models" / "sample"
+    predict.main([str(damaged), "--models", str(models)])
     output = capsys.readouterr()
     assert "drawn cars" in output.err
     assert output.out.count(",damaged,") > output.out.count(",not_damaged,")
