@@ -11,9 +11,7 @@ import numpy as np
 import skimage
 from sklearn.datasets import load_sample_images
 
-from car_damage.dataset.drawn.canvas import Canvas, smooth_noise
-from car_damage.dataset.drawn.car import design_car
-from car_damage.dataset.drawn.scene import OVERSAMPLING, PLACES, place_camera
+from car_damage.dataset.drawn.scene import draw_place, smooth_noise
 from car_damage.photos import Photo, decode
 
 WIDTH, HEIGHT = 400, 300  # pixels
@@ -65,10 +63,8 @@ def _drawn(draw: Callable[[int, np.random.Generator], Photo], count: int) -> lis
 
 def _scene(number: int, rng: np.random.Generator) -> Photo:
     """A place where a drawn car could stand, without it."""
-    canvas = Canvas.blank(OVERSAMPLING * WIDTH, OVERSAMPLING * HEIGHT)
-    camera = place_camera(design_car(rng), canvas, rng)
-    PLACES[number % len(PLACES)](canvas, camera, rng)
-    return cv2.resize(canvas.pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    place = draw_place(np.array([(0, 0.2, 0.9), (4.5, 1.5, -0.9)]), rng)
+    return cv2.resize(place.pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
 
 
 def _noise(number: int, rng: np.random.Generator) -> Photo:
@@ -111,7 +107,7 @@ def _texture(number: int, rng: np.random.Generator) -> Photo:
         ((along // period + across // period) % 2),
         ((y % period < 3) | ((x + (y // period % 2) * period) % (2 * period) < 3)),
         x / WIDTH,
-        smooth_noise(rng, (HEIGHT, WIDTH), (8, 8)) * 0.6 + rng.random((HEIGHT, WIDTH)) * 0.4,
+        smooth_noise(rng, (HEIGHT, WIDTH), 8) * 0.6 + rng.random((HEIGHT, WIDTH)) * 0.4,
     )[number % 5]
     first, second = rng.uniform(0, 256, (2, 3))
     return (first + (second - first) * share[:, :, None]).astype(np.uint8)

@@ -111,7 +111,6 @@ def test_what_damage_adds_to_the_heatmap_peaks_on_it_more_often_than_a_random_po
     assert luck(added, chance) < 0.01
 
 
-@pytest.mark.xfail(strict=True, reason="it learnt from photos, not drawings: see the model card")
 def test_the_heatmap_peaks_on_a_drawn_dent_more_often_than_a_random_point_would(peaks):
     whole, _, chance = peaks.T
     assert luck(whole, chance) < 0.05

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from car_damage.dataset.drawn.car import draw_scene
 from car_damage.dataset.drawn.damage import add_damage
-from car_damage.dataset.drawn.scene import OVERSAMPLING, draw_scene
+from car_damage.dataset.drawn.scene import OVERSAMPLING
 from car_damage.dataset.find import LABELS
 from car_damage.files import staged_folder
 from car_damage.parallel import map_in_order
@@ -60,11 +61,11 @@ def draw_damaged_car(rng: np.random.Generator) -> tuple[Photo, np.ndarray]:
 
 def _draw(rng: np.random.Generator, damaged: bool) -> tuple[Photo, np.ndarray]:
     scene_rng, damage_rng, lens_rng = rng.spawn(3)  # so that damage leaves the rest as it was
-    drawn = draw_scene(scene_rng)
-    before = _shrunk(drawn.canvas.pixels)
+    drawing, car = draw_scene(scene_rng)
+    before = _shrunk(drawing.pixels)
     if damaged:
-        add_damage(drawn, damage_rng)
-    after = _shrunk(drawn.canvas.pixels)
+        add_damage(drawing, car, damage_rng)
+    after = _shrunk(drawing.pixels)
     where = cv2.cvtColor(cv2.absdiff(before, after), cv2.COLOR_RGB2GRAY) > VISIBLE
     if lens_rng.random() < 0.5:  # cars face both ways
         after, where = np.ascontiguousarray(after[:, ::-1]), np.ascontiguousarray(where[:, ::-1])

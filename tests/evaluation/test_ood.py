@@ -6,7 +6,7 @@ import pytest
 
 from car_damage import photos
 from car_damage.dataset.arrays import Dataset, Row, Split
-from car_damage.dataset.drawn.canvas import smooth_noise
+from car_damage.dataset.drawn.scene import smooth_noise
 from car_damage.dataset.sample import draw_car
 from car_damage.evaluation.inference import graph_outputs
 from car_damage.evaluation.ood import (
@@ -216,7 +216,7 @@ def split(name: str, seed: int, kinds: str = "photo") -> Split:
     """Twenty images of reddish textures."""
     rng = np.random.default_rng(seed)
     colours = rng.uniform((150, 20, 10), (250, 40, 30), (20, 3))
-    light = [smooth_noise(rng, (SIZE, SIZE), (4, 4))[..., None] * 0.2 + 0.8 for _ in colours]
+    light = [smooth_noise(rng, (SIZE, SIZE), 4)[..., None] * 0.2 + 0.8 for _ in colours]
     X = np.stack([colour * shade for colour, shade in zip(colours, light, strict=True)])
     rows = [
         Row(name, number, "damaged", kinds, f"{number}.jpg", "g", 100 + number, 90, "", "")

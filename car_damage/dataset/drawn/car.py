@@ -1,193 +1,201 @@
-"""A car that is not damaged: its kind, proportions, colours and trim.
+"""A car that is not damaged, in a place: its shape, in the metres of `Drawing`, and its paint."""
 
-Lengths are in metres: `x` from the front bumper to the rear, `y` from the ground up, `z` from the
-car's middle to the side that is seen.
-"""
-
-from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from car_damage.dataset.drawn.canvas import Colour, lit
+from car_damage.dataset.drawn.scene import GLASS, PAINT, Colour, Drawing, draw_place, lit, pick
+
+STYLES = (  # the bonnet's edge, windscreen's foot and head, rear window's head and foot, the tail
+    ((0.06, 0.81), (1.32, 0.97), (2.02, 1.45), (3.15, 1.42), (3.95, 1.00), (4.70, 0.92)),  # saloon
+    ((0.06, 0.81), (1.00, 0.97), (1.68, 1.50), (3.36, 1.46), (3.84, 0.99), (4.00, 0.90)),  # hatch
+    ((0.06, 0.82), (1.27, 0.98), (1.97, 1.48), (4.23, 1.44), (4.60, 0.98), (4.70, 0.90)),  # estate
+    ((0.08, 1.00), (1.24, 1.12), (1.84, 1.75), (4.14, 1.70), (4.50, 1.10), (4.60, 1.02)),  # SUV
+    ((0.04, 0.94), (0.74, 1.12), (1.47, 2.00), (4.75, 1.95), (4.85, 1.10), (4.90, 1.00)),  # van
+)
+PAINTS = "e2e3e4 e2e3e4 b0b4b8 686d73 2c2e32 a81e20 244490 588cbc 22563c c4b08a dcb028"
+DARK_GLASS, BLACK, CHROME = (34, 42, 50), (20, 20, 22), (190, 194, 198)
+LOW, HALF_WIDTH = 0.2, 0.88  # of the body: above the ground, and from the middle to the side
+CIRCLE = np.array(cv2.ellipse2Poly((0, 0), (500, 500), 0, 0, 360, 9)) / 500
+FAR = (1, 1, -1)  # turns points on the near side into those on the far side
 
 
-class Style(NamedTuple):
-    """The proportions of a kind of car; x as shares of the length, y of the height."""
+class Car(NamedTuple):
+    """One car: corners (2,) in x and y as in `STYLES`, and its trim."""
 
-    length: float  # metres
-    height: float  # metres
-    nose: float  # y of the bonnet's front edge
-    cowl: tuple[float, float]  # the windscreen's foot
-    roof: tuple[float, float]  # x where the roof begins and ends
-    deck: tuple[float, float]  # the rear window's foot
-    tail: float  # y of the body's rear edge
-    pillars: tuple[float, ...]  # x between the side windows
-    doors: tuple[float, ...]  # x of the doors' edges
-
-
-STYLES = {
-    "saloon": Style(
-        4.7, 1.45, 0.56, (0.28, 0.67), (0.43, 0.67), (0.83, 0.69), 0.66, (0.52,), (0.29, 0.52, 0.71)
-    ),
-    "hatchback": Style(
-        4.0, 1.50, 0.54, (0.25, 0.65), (0.42, 0.84), (0.96, 0.66), 0.60, (0.55,), (0.28, 0.55, 0.77)
-    ),
-    "estate": Style(
-        4.7,
-        1.47,
-        0.56,
-        (0.27, 0.66),
-        (0.42, 0.90),
-        (0.98, 0.66),
-        0.62,
-        (0.51, 0.71),
-        (0.29, 0.51, 0.71),
-    ),
-    "suv": Style(
-        4.6,
-        1.75,
-        0.57,
-        (0.27, 0.64),
-        (0.40, 0.90),
-        (0.98, 0.63),
-        0.58,
-        (0.51, 0.72),
-        (0.29, 0.51, 0.71),
-    ),
-    "van": Style(
-        4.9, 2.00, 0.46, (0.15, 0.56), (0.30, 0.97), (0.99, 0.55), 0.50, (0.42,), (0.19, 0.42, 0.68)
-    ),
-    "pickup": Style(
-        5.2,
-        1.80,
-        0.58,
-        (0.26, 0.63),
-        (0.36, 0.58),
-        (0.62, 0.62),
-        0.61,
-        (0.47,),
-        (0.28, 0.46, 0.60),
-    ),
-    "coupe": Style(
-        4.4, 1.30, 0.56, (0.31, 0.68), (0.48, 0.60), (0.87, 0.70), 0.68, (0.63,), (0.32, 0.63)
-    ),
-}
-
-PAINTS: dict[Colour, float] = {  # with how often a car is painted so
-    (232, 233, 234): 0.17,
-    (176, 180, 184): 0.15,
-    (104, 109, 115): 0.12,
-    (38, 40, 44): 0.14,
-    (168, 26, 30): 0.13,
-    (30, 64, 140): 0.12,
-    (86, 140, 190): 0.05,
-    (28, 82, 56): 0.05,
-    (196, 176, 138): 0.04,
-    (222, 178, 36): 0.03,
-}
-CHROME: Colour = (196, 200, 204)
-TUMBLEHOME = 0.17  # share of the half width that the roof is narrower than the waist
-
-
-@dataclass(frozen=True)
-class Car:
-    """One car's shape and trim, in metres."""
-
-    length: float
-    height: float
-    half_width: float
-    clearance: float
-    nose: float
-    tail: float
-    waist: float  # y of the side windows' lower edge
-    cowl: tuple[float, float]
-    roof: tuple[float, float]
-    deck: tuple[float, float]
-    pillars: tuple[float, ...]
-    doors: tuple[float, ...]
-    wheels: tuple[float, float]  # x of the axles
-    wheel_radius: float
-    spokes: int
+    nose: np.ndarray
+    cowl: np.ndarray
+    roof: np.ndarray
+    roof_end: np.ndarray
+    deck: np.ndarray
+    tail: np.ndarray
+    wheels: np.ndarray  # (2,): x of the axles
+    doors: np.ndarray  # (3,): x of the doors' edges
+    radius: float  # of the wheels
     paint: Colour
-    rim: Colour
-    plastic_bumpers: bool
-    yellow_plate: bool
+    bumpers: Colour
 
-    @cached_property
-    def profile(self) -> np.ndarray:
-        """The outline (n, 2) seen from the side, from the front's foot over the roof to the rear's.
+    def from_end(self, rear: bool, metres: float) -> float:
+        """The x that lies so many metres behind the front, or before the rear."""
+        return float(self.tail[0]) - metres if rear else metres
 
-        The corners are cut twice (Chaikin 1974), which leaves a smooth curve.
-        """
-        low, length, height = self.clearance, self.length, self.height
-        corners = np.array(
-            [
-                (0.10, low),
-                (0.0, low + 0.12),
-                (0.0, self.nose * 0.72),
-                (0.05, self.nose * 0.97),
-                (0.30, self.nose * 1.04),
-                self.cowl,
-                (self.roof[0], height * 0.985),
-                (sum(self.roof) / 2, height),
-                (self.roof[1], height * 0.975),
-                self.deck,
-                (length - 0.10, self.tail),
-                (length - 0.01, self.tail - 0.12),
-                (length, low + 0.20),
-                (length - 0.10, low + 0.04),
-            ]
-        )
-        return _cut_corners(_cut_corners(corners))
+    def side(self, points: object) -> np.ndarray:
+        """Points (n, 3) on the near side of (n, 2) in x and y; it narrows to ends and roof."""
+        x, y = np.asarray(points, float).T
+        ends = np.clip(1 - np.minimum(x, self.tail[0] - x) / 0.35, 0, 1) ** 2
+        above = np.clip((y - self.cowl[1]) / (self.roof[1] - self.cowl[1]), 0, 1)
+        return np.stack([x, y, HALF_WIDTH * (1 - 0.12 * ends) * (1 - 0.17 * above)], axis=1)
 
-    def half_width_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """How far from the middle the side is: less at the ends and towards the roof."""
-        from_middle = np.abs(2 * x / self.length - 1)
-        ends = np.clip((from_middle - 0.78) / 0.22, 0, 1) ** 2
-        above = np.clip((y - self.waist) / (self.height - self.waist), 0, 1)
-        return self.half_width * (1 - 0.15 * ends) * (1 - TUMBLEHOME * above)
+    def disc(self, x: float, size: float) -> np.ndarray:
+        """A circle (41, 3) about the near wheel at `x`, of `size` times its radius."""
+        flat = CIRCLE * size * self.radius + (x, self.radius)
+        return np.insert(flat, 2, HALF_WIDTH, axis=1)
 
+    def outline(self) -> np.ndarray:
+        """The near side's outline (n, 3), from the front's foot over the roof to the rear's."""
+        front = [(0.12, LOW), (0, LOW + 0.1), (0, self.nose[1] - 0.2), self.nose]
+        rear = [(self.tail[0], y) for y in (self.tail[1] - 0.15, LOW + 0.1)]
+        points = np.array([*front, *self[1:6], *rear, (self.tail[0] - 0.12, LOW)])
+        for _ in range(2):  # cut the corners: Chaikin's smooth curve (1974)
+            cut = [share * points[:-1] + (1 - share) * points[1:] for share in (0.8, 0.2)]
+            points = np.stack(cut, axis=1).reshape(-1, 2)
+        return self.side(points)
 
-def _cut_corners(points: np.ndarray) -> np.ndarray:
-    start, end = points[:-1], points[1:]
-    cut = np.stack([0.8 * start + 0.2 * end, 0.2 * start + 0.8 * end], axis=1).reshape(-1, 2)
-    return np.concatenate([points[:1], cut, points[-1:]])
+    def band(self, rear: bool, low: float, high: float, depth: float, z: float) -> list[np.ndarray]:
+        """A band round a near corner: outlines (4, 3) on side and face, their end there last."""
+        side = [(self.from_end(rear, metres), y) for metres in (depth, 0.02) for y in (low, high)]
+        face = [(self.from_end(rear, 0.02), y, aside) for aside in (z, 0.77) for y in (low, high)]
+        return [self.side(side), np.array(face)]
 
+    def bumper(self, rear: bool) -> list[np.ndarray]:
+        """The outlines of a bumper, as of a `band`."""
+        overhang = self.from_end(rear, self.wheels[int(rear)]) - 1.2 * self.radius
+        return self.band(rear, LOW, (LOW + self.nose[1]) / 2, overhang, -0.77)
 
-def design_car(rng: np.random.Generator) -> Car:
-    """Draw a car's style, proportions, colours and trim."""
-    style = STYLES[str(rng.choice(list(STYLES)))]
-    length = style.length * rng.uniform(0.93, 1.07)
-    height = style.height * rng.uniform(0.95, 1.06)
-    radius = height * rng.uniform(0.205, 0.235) if height < 1.9 else 0.36
-    shades = rng.integers(-14, 15, 3)
-    paint = list(PAINTS)[int(rng.choice(len(PAINTS), p=list(PAINTS.values())))]
-    slope = rng.uniform(-0.02, 0.02)
-    return Car(
-        length=length,
-        height=height,
-        half_width=rng.uniform(0.86, 0.98),
-        clearance=radius * rng.uniform(0.52, 0.66),
-        nose=style.nose * height,
-        tail=style.tail * height,
-        waist=(max(style.cowl[1], style.deck[1]) + 0.01) * height,
-        cowl=(style.cowl[0] * length, style.cowl[1] * height),
-        roof=((style.roof[0] + slope) * length, (style.roof[1] + slope) * length),
-        deck=(style.deck[0] * length, style.deck[1] * height),
-        pillars=tuple(x * length for x in style.pillars),
-        doors=tuple(x * length for x in style.doors),
-        wheels=(length * rng.uniform(0.175, 0.2), length * rng.uniform(0.79, 0.82)),
-        wheel_radius=radius,
-        spokes=int(rng.integers(5, 11)),
-        paint=_shifted(paint, shades),
-        rim=lit(CHROME, rng.uniform(0.4, 0.8)),
-        plastic_bumpers=bool(rng.random() < 0.2),
-        yellow_plate=bool(rng.random() < 0.3),
-    )
+    def seen_end(self, eye: np.ndarray) -> tuple[bool, int]:
+        """Whether the end nearer to `eye` is the rear, and whether 1 or 2 sides of it are seen."""
+        return bool(eye[0] > self.tail[0] / 2), 1 if 0 < eye[0] < self.tail[0] else 2
 
 
-def _shifted(colour: Colour, by: np.ndarray) -> Colour:
-    red, green, blue = (int(np.clip(a + b, 0, 255)) for a, b in zip(colour, by, strict=True))
-    return red, green, blue
+def draw_scene(rng: np.random.Generator) -> tuple[Drawing, Car]:
+    """Draw a place with an undamaged car in it, at `OVERSAMPLING` times the photo's size."""
+    corners = np.array(STYLES[int(rng.integers(len(STYLES)))]) * rng.uniform(0.95, 1.05, 2)
+    wheels, doors = corners[-1, 0] * np.array([0.175, 0.81]), corners[1, 0] + (0.08, 1.12, 2)
+    radius, paint = 0.3 + 0.05 * corners[2, 1] * rng.uniform(0.4, 1), pick(rng, PAINTS)
+    bumpers = (46, 47, 50) if rng.random() < 0.3 else lit(paint, 0.9)
+    car = Car._make((*corners, wheels, doors, radius, paint, bumpers))
+    drawing = draw_place(np.concatenate([car.outline(), car.outline() * FAR]), rng)
+    _paint_car(drawing, car, rng)
+    return drawing, car
+
+
+def _paint_car(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
+    """Paint the car and its shadow over the place: what is covered first, what covers it later."""
+    _paint_below(drawing, car)
+    _paint_shell(drawing, car)
+    _paint_side(drawing, car, rng)
+    _paint_windows(drawing, car)
+    _paint_doors(drawing, car)
+    rear, sides = car.seen_end(drawing.eye)
+    _paint_end(drawing, car, not rear, 1)
+    _paint_end(drawing, car, rear, sides)
+    _paint_wheels(drawing, car, int(rng.choice([5, 8, 10])))
+
+
+def _paint_below(drawing: Drawing, car: Car) -> None:
+    """The shadow on the ground, the tyres and the dark belly."""
+    foot = car.side([(0.1, LOW), (car.tail[0] - 0.1, LOW)])
+    ground = np.concatenate([foot * (1, 0, 1.2), foot[::-1] * (1, 0, -1.5)])
+    shade = cv2.fillPoly(np.zeros_like(drawing.parts), [drawing.project(ground)], 190)
+    soft = cv2.blur(shade, (round(0.4 * drawing.scale),) * 2)
+    drawing.pixels[:] = cv2.multiply(drawing.pixels, cv2.merge([255 - soft] * 3), scale=1 / 255)
+    for x in car.wheels:
+        for edges in ((-0.95, -0.72), (0.72, 0.97)):
+            drawing.fill(np.concatenate([car.disc(x, 1) * (1, 1, z) for z in edges]), BLACK)
+    drawing.fill(np.concatenate([foot, foot * FAR]), BLACK)
+
+
+def _paint_shell(drawing: Drawing, car: Car) -> None:
+    """The strips across the car, the farthest first: brighter towards the sky, or a window."""
+    outline = car.outline()
+    for i in np.argsort(-(outline[:-1] + outline[1:]) @ drawing.camera[2, :3]):
+        start, way = outline[i], outline[i + 1] - outline[i]
+        strip = np.array([start, start + way, start * FAR, (start + way) * FAR])
+        light = 0.85 + 0.3 * way[0] / np.linalg.norm(way)
+        drawing.fill(strip, lit(car.paint, float(light)), PAINT)
+        if car.cowl[1] + 0.04 < start[1] + way[1] / 2 < car.roof[1] - 0.07:
+            drawing.fill(strip * (1, 1, 0.88), lit(DARK_GLASS, 1.5), GLASS)
+
+
+def _paint_side(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
+    """The near side, whose lacquer mirrors a bright sky above a wavy horizon, and ground below."""
+    mask = cv2.fillPoly(np.zeros_like(drawing.parts), [drawing.project(car.outline())], 1)
+    rows, columns = np.nonzero(mask)
+    plane = drawing.camera @ np.array([(1, 0, 0), (0, 1, 0), (0, 0, HALF_WIDTH), (0, 0, 1)])
+    x, y, depth = np.linalg.inv(plane) @ (columns, rows, np.ones(len(rows)))
+    x, y = x / depth, y / depth
+    horizon = np.interp(x, np.linspace(0, car.tail[0], 9), rng.uniform(0.42, 0.6, 9))
+    sky = np.clip((y - horizon) * rng.uniform(5, 20), 0, 1)
+    shoulder = np.clip(1 - np.abs(y - car.cowl[1] + 0.1) / 0.1, 0, 1)
+    shade = 0.62 + 0.13 * y + 0.22 * sky + 0.2 * shoulder
+    drawing.pixels[rows, columns] = np.clip(np.array(car.paint) * shade[:, None], 0, 255)
+    drawing.parts[rows, columns] = PAINT
+
+
+def _paint_windows(drawing: Drawing, car: Car) -> None:
+    """The side windows: dark glass that mirrors the sky in its upper half."""
+    y = np.array([car.cowl[1] + 0.02, car.roof[1] - 0.1])
+    front = np.interp(y, (car.cowl[1], car.roof[1]), (car.cowl[0], car.roof[0])) + 0.13
+    back = np.interp(y, (car.cowl[1], car.roof[1]), (car.deck[0], car.roof_end[0])) - 0.16
+    for start, end in pairwise((-1, *car.doors[1:], 9)):
+        left, right = np.clip(start + 0.04, front, back), np.clip(end - 0.04, front, back)
+        if (right - left).max() > 0.15:
+            pane = car.side(np.stack([[*left, *right[::-1]], y[[0, 1, 1, 0]]], axis=1))
+            drawing.fill(pane, DARK_GLASS, GLASS)
+            middle = pane[[0, 3]] + (pane[[1, 2]] - pane[[0, 3]]) * ((0.6,), (0.3,))
+            drawing.fill(np.concatenate([middle, pane[1:3]]), lit(DARK_GLASS, 1.9), GLASS)
+            drawing.line(pane[[0, 1, 2, 3, 0]], BLACK, 0.03)
+
+
+def _paint_doors(drawing: Drawing, car: Car) -> None:
+    """Door gaps, handles, the sill, wheel arches and a mirror."""
+    (first, middle, last), dark = car.doors, lit(car.paint, 0.45)
+    low, waist = LOW + 0.12, car.cowl[1]
+    gaps = [(first, waist), (first, low), (last, low), (last, waist), (last, low), (middle, low)]
+    drawing.line(car.side([*gaps, (middle, waist)]), dark, 0.015)
+    for x in (middle, last):
+        drawing.line(car.side([(x - 0.26, waist - 0.12), (x - 0.08, waist - 0.12)]), dark, 0.04)
+    drawing.line(car.side([(0.4, LOW + 0.03), (car.tail[0] - 0.4, LOW + 0.03)]), BLACK, 0.07)
+    for x in car.wheels:
+        drawing.fill(np.maximum(car.disc(x, 1.17), (0, LOW, 0)), BLACK)
+    corners = [(x, y, z) for x in (0.28, 0.42) for y in (0, 0.13) for z in (0, 0.16)]
+    drawing.fill(np.add(corners, (*car.cowl, HALF_WIDTH)), lit(car.paint, 0.7))
+
+
+def _paint_end(drawing: Drawing, car: Car, rear: bool, sides: int) -> None:
+    """Bumper and lamps, and what only the face has: number plate, intake and grille."""
+    for part in car.bumper(rear)[:sides]:
+        drawing.fill(part, car.bumpers, PAINT)
+        drawing.line(part[[1, 3]], lit(car.bumpers, 0.5), 0.015)
+    nose, top = car.nose[1], car.tail[1] - 0.12 if rear else car.nose[1] - 0.06
+    side, face = car.band(rear, top - 0.18, top, 0.3, 0.45)
+    for lamp in (side, face, face * FAR)[: 2 * sides - 1]:
+        drawing.fill(lamp, (168, 24, 26) if rear else CHROME)
+        inner = lamp.mean(axis=0) + (lamp - lamp.mean(axis=0)) * 0.6
+        drawing.fill(inner, (214, 60, 52) if rear else (226, 232, 238))
+    parts = [(LOW + 0.06, LOW + 0.17, 0.55, BLACK), (LOW + 0.2, LOW + 0.31, 0.26, (225,) * 3)]
+    parts += [] if rear else [(nose - 0.22, nose - 0.08, 0.43, BLACK)]
+    for low, high, half_width, colour in parts[: 3 * sides - 3]:
+        face = car.band(rear, low, high, 0, -0.77)[1]
+        drawing.fill(face * (1, 1, half_width / 0.77), colour)
+
+
+def _paint_wheels(drawing: Drawing, car: Car, spokes: int) -> None:
+    """Tyre, rim and spokes of the near wheels."""
+    for x in car.wheels:
+        drawing.fill(car.disc(x, 1), (30, 30, 32))
+        drawing.line(car.disc(x, 0.67), CHROME, 0.035)
+        for tip in car.disc(x, 0.67)[:: 40 // spokes]:
+            drawing.line(np.array([(x, car.radius, HALF_WIDTH), tip]), CHROME, 0.05)
