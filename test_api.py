@@ -203,9 +203,9 @@ def test_the_process_lives_and_is_ready_until_it_is_asked_to_stop(client):
     ],
 )
 def test_without_its_model_the_process_lives_but_is_not_ready_and_says_why(
-    models, tiny_graph, folder, version, reason
+    models, folder, version, reason
 ):
-    tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", temperature="hot")
+    tiny_model.add_version(models, b"no graph", "20260401-0900-ffff")
     client = client_of(models.parent / folder, version)
     assert client.get("/health").status_code == 200
     for response in (client.get("/ready"), client.get("/model")):

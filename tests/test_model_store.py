@@ -37,7 +37,7 @@ def test_versions_are_named_after_the_time_in_utc_and_those_of_one_minute_differ
 def test_a_version_names_the_sha256_of_its_model_and_needs_no_other_file(tmp_path):
     folder = tmp_path / add(tmp_path, OTHER)
     (folder / "predictions.csv").unlink()
-    files = model_store.load_record(tmp_path, OTHER).about["files"]
+    files = model_store.load_record(tmp_path, OTHER).manifest.files
     assert files == {name: sha256_of(folder / name) for name in ("model.keras", "model.tflite")}
     (folder / "model.keras").unlink()
     assert model_store.load_record(tmp_path, OTHER).version == OTHER

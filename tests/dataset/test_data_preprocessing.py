@@ -66,12 +66,12 @@ def test_a_sample_run_leaves_the_real_data_set_alone(project):
 
 @pytest.mark.parametrize("name", ["damaged/1.jpg", "broken cars/1.jpg", "photos.zip"])
 def test_any_file_in_data_raw_is_named_and_no_cars_are_drawn(project, name):
-    path = Path("data/raw") / name
+    path = project / "data" / "raw" / name
     path.parent.mkdir(parents=True)
     path.touch()
-    with pytest.raises(UserError, match=rf"'not-damaged' in data/raw .*such as {path}\)"):
+    with pytest.raises(UserError, match=rf"'not-damaged' in .*such as {path}\)"):
         data_preprocessing.main([])
-    assert not Path("data/sample").exists()
+    assert not (project / "data" / "sample").exists()
 
 
 def test_a_file_that_the_data_set_would_replace_is_named_before_any_work(project):
