@@ -31,7 +31,7 @@ RUN for folder in all-models/pretrained/*; do version=${folder##*/}; done \
     && find all-models -maxdepth 2 -name "$version" -exec cp -r {} models \; \
     && echo "$version" > models/current \
     && rm -r all-models \
-    && rm -f "models/$version/model.keras" \
+    && rm -f "models/$version/model.keras" "models/$version/trained_on.txt" \
     && test -f "models/$version/model.tflite"
 COPY app.py predict.py gunicorn.conf.py LICENSE* ./
 COPY car_damage car_damage

@@ -70,7 +70,8 @@ def test_only_named_files_get_into_an_image_and_none_about_the_training_photos()
     assert lines[0] == "*"
     assert {"models/*/*", "models/sample", "models/training-*"} <= set(lines)
     of_models = {Path(name).name for name in let_in if name.startswith("models/")}
-    assert of_models == {"LICENSE", "NOTICE.md", "model.json", "model.keras", "model.tflite"}
+    names = {"LICENSE", "NOTICE.md", "model.json", "model.keras", "model.tflite", "trained_on.txt"}
+    assert of_models == names  # the last has hashes alone, and the service's stage drops it
     private = {"data", "tests", "test_api.py", "docs", "benchmarks", "deploy", ".git", ".env"}
     assert not private & {name.partition("/")[0] for name in let_in}
 

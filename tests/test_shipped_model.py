@@ -124,6 +124,7 @@ def test_it_stays_small_and_whole_and_shows_no_photo():
         "model.keras",
         "model.json",
         "report.html",
+        "trained_on.txt",
         "LICENSE",
         "NOTICE.md",
     } == names

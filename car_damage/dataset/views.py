@@ -45,9 +45,9 @@ def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> 
     made = {name: _split(splits, name, places[name]) for name in SPLITS}
     for name in ("train", "val"):
         if len(np.unique(made[name].y)) < 2:
-            raise UserError(f"a class has no photo left in the {name} split: add photos")
+            raise UserError(f"a class has no photo left in the {name} split")
     if not len(made["test"].y):
-        raise UserError("no photo is left to test on: add photos")
+        raise UserError("no photo is left to test on")
     return Dataset(made["train"], made["val"], made["test"], dataset.config)
 
 
@@ -61,7 +61,13 @@ def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, d
     groups = {row.group for row in rows if row.sha256 in learnt}
     if not groups:
         return dataset, {}
-    moved = rearranged(dataset, lambda name, row: "train" if row.group in groups else name)
+    try:
+        moved = rearranged(dataset, lambda name, row: "train" if row.group in groups else name)
+    except UserError as error:
+        raise UserError(
+            f"the earlier model was trained on too many of these photos ({error}): add photos, or "
+            "start from other weights"
+        ) from error
     return moved, {"val": _photos_of(groups, dataset.val), "test": _photos_of(groups, dataset.test)}
 
 
