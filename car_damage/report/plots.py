@@ -23,6 +23,7 @@ from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
 from car_damage.decision import Decision
 from car_damage.evaluation.metrics import CALIBRATION_BINS, calibration_bin
+from car_damage.manifest import DecidedEstimate
 
 # Okabe and Ito's palette: told apart with every kind of colour vision.
 BLUE, ORANGE = "#0072b2", "#d55e00"
@@ -138,12 +139,12 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
 
 @rc_context(STYLE)
 def coverage(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], chosen: tuple[float, float] | None
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], chosen: DecidedEstimate | None
 ) -> Markup:
     """Accuracy against the share of photos decided without a person.
 
     `curves` holds a pair of arrays, share decided and accuracy, by what they were measured on: at
-    most two. `chosen` is the point that the review band gives, if there is one.
+    most two. `chosen` is what the review band gives, if there is one.
     """
     figure = _new_figure()
     ax = figure.add_subplot()
@@ -153,8 +154,8 @@ def coverage(
     )
     for (name, (decided, accuracy)), line in zip(curves.items(), lines, strict=False):
         ax.plot(decided, accuracy, label=name, **line)
-    if chosen is not None:
-        _mark(ax, *chosen, "with the review band")
+    if chosen and chosen.decided.value is not None and chosen.accuracy.value is not None:
+        _mark(ax, chosen.decided.value, chosen.accuracy.value, "with the review band")
     ax.set(xlabel="photos decided without a person", ylabel="right, share of those decided")
     lowest = min(ax.get_ylim()[0], 0.99)
     ax.set(xlim=(-0.02, 1.02), ylim=(lowest, 1 + 0.02 * (1 - lowest)))
