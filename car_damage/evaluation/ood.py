@@ -90,8 +90,7 @@ def principal(embedded: np.ndarray) -> np.ndarray:
     count = min(COMPONENTS, max(1, dimensions // INSIDE))
     largest = (dimensions - count, dimensions - 1)  # eigenvalues come in ascending order
     _, vectors = eigh(directions.T @ directions, subset_by_index=largest)
-    components: np.ndarray = vectors.T.astype(STORED).astype(np.float32)
-    return components
+    return vectors.T.astype(STORED).astype(np.float32)
 
 
 def _qualities(split: Split) -> Iterator[Quality]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from car_damage.evaluation.metrics import bootstrap, calibration_error, compute, estimate
+from car_damage.evaluation.metrics import bootstrap, calibration_error, compute
 from car_damage.manifest import Estimate
 
 # Two damaged cars, one found and one missed; three others, one of them a false alarm.
@@ -24,8 +24,9 @@ def measured(labels, probabilities, threshold=0.5):
 
 
 def estimated(labels, probabilities, groups, threshold=0.5, seed=0):
-    predicted = probabilities >= threshold
-    return estimate(labels == 1, predicted, probabilities, groups, seed)
+    return bootstrap(
+        lambda rows: measured(labels[rows], probabilities[rows], threshold), groups, seed
+    )
 
 
 def width(figure):
