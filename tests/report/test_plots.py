@@ -66,12 +66,9 @@ def test_plots_take_every_colour_from_the_page_so_that_they_turn_dark_with_it(dr
         assert not set(re.findall(r"#[0-9a-f]{6}\b", svg)) - {"#000000"}  # the default, unseen
 
 
-def test_plots_on_one_page_do_not_share_an_id(drawn):
+def test_plots_on_one_page_share_no_id_and_style_nothing_but_themselves(drawn):
     ids = [name for svg in drawn for name in set(re.findall(r' id="([^"]+)"', svg))]
     assert len(ids) == len(set(ids))
-
-
-def test_a_plot_styles_nothing_but_itself(drawn):
     assert not any("<style" in svg for svg in drawn)
 
 
@@ -104,11 +101,8 @@ def test_coverage_marks_a_point_where_the_review_band_decides_any_photo(chosen, 
     assert ("with the review band" in texts(plots.coverage(COVERAGE, chosen))) == marked
 
 
-def test_no_figure_is_left_in_memory_for_a_window(drawn):
-    assert pyplot.get_fignums() == []
-
-
 def test_drawing_leaves_matplotlib_as_it_was(photos):
     before = dict(pyplot.rcParams)
     plots.roc(*photos, at(0.5))
     assert dict(pyplot.rcParams) == before
+    assert pyplot.get_fignums() == []  # no figure is left in memory for a window
