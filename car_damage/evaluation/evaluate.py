@@ -25,8 +25,7 @@ def evaluate(
 ) -> Metrics:
     """Everything that is measured of one version; all but `review.val` on the test photos.
 
-    `graph`, which gave the outputs, runs again: on test images equalised, and on photos with their
-    middle greyed out.
+    `graph`, which gave the outputs, runs again on the test images, equalised and greyed out.
     """
     val = predictions_from(dataset.val, val_outputs.logits, decision)
     test = predictions_from(dataset.test, test_outputs.logits, decision)
