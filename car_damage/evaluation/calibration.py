@@ -23,15 +23,11 @@ ROUNDING = 1e-9  # shares that are equal but for it are equal
 def fit_decision(logits: np.ndarray, labels: np.ndarray) -> Decision:
     """Fit temperature, threshold and review band on validation photos, each (n,)."""
     temperature = fit_temperature(logits, labels)
-    probabilities = Decision(temperature=temperature, threshold=NEUTRAL_THRESHOLD).probabilities(
-        logits
-    )
+    scaled = Decision(temperature=temperature, threshold=NEUTRAL_THRESHOLD)
+    probabilities = scaled.probabilities(logits)
     threshold = choose_threshold(probabilities, labels)
-    return Decision(
-        temperature=temperature,
-        threshold=threshold,
-        review_band=choose_review_band(probabilities, labels, threshold),
-    )
+    band = choose_review_band(probabilities, labels, threshold)
+    return Decision(temperature=temperature, threshold=threshold, review_band=band)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -48,9 +44,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return float(np.logaddexp(0.0, -towards_label / np.exp(log_temperature)).mean())
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
-    return float(
-        np.exp(minimize_scalar(negative_log_likelihood, bounds=bounds, method="bounded").x)
-    )
+    return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=bounds).x))
 
 
 def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float:

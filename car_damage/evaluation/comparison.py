@@ -1,6 +1,7 @@
 """Is a new version as good as another? Both classify the same photos, which neither has learnt."""
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,20 +55,14 @@ class Difference:
         """How many photos with such differences would show it; None where no number would."""
         if self.value <= -self.margin:
             return None
-        low, high = self.photos, MOST_PHOTOS
-        while low < high:
-            middle = (low + high) // 2
-            if self._scaled_to(middle).within_margin:
-                high = middle
-            else:
-                low = middle + 1
-        return high
 
-    def _scaled_to(self, photos: int) -> "Difference":
-        new, current, only_new = (
-            round(count * photos / self.photos) for count in (self.new, self.current, self.only_new)
-        )
-        return Difference(photos, new, current, only_new, self.margin)
+        def shows_it(photos: int) -> bool:
+            counts = (self.new, self.current, self.only_new)
+            new, current, only_new = (round(count * photos / self.photos) for count in counts)
+            return Difference(photos, new, current, only_new, self.margin).within_margin
+
+        more = range(self.photos, MOST_PHOTOS)
+        return self.photos + bisect_left(more, True, key=shows_it)
 
 
 @dataclass(frozen=True)
@@ -104,28 +99,13 @@ def compare(
     `labels` are 1 for damaged. Of the photos of a group, (n,), the first counts: copies are no
     independent evidence.
     """
-    first = np.unique(np.asarray(groups), return_index=True)[1]
-    labels = labels[first]
-    (new_decision, of_new), (current_decision, of_current) = new, current
-    return Comparison(
-        _difference(
-            _correct(labels, new_decision, of_new[first]),
-            _correct(labels, current_decision, of_current[first]),
-            ACCURACY_MARGIN,
-        ),
-        _difference(
-            ~new_decision.needs_review(of_new[first]),
-            ~current_decision.needs_review(of_current[first]),
-            DECIDED_MARGIN,
-        ),
-    )
+    first = np.unique(groups, return_index=True)[1]
+    damaged, versions = labels[first] == 1, (new, current)
+    correct = [decision.is_damaged(found[first]) == damaged for decision, found in versions]
+    decided = [~decision.needs_review(found[first]) for decision, found in versions]
+    return Comparison(_difference(ACCURACY_MARGIN, *correct), _difference(DECIDED_MARGIN, *decided))
 
 
-def _correct(labels: np.ndarray, decision: Decision, probabilities: np.ndarray) -> np.ndarray:
-    correct: np.ndarray = decision.is_damaged(probabilities) == (labels == 1)
-    return correct
-
-
-def _difference(new: np.ndarray, current: np.ndarray, margin: float) -> Difference:
+def _difference(margin: float, new: np.ndarray, current: np.ndarray) -> Difference:
     of_new, of_current, of_new_alone = map(np.count_nonzero, (new, current, new & ~current))
     return Difference(len(new), int(of_new), int(of_current), int(of_new_alone), margin)

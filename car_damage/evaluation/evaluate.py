@@ -25,8 +25,7 @@ def evaluate(
 ) -> Metrics:
     """Everything that is measured of one version; all but `review.val` on the test photos.
 
-    `graph`, which gave the outputs, runs again: on test images equalised, and on photos with their
-    middle greyed out.
+    `graph`, which gave the outputs, runs again on the test images, equalised and greyed out.
     """
     val = predictions_from(dataset.val, val_outputs.logits, decision)
     test = predictions_from(dataset.test, test_outputs.logits, decision)
@@ -34,10 +33,11 @@ def evaluate(
     equalised = predictions_from(dataset.test, equalised_logits, decision)
     photos, close_ups = dataset.test.of_kind("photo"), dataset.test.of_kind("close_up")
     parts = slices(dataset.test)
+    rows = [*dataset.train.rows, *dataset.val.rows, *dataset.test.rows]
     return Metrics(
         photos=test.metrics(photos, seed),
         close_ups=test.accuracy(close_ups, seed) if close_ups.any() else None,
-        data_folders=metrics_of_folders(test, _rows(dataset), seed),
+        data_folders=metrics_of_folders(test, rows, seed),
         slices=metrics_of_slices(test, parts, seed),
         same_size_and_quality=equalised.metrics(photos, seed).model_copy(
             update={"slices": metrics_of_slices(equalised, parts, seed)}
@@ -84,7 +84,7 @@ def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetr
 
 def _decided(predictions: Predictions) -> Callable[[np.ndarray], dict[str, float]]:
     decided = ~predictions.decision.needs_review(predictions.probabilities)
-    correct = predictions.correct
+    correct = predictions.damaged == (predictions.split.y == 1)
 
     def shares(rows: np.ndarray) -> dict[str, float]:
         of_decided = correct[rows][decided[rows]]
@@ -94,7 +94,3 @@ def _decided(predictions: Predictions) -> Callable[[np.ndarray], dict[str, float
         }
 
     return shares
-
-
-def _rows(dataset: Dataset) -> list[Row]:
-    return [*dataset.train.rows, *dataset.val.rows, *dataset.test.rows]

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 
-from car_damage.dataset.arrays import Dataset, Row, read_table, write_table
+from car_damage.dataset.arrays import Dataset, read_table, write_table
 from car_damage.dataset.find import LABELS
 from car_damage.dataset.split import SPLITS
 
@@ -52,12 +52,12 @@ def find_label_issues(
     likely = _out_of_fold(of_photos, labels, groups, probe, seed)
     quality = cleanlab.rank.get_label_quality_scores(labels, likely, method="self_confidence")
     wrong = cleanlab.filter.find_label_issues(
-        labels,
-        likely,
-        return_indices_ranked_by="self_confidence",
-        n_jobs=1,
+        labels, likely, return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    return [_issue(rows[at], float(quality[at])) for at in wrong]
+    return [
+        LabelIssue(rows[at].path, rows[at].label, LABELS[1 - labels[at]], float(quality[at]))
+        for at in wrong
+    ]
 
 
 def read_label_issues(folder: Path) -> list[LabelIssue] | None:
@@ -80,12 +80,6 @@ def _out_of_fold(
     """For each photo the probability of each class, by a probe that has seen none of its copies."""
     fewest = min(len(np.unique(groups[labels == label])) for label in range(len(LABELS)))
     folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
-    likely: np.ndarray = cross_val_predict(
+    return cross_val_predict(
         probe, features, labels, groups=groups, cv=folds, method="predict_proba"
     )
-    return likely
-
-
-def _issue(row: Row, quality: float) -> LabelIssue:
-    suggested = LABELS[1 - LABELS.index(row.label)]
-    return LabelIssue(row.path, row.label, suggested, quality)

@@ -13,21 +13,6 @@ INTERVAL = (2.5, 97.5)  # percentiles: what lies between holds 95 %
 CALIBRATION_BINS = 15  # of equal width, as in Guo et al. 2017
 
 
-def estimate(
-    damaged: np.ndarray,
-    predicted: np.ndarray,
-    probabilities: np.ndarray,
-    groups: np.ndarray,
-    seed: int = 0,
-) -> dict[str, Estimate]:
-    """Every metric of `compute`, with its interval by `bootstrap`; all arrays have shape (n,)."""
-    return bootstrap(
-        lambda photos: compute(damaged[photos], predicted[photos], probabilities[photos]),
-        groups,
-        seed,
-    )
-
-
 def bootstrap(
     statistics: Callable[[np.ndarray], dict[str, float]], groups: np.ndarray, seed: int = 0
 ) -> dict[str, Estimate]:

@@ -4,7 +4,7 @@ Of each warning of quality at most 1 % of the training photos are warned; `unfam
 1 % of the validation images, since the training images' own embeddings are too familiar.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import numpy as np
@@ -36,44 +36,42 @@ LEAST_BLOWN = 0.2
 def fit_limits(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> WarningLimits:
     """Fit the limits of all warnings.
 
-    `train` and `val`, float32 (n, d), are what the exported graph embeds the images of both splits
-    as.
+    `train` and `val`, float32 (n, d): the exported graph's embeddings of these splits' images.
     """
     components = principal(train)
     unseen = [distance(embedding, components) for embedding in val]
-    return quality_limits(_qualities(dataset.train), dataset.config.size, unseen, components)
+    return quality_limits(list(_qualities(dataset.train)), dataset.config.size, unseen, components)
 
 
 def shares_warned(
     limits: WarningLimits, dataset: Dataset, embeddings: np.ndarray
 ) -> dict[str, float]:
-    """The share of test photos that each warning is given of.
+    """The share of test photos that get each warning.
 
     `embeddings`, float32 (n, d), are the exported graph's of all test images.
     """
-    rows = np.flatnonzero(dataset.test.of_kind("photo"))
+    of_photos = embeddings[dataset.test.of_kind("photo")]
     warned = [
-        find_warnings(quality, embeddings[row], limits)
-        for row, quality in zip(rows, _qualities(dataset.test), strict=True)
+        find_warnings(quality, embedding, limits)
+        for quality, embedding in zip(_qualities(dataset.test), of_photos, strict=True)
     ]
     words = get_args(WarningWord)
     return {word: float(np.mean([word in each for each in warned])) for word in words}
 
 
 def quality_limits(
-    found: Iterable[Quality], size: int, unseen: Iterable[float], components: np.ndarray
+    found: Sequence[Quality], size: int, unseen: Sequence[float], components: np.ndarray
 ) -> WarningLimits:
     """The limits for these training photos and the distances of unseen images.
 
     The resolution's is at most `size`: what is larger is shrunk for the model anyway.
     """
-    found = list(found)
     return WarningLimits(
         sharpness=min(_lowest([one.sharpness for one in found]), MOST_SHARPNESS),
         brightness=min(_lowest([one.brightness for one in found]), MOST_BRIGHTNESS),
         blown=max(_highest([one.blown for one in found]), LEAST_BLOWN),
         short_side=min(int(_lowest([one.short_side for one in found])), size),
-        distance=_highest(list(unseen)),
+        distance=_highest(unseen),
         components=components,
     )
 
@@ -90,8 +88,7 @@ def principal(embedded: np.ndarray) -> np.ndarray:
     count = min(COMPONENTS, max(1, dimensions // INSIDE))
     largest = (dimensions - count, dimensions - 1)  # eigenvalues come in ascending order
     _, vectors = eigh(directions.T @ directions, subset_by_index=largest)
-    components: np.ndarray = vectors.T.astype(STORED).astype(np.float32)
-    return components
+    return vectors.T.astype(STORED).astype(np.float32)
 
 
 def _qualities(split: Split) -> Iterator[Quality]:
@@ -104,11 +101,11 @@ def _qualities(split: Split) -> Iterator[Quality]:
     return map_in_order(measured, np.flatnonzero(split.of_kind("photo")).tolist())
 
 
-def _lowest(values: list[float]) -> float:
+def _lowest(values: Sequence[float]) -> float:
     """What at most `WARNED` of the values are below."""
     return float(np.quantile(values, WARNED, method="lower"))
 
 
-def _highest(values: list[float]) -> float:
+def _highest(values: Sequence[float]) -> float:
     """What at most `WARNED` of the values are above."""
     return float(np.quantile(values, 1 - WARNED, method="higher"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from car_damage.dataset.arrays import Row, Split, read_table, write_table
+from car_damage.dataset.arrays import Split, read_table, write_table
 from car_damage.dataset.find import LABELS
 from car_damage.decision import Decision
 from car_damage.evaluation import metrics
@@ -28,20 +28,11 @@ class Predictions:
         """Which images are classified as damaged: bool (n,)."""
         return self.decision.is_damaged(self.probabilities)
 
-    @property
-    def correct(self) -> np.ndarray:
-        """Which images are classified as they are labelled: bool (n,)."""
-        correct: np.ndarray = self.damaged == (self.split.y == 1)
-        return correct
-
     def metrics(self, chosen: np.ndarray, seed: int) -> MetricSet:
         """Every metric of the `chosen` images, bool (n,)."""
-        found = metrics.estimate(
-            self.split.y[chosen] == 1,
-            self.damaged[chosen],
-            self.probabilities[chosen],
-            _groups(self.split, chosen),
-            seed,
+        arrays = self.split.y == 1, self.damaged, self.probabilities
+        found = self.bootstrap(
+            lambda images: metrics.compute(*(array[images] for array in arrays)), chosen, seed
         )
         return MetricSet(count=int(chosen.sum()), **found)
 
@@ -69,9 +60,8 @@ class Predictions:
         `statistics` takes positions among all images.
         """
         positions = np.flatnonzero(chosen)
-        return metrics.bootstrap(
-            lambda rows: statistics(positions[rows]), _groups(self.split, chosen), seed
-        )
+        groups = np.array([self.split.rows[at].group for at in positions])
+        return metrics.bootstrap(lambda rows: statistics(positions[rows]), groups, seed)
 
 
 def predictions_from(split: Split, logits: np.ndarray, decision: Decision) -> Predictions:
@@ -110,19 +100,11 @@ def read_predictions(folder: Path) -> list[PredictionRow]:
 def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
     """Write a line for each image."""
     rows = [
-        _prediction_row(row, float(probability))
+        PredictionRow(
+            *(row.split, row.path, row.label, row.kind, row.group, row.width, row.height),
+            probability=float(probability),
+        )
         for each in predictions
         for row, probability in zip(each.split.rows, each.probabilities, strict=True)
     ]
     write_table(path, rows, PredictionRow)
-
-
-def _groups(split: Split, chosen: np.ndarray) -> np.ndarray:
-    groups: np.ndarray = np.array([row.group for row in split.rows])[chosen]
-    return groups
-
-
-def _prediction_row(row: Row, probability: float) -> PredictionRow:
-    return PredictionRow(
-        row.split, row.path, row.label, row.kind, row.group, row.width, row.height, probability
-    )

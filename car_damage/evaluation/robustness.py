@@ -36,12 +36,10 @@ def attention(
 ) -> AttentionMetrics:
     """Where the test photos' evidence of damage lies, and what remains of it without the middle.
 
-    `border_share`: the mean share of the heatmap's positive weight that lies on the border, over
-    photos classified as damaged. `border_area`: the share of the heatmap's places that are border,
-    and so what `border_share` would be if the place did not matter. `greyed_middle`: of photos of
-    both classes, the shares whose probability lies in `UNSURE`, and those that are as surely
-    damaged, before and after all but the border is painted over in grey. With nothing left to see,
-    the model should turn unsure.
+    `border_share`: the mean of `border_shares` over photos classified as damaged. `border_area`:
+    the share of the heatmap's places that are border, and so what `border_share` would be if the
+    place did not matter. `greyed_middle`: how sure the answers to photos of both classes are
+    before and after `grey_middle`. With nothing left to see, the model should turn unsure.
     """
     photos = predictions.split.of_kind("photo")
     on_border = np.where(predictions.damaged, border_shares(outputs), np.nan)

@@ -40,8 +40,7 @@ def slices(split: Split) -> dict[str, np.ndarray]:
 
 def raw_folders(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Which rows come from each raw folder, bool (n,); none where all come from one."""
-    names = [_raw_folder(folder) for folder in _from_where_they_part(rows, rows)]
-    found = _by_name(names)
+    found = _by_name([_raw_folder(folder) for folder in _from_where_they_part(rows, rows)])
     return found if len(found) > 1 else {}
 
 

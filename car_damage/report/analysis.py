@@ -1,9 +1,8 @@
 """What `predictions.csv` shows beyond single metrics: mistakes, coverage, another version."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.special import logit
+from sklearn import metrics
 
 from car_damage.decision import Decision
 from car_damage.evaluation.comparison import Comparison, compare
@@ -11,26 +10,12 @@ from car_damage.evaluation.predictions import PredictionRow
 from car_damage.report.results import Results, labels_and_probabilities
 
 
-@dataclass(frozen=True)
-class ConfusionMatrix:
-    """How many photos of each class are classified as what."""
-
-    true_positives: int  # damaged, and classified so
-    false_negatives: int
-    false_positives: int
-    true_negatives: int
-
-
-def confusion_matrix(rows: list[PredictionRow], decision: Decision) -> ConfusionMatrix:
-    """Count the photos of each class by their prediction."""
+def confusion_matrix(rows: list[PredictionRow], decision: Decision) -> list[list[int]]:
+    """How many photos there are of each class (row) and prediction (column), "damaged" second."""
     labels, probabilities = labels_and_probabilities(rows)
-    damaged, predicted = labels == 1, decision.is_damaged(probabilities)
-    return ConfusionMatrix(
-        true_positives=int(np.sum(damaged & predicted)),
-        false_negatives=int(np.sum(damaged & ~predicted)),
-        false_positives=int(np.sum(~damaged & predicted)),
-        true_negatives=int(np.sum(~damaged & ~predicted)),
-    )
+    predicted = decision.is_damaged(probabilities)
+    counts: list[list[int]] = metrics.confusion_matrix(labels, predicted, labels=[0, 1]).tolist()
+    return counts
 
 
 def most_wrong(rows: list[PredictionRow], decision: Decision, count: int) -> list[PredictionRow]:
@@ -69,18 +54,15 @@ def against(new: Results, current: Results) -> Comparison | None:
     if not of_new or {row.path for row in of_new} != of_current.keys():
         return None
     labels, probabilities = labels_and_probabilities(of_new)
+    rival = np.array([of_current[row.path] for row in of_new])
     return compare(
         labels,
         np.array([row.group for row in of_new]),
         new=(new.manifest.decision, probabilities),
-        current=(
-            current.manifest.decision,
-            np.array([of_current[row.path] for row in of_new]),
-        ),
+        current=(current.manifest.decision, rival),
     )
 
 
 def _sureness(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
     """How far the probabilities are from the threshold: distance in log-odds, (n,)."""
-    distance: np.ndarray = np.abs(logit(probabilities) - logit(decision.threshold))
-    return distance
+    return np.abs(logit(probabilities) - logit(decision.threshold))

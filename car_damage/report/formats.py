@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from car_damage.manifest import Estimate
+from car_damage.manifest import Estimate, MetricSet
+from car_damage.report.words import OF_A_SLICE
 
 DASH = "\N{EN DASH}"  # also in place of a figure that the photos do not define
 SPACE = "\N{NO-BREAK SPACE}"
@@ -27,25 +28,9 @@ class Scale:
         return round(100 * min(max(share, 0), 1), 2)
 
 
-def value_of(measured: Measured) -> float | None:
-    """The figure without its interval."""
-    return measured.value if isinstance(measured, Estimate) else measured
-
-
-def interval_of(measured: Measured) -> tuple[float, float] | None:
-    """The ends of the figure's interval, or None where it has none."""
-    if not isinstance(measured, Estimate) or measured.low is None or measured.high is None:
-        return None
-    return measured.low, measured.high
-
-
 def scale_for(measured: Iterable[Measured]) -> Scale:
     """The narrowest scale in steps of 10 % that shows all figures with their intervals."""
-    ends: list[float] = []
-    for each in measured:
-        value = value_of(each)
-        if value is not None:
-            ends += [value, *(interval_of(each) or ())]
+    ends = [number for each in measured for number in _numbers(each) if number is not None]
     if not ends:
         return Scale(0, 1)
     low = math.floor(round(10 * min(ends), 6)) / 10
@@ -53,30 +38,38 @@ def scale_for(measured: Iterable[Measured]) -> Scale:
     return Scale(low, high) if low < high else Scale(max(low - 0.1, 0), max(high, 0.1))
 
 
+def columns(rows: Mapping[str, MetricSet]) -> list[tuple[str, str, str, Scale]]:
+    """The metrics that any slice has: name, title, what it is a share of, and scale."""
+    figures = {name: [getattr(row, name) for row in rows.values()] for name in OF_A_SLICE}
+    return [
+        (name, *OF_A_SLICE[name], scale_for(figures[name]))
+        for name in figures
+        if any(figures[name])
+    ]
+
+
 def percent(measured: Measured, digits: int = 1) -> str:
     """A share as `97.8 %`."""
-    value = value_of(measured)
+    value, _, _ = _numbers(measured)
     return DASH if value is None else f"{100 * value:.{digits}f}{SPACE}%"
 
 
 def decimal(measured: Measured) -> str:
     """A number as `0.978`."""
-    value = value_of(measured)
+    value, _, _ = _numbers(measured)
     return DASH if value is None else f"{value:.3f}"
 
 
 def percent_range(measured: Measured) -> str:
     """A share's interval as `97.0-98.5 %`; empty where it has none."""
-    interval = interval_of(measured)
-    if interval is None:
-        return ""
-    return f"{100 * interval[0]:.1f}{DASH}{100 * interval[1]:.1f}{SPACE}%"
+    _, low, high = _numbers(measured)
+    return "" if low is None or high is None else f"{100 * low:.1f}{DASH}{percent(high)}"
 
 
 def decimal_range(measured: Measured) -> str:
     """A number's interval as `0.970-0.985`; empty where it has none."""
-    interval = interval_of(measured)
-    return "" if interval is None else f"{interval[0]:.3f}{DASH}{interval[1]:.3f}"
+    _, low, high = _numbers(measured)
+    return "" if low is None or high is None else f"{low:.3f}{DASH}{high:.3f}"
 
 
 def signed_points(share: float) -> str:
@@ -86,23 +79,17 @@ def signed_points(share: float) -> str:
 
 def points(new: Measured, old: Measured) -> str:
     """How far a share has moved, in percentage points, as `+0.4`."""
-    after, before = value_of(new), value_of(old)
-    if after is None or before is None:
-        return DASH
-    return signed_points(after - before)
+    after, before = _numbers(new)[0], _numbers(old)[0]
+    return DASH if after is None or before is None else signed_points(after - before)
 
 
-def count(number: float) -> str:
+def count(number: int) -> str:
     """A number of things as `1,204`."""
-    return f"{number:,.0f}" if number == round(number) or number >= 100 else f"{number:.1f}"
+    return f"{number:,}"
 
 
 def plain(value: Any) -> str:
-    """A setting of any kind as text: lists without brackets, switches as words."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {plain(each)}" for key, each in value.items()) or "none"
+    """A setting of any kind as text: lists without brackets."""
     if isinstance(value, list | tuple):
         return ", ".join(map(plain, value)) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
@@ -116,7 +103,17 @@ def date(iso: str | None) -> str | None:
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
+def _numbers(measured: Measured) -> tuple[float | None, float | None, float | None]:
+    """The value and the ends of its interval."""
+    if isinstance(measured, Estimate):
+        return measured.value, measured.low, measured.high
+    return measured, None, None
+
+
 FILTERS = {
     each.__name__: each
-    for each in (percent, signed_points, decimal, percent_range, decimal_range, count, plain, date)
+    for each in (
+        *(columns, count, date, decimal, decimal_range, percent, percent_range, plain, points),
+        signed_points,
+    )
 }

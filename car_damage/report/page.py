@@ -9,7 +9,7 @@ from car_damage import model_store
 from car_damage.errors import UserError
 from car_damage.files import write_text
 from car_damage.predictor import Predictor
-from car_damage.report import formats
+from car_damage.report import formats, words
 from car_damage.report.results import Results, read_results
 from car_damage.report.sections import sections
 
@@ -64,4 +64,5 @@ def render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(formats.FILTERS)
+    environment.globals.update(words=words)
     return environment.get_template(template).render(**context)

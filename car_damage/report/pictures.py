@@ -24,13 +24,13 @@ class Pair:
 
 
 def picture(path: str) -> str | None:
-    """The photo as a `data:` address, or None when it is no longer there or cannot be used."""
+    """The photo as a `data:` address, or None if it is gone or cannot be used."""
     photo = _read(path, SHORT_SIDE)
     return None if photo is None else _data_address(photo)
 
 
 def with_heatmap(path: str, predictor: Predictor) -> Pair | None:
-    """The photo and its heatmap, or None when it is no longer there or cannot be used."""
+    """The photo and its heatmap, or None if it is gone or cannot be used."""
     photo = _read(path, max(SHORT_SIDE, predictor.record.manifest.size))
     if photo is None:
         return None

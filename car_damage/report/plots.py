@@ -23,6 +23,9 @@ from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
 from car_damage.decision import Decision
 from car_damage.evaluation.metrics import CALIBRATION_BINS, calibration_bin
+from car_damage.manifest import DecidedEstimate
+
+Look = dict[str, Any]  # keyword arguments of matplotlib
 
 # Okabe and Ito's palette: told apart with every kind of colour vision.
 BLUE, ORANGE = "#0072b2", "#d55e00"
@@ -35,7 +38,12 @@ CSS = {
     PALE_GREY: "var(--line)",
     PAPER: "var(--paper)",
 }
-SIZE = (4.7, 4.3)  # inches of 72 units: on a telephone's screen a unit is about a pixel
+# Inches of 72 units: on a telephone's screen a unit is about a pixel.
+PAGE: Look = {"figsize": (4.7, 4.3), "layout": "constrained"}
+CURVE: Look = {"curve_kwargs": {"color": BLUE, "lw": 2}}
+REFERENCE: Look = {"ls": "--", "color": GREY, "lw": 1}
+POINT: Look = {"fmt": "o", "color": BLUE, "ms": 5, "capsize": 2}
+BOUNDARY: Look = {"ls": ":", "color": ORANGE, "lw": 1.6}
 NOT_FOR_A_PAGE = (
     r"<style.*?</style>",  # it would style the whole page
     r' id="[A-Za-z0-9.]+_\d+"',  # names of parts, alike in every figure; nothing refers to them
@@ -54,17 +62,14 @@ STYLE: dict[RcKeyType, Any] = {
 @rc_context(STYLE)
 def roc(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Markup:
     """Damaged cars found against false alarms; needs both classes."""
-    figure = _new_figure()
+    figure = Figure(**PAGE)
     ax = figure.add_subplot()
-    RocCurveDisplay.from_predictions(
-        labels, probabilities, ax=ax, name="ROC curve", curve_kwargs={"color": BLUE, "lw": 2}
-    )
-    ax.plot([0, 1], [0, 1], "--", color=GREY, lw=1, label="guessing")
+    RocCurveDisplay.from_predictions(labels, probabilities, ax=ax, name="ROC curve", **CURVE)
+    ax.plot([0, 1], [0, 1], **REFERENCE, label="guessing")
     predicted = decision.is_damaged(probabilities)
-    alarms, found = predicted[labels == 0].mean(), predicted[labels == 1].mean()
-    _mark(ax, alarms, found, f"threshold {decision.threshold:.2f}")
-    _shares_on_both_axes(ax)
+    _mark(ax, predicted[labels == 0].mean(), predicted[labels == 1].mean(), _named(decision))
     ax.set(xlabel="false alarms, share of undamaged cars", ylabel="found, share of damaged cars")
+    _shares_on_both_axes(ax)
     ax.legend(loc="lower right", frameon=False)
     return _svg(figure, "roc", "ROC curve: damaged cars found against false alarms")
 
@@ -72,21 +77,16 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Ma
 @rc_context(STYLE)
 def precision_recall(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Markup:
     """Precision against recall; needs both classes."""
-    figure = _new_figure()
+    figure = Figure(**PAGE)
     ax = figure.add_subplot()
-    PrecisionRecallDisplay.from_predictions(
-        labels, probabilities, ax=ax, name="PR curve", curve_kwargs={"color": BLUE, "lw": 2}
-    )
-    ax.axhline(labels.mean(), ls="--", color=GREY, lw=1, label="guessing")
+    PrecisionRecallDisplay.from_predictions(labels, probabilities, ax=ax, name="PR curve", **CURVE)
+    ax.axhline(labels.mean(), **REFERENCE, label="guessing")
     predicted = decision.is_damaged(probabilities)
     if predicted.any():
-        precision = labels[predicted].mean()
-        _mark(ax, predicted[labels == 1].mean(), precision, f"threshold {decision.threshold:.2f}")
+        _mark(ax, predicted[labels == 1].mean(), labels[predicted].mean(), _named(decision))
+    ax.set_xlabel("recall: found, share of damaged cars")
+    ax.set_ylabel('precision: damaged, share of "damaged"')
     _shares_on_both_axes(ax)
-    ax.set(
-        xlabel="recall: found, share of damaged cars",
-        ylabel='precision: damaged, share of "damaged"',
-    )
     ax.legend(loc="lower left", frameon=False)
     return _svg(figure, "pr", "Precision against recall")
 
@@ -94,18 +94,12 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, decision: De
 @rc_context(STYLE)
 def calibration(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Markup:
     """Share truly damaged against the probability, and how many photos have which."""
-    figure = _new_figure()
+    figure = Figure(**PAGE)
     above, below = figure.subplots(2, height_ratios=(3, 1.1), sharex=True)
     _reliability(above, labels, probabilities)
-    _histogram(below, labels, probabilities)
+    _histogram(below, probabilities)
     for ax in (above, below):
-        ax.axvline(
-            decision.threshold,
-            ls=":",
-            color=ORANGE,
-            lw=1.6,
-            label=f"threshold {decision.threshold:.2f}",
-        )
+        ax.axvline(decision.threshold, **BOUNDARY, label=_named(decision))
     _legend_above(above)
     return _svg(figure, "calibration", "Share truly damaged against the probability of damage")
 
@@ -117,16 +111,15 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
     `history` has at least one mapping, with the keys epoch, loss, val_loss, accuracy and
     val_accuracy.
     """
-    figure = _new_figure()
+    figure = Figure(**PAGE)
     epochs = [row["epoch"] for row in history]
     best = min(history, key=lambda row: row["val_loss"])["epoch"]
     loss, accuracy = figure.subplots(2, sharex=True)
-    training = "training (augmented)"
     for ax, name in ((loss, "loss"), (accuracy, "accuracy")):
-        ax.plot(epochs, [row[name] for row in history], "o--", color=GREY, ms=3.5, label=training)
-        validation = [row[f"val_{name}"] for row in history]
+        training, validation = ([row[key] for row in history] for key in (name, f"val_{name}"))
+        ax.plot(epochs, training, "o--", color=GREY, ms=3.5, label="training (augmented)")
         ax.plot(epochs, validation, "o-", color=BLUE, ms=4, lw=2, label="validation")
-        ax.axvline(best, ls=":", color=ORANGE, lw=1.6, label="lowest validation loss")
+        ax.axvline(best, **BOUNDARY, label="lowest validation loss")
         _tidy(ax)
     loss.set_ylabel("loss (cross-entropy)")
     _legend_above(loss)
@@ -138,28 +131,24 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
 
 @rc_context(STYLE)
 def coverage(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], chosen: tuple[float, float] | None
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], chosen: DecidedEstimate | None
 ) -> Markup:
     """Accuracy against the share of photos decided without a person.
 
     `curves` holds a pair of arrays, share decided and accuracy, by what they were measured on: at
-    most two. `chosen` is the point that the review band gives, if there is one.
+    most two. `chosen` is what the review band gives, if there is one.
     """
-    figure = _new_figure()
+    figure = Figure(**PAGE)
     ax = figure.add_subplot()
-    lines: tuple[dict[str, Any], ...] = (
-        {"color": BLUE, "lw": 2},
-        {"color": GREY, "lw": 1.5, "ls": "--"},
-    )
+    lines: list[Look] = [{"color": BLUE, "lw": 2}, {"color": GREY, "lw": 1.5, "ls": "--"}]
     for (name, (decided, accuracy)), line in zip(curves.items(), lines, strict=False):
         ax.plot(decided, accuracy, label=name, **line)
-    if chosen is not None:
-        _mark(ax, *chosen, "with the review band")
+    if chosen and chosen.decided.value is not None and chosen.accuracy.value is not None:
+        _mark(ax, chosen.decided.value, chosen.accuracy.value, "with the review band")
     ax.set(xlabel="photos decided without a person", ylabel="right, share of those decided")
     lowest = min(ax.get_ylim()[0], 0.99)
     ax.set(xlim=(-0.02, 1.02), ylim=(lowest, 1 + 0.02 * (1 - lowest)))
-    for axis in (ax.xaxis, ax.yaxis):
-        _in_percent(axis)
+    _in_percent(ax.xaxis, ax.yaxis)
     _tidy(ax)
     ax.legend(loc="lower left", frameon=False)
     return _svg(figure, "coverage", "Accuracy against the share of photos decided")
@@ -168,23 +157,21 @@ def coverage(
 def _reliability(ax: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
     """Per bin the share that is damaged at the mean probability, with Wilson's 95 % interval."""
     bins = calibration_bin(probabilities)
-    ax.plot([0, 1], [0, 1], "--", color=GREY, lw=1, label="perfect")
+    ax.plot([0, 1], [0, 1], **REFERENCE, label="perfect")
     for number in np.unique(bins):
         inside = bins == number
         share = labels[inside].mean()
         result = binomtest(int(labels[inside].sum()), int(inside.sum()))
         interval = result.proportion_ci(method="wilson")
         reach = [[max(share - interval.low, 0)], [max(interval.high - share, 0)]]
-        ax.errorbar(
-            probabilities[inside].mean(), share, reach, fmt="o", color=BLUE, ms=5, capsize=2, lw=1.2
-        )
-    ax.errorbar([], [], [], fmt="o", color=BLUE, ms=5, capsize=2, label="measured, 95 % interval")
+        ax.errorbar(probabilities[inside].mean(), share, reach, **POINT, lw=1.2)
+    ax.errorbar([], [], [], **POINT, label="measured, 95 % interval")
     ax.set(ylabel="share truly damaged", ylim=(-0.03, 1.03))
     _in_percent(ax.yaxis)
     _tidy(ax)
 
 
-def _histogram(ax: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
+def _histogram(ax: Axes, probabilities: np.ndarray) -> None:
     """How many photos each bin holds, written above its bar."""
     counts = np.bincount(calibration_bin(probabilities), minlength=CALIBRATION_BINS)
     middles = (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS
@@ -197,8 +184,8 @@ def _histogram(ax: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
     ax.grid(False)
 
 
-def _new_figure() -> Figure:
-    return Figure(figsize=SIZE, layout="constrained")
+def _named(decision: Decision) -> str:
+    return f"threshold {decision.threshold:.2f}"
 
 
 def _mark(ax: Axes, x: float, y: float, label: str) -> None:
@@ -212,13 +199,13 @@ def _legend_above(ax: Axes) -> None:
 
 def _shares_on_both_axes(ax: Axes) -> None:
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    _in_percent(ax.xaxis)
-    _in_percent(ax.yaxis)
+    _in_percent(ax.xaxis, ax.yaxis)
     _tidy(ax)
 
 
-def _in_percent(axis: Axis) -> None:
-    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+def _in_percent(*axes: Axis) -> None:
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
 
 
 def _tidy(ax: Axes) -> None:

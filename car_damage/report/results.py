@@ -63,9 +63,7 @@ def _read_history(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
-            ]
+        rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+        return [{name: float(value) for name, value in row.items()} for row in rows]
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} is not as this program wrote it: make it again") from error

@@ -1,13 +1,12 @@
 """Several versions on one page, a column each."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from car_damage.errors import UserError
 from car_damage.files import write_text
+from car_damage.manifest import DecidedEstimate, Estimate, Metrics, MetricSet
 from car_damage.report import analysis, formats, words
 from car_damage.report.page import render
 from car_damage.report.results import Results, read_results
@@ -15,13 +14,8 @@ from car_damage.report.results import Results, read_results
 MOST = 8  # versions: more columns fit no page, and their names no file's name
 
 
-@dataclass(frozen=True)
-class Table:
-    """Measured figures, a row each, with a value for each version."""
-
-    caption: str
-    rows: dict[str, list[formats.Measured]]  # by title
-    scale: formats.Scale
+Row = list[Estimate | None]  # a figure of each version
+Rows = dict[str, Row]  # by their titles
 
 
 def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
@@ -37,7 +31,7 @@ def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
         results=results,
         facts=_facts(results),
         same_data=len({_data_set(each) for each in results}) == 1,
-        tables=[table for table in _tables(results) if table.rows],
+        tables=list(_tables(results)),
         numbers={title for title, is_share, _ in words.MEANINGS.values() if not is_share},
         against_first=[analysis.against(each, results[0]) for each in results[1:]],
     )
@@ -46,17 +40,18 @@ def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
     return path
 
 
-def _facts(results: Sequence[Results]) -> dict[str, list[Any]]:
+def _facts(results: Sequence[Results]) -> dict[str, list[str | int | None]]:
     """What the versions are, a row each; rows that none of them fills are left out."""
     manifests = [each.manifest for each in results]
-    facts: dict[str, list[Any]] = {
+    photos = [each.metrics.photos for each in manifests]
+    facts: dict[str, list[str | int | None]] = {
         "Made": [formats.date(each.created) for each in manifests],
         "Backbone": [each.backbone for each in manifests],
-        "Weights": [each.weights and each.weights.source for each in manifests],
+        "Weights": [each.weights.source if each.weights else None for each in manifests],
         "Image": [f"{each.size} pixels a side" for each in manifests],
         "Precision": [each.precision for each in manifests],
         "Data set": [_data_set(each) for each in results],
-        "Test photos": [each.metrics.photos and each.metrics.photos.count for each in manifests],
+        "Test photos": [each.count if each else None for each in photos],
     }
     return {name: row for name, row in facts.items() if any(fact is not None for fact in row)}
 
@@ -67,54 +62,35 @@ def _data_set(results: Results) -> str | None:
     return dataset.fingerprint[:12] if dataset else None
 
 
-def _tables(results: Sequence[Results]) -> Iterable[Table]:
-    """All tables, also those without rows."""
-    for better, names in (("Higher", words.HIGHER_IS_BETTER), ("Lower", words.LOWER_IS_BETTER)):
-        titles = {words.MEANINGS[name][0]: name for name in names}
-        yield _table(f"{better} is better", results, titles, _of("photos"))
-    names = ("accuracy", "false_negative_rate", "ece")
-    titles = {words.MEANINGS[name][0]: name for name in names}
-    yield _table("Same size and quality", results, titles, _of("same_size_and_quality"))
+def _tables(results: Sequence[Results]) -> Iterator[tuple[str, Rows, formats.Scale]]:
+    """The caption, rows and scale of each table that any of the versions fills."""
+    for caption, rows in _figures([each.metrics for each in results]):
+        there = {title: row for title, row in rows.items() if any(row)}
+        if there:
+            yield caption, there, formats.scale_for(chain(*there.values()))
+
+
+def _figures(metrics: Sequence[Metrics]) -> Iterator[tuple[str, Rows]]:
+    """The caption and rows of each table, also those without figures."""
+    photos = [each.photos for each in metrics]
+    yield "Higher is better", _rows(photos, words.HIGHER_IS_BETTER)
+    yield "Lower is better", _rows(photos, words.LOWER_IS_BETTER)
+    same = [each.same_size_and_quality for each in metrics]
+    yield "Same size and quality", _rows(same, ("accuracy", "false_negative_rate", "ece"))
+    band = [each.review.test if each.review else None for each in metrics]
     decided = {"Decided without a person": "decided", "Right among these": "accuracy"}
-    yield _table("With the review band", results, decided, _of("review", "test"))
+    yield "With the review band", {title: _row(band, name) for title, name in decided.items()}
     for group, caption in (("slices", "Slices"), ("held_out_sources", "Held-out sources")):
-        rows = {row: row for each in results for row in getattr(each.metrics, group) or {}}
+        slices = [getattr(each, group) or {} for each in metrics]
+        titles = dict.fromkeys(chain(*slices))
         for name, (title, whole) in words.OF_A_SLICE.items():
-            heading = f"{caption}: {title.lower()}, share {whole}"
-            yield _table(heading, results, rows, _of_slice(group, name))
+            rows = {row: _row([each.get(row) for each in slices], name) for row in titles}
+            yield f"{caption}: {title.lower()}, share {whole}", rows
 
 
-def _of(*parts: str) -> Callable[[Results, str], formats.Measured]:
-    """What looks a metric up by its name in the part that lies at `parts`; None where absent."""
-
-    def look_up(results: Results, name: str) -> formats.Measured:
-        value: Any = results.metrics
-        for part in (*parts, name):
-            value = value and getattr(value, part)
-        measured: formats.Measured = value
-        return measured
-
-    return look_up
+def _rows(measured: Sequence[MetricSet | None], names: Sequence[str]) -> Rows:
+    return {words.MEANINGS[name][0]: _row(measured, name) for name in names}
 
 
-def _of_slice(group: str, metric: str) -> Callable[[Results, str], formats.Measured]:
-    """What looks up the `metric` of the slice of a name; None where absent."""
-
-    def look_up(results: Results, name: str) -> formats.Measured:
-        found = (getattr(results.metrics, group) or {}).get(name)
-        measured: formats.Measured = found and getattr(found, metric)
-        return measured
-
-    return look_up
-
-
-def _table(
-    caption: str,
-    results: Sequence[Results],
-    titles: dict[str, str],
-    look_up: Callable[[Results, str], formats.Measured],
-) -> Table:
-    """A row for each title whose figure any of the versions has."""
-    rows = {title: [look_up(each, name) for each in results] for title, name in titles.items()}
-    rows = {title: row for title, row in rows.items() if row != [None] * len(row)}
-    return Table(caption, rows, formats.scale_for(chain.from_iterable(rows.values())))
+def _row(measured: Sequence[MetricSet | DecidedEstimate | None], name: str) -> Row:
+    return [getattr(each, name, None) for each in measured]

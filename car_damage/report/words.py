@@ -1,4 +1,30 @@
-"""What figures and reasons are called in a report, for whoever is new to them."""
+"""What sections, figures and reasons are called in a report, for whoever is new to them."""
+
+SECTIONS = {  # a section's title, a question for everyone, and what the field calls it
+    "metrics": ("How good are the answers?", "Metrics with 95 % intervals"),
+    "confusion": ("Which mistakes does it make?", "Confusion matrix"),
+    "curves": (
+        "Is the threshold well placed, and the probability true?",
+        "ROC, precision and recall, calibration",
+    ),
+    "learning": ("How did the training go?", "Learning curves"),
+    "slices": (
+        "On which photos is it better, on which worse?",
+        "Slices, data folders, held-out sources",
+    ),
+    "same_size_and_quality": (
+        "Does it judge the car, or the size and quality of the photo?",
+        "Same size and quality",
+    ),
+    "review": ("What can be decided without a person?", "Risk, coverage and review band"),
+    "mistakes": ("Where is it most wrong, and least sure?", "Errors and heatmaps"),
+    "attention": ("Does it look at the car?", "Attention"),
+    "warnings": ("Does it notice what it does not know?", "Warnings"),
+    "label_issues": ("Which labels look wrong?", "Label issues"),
+    "data": ("What was it taught and tested with?", "Data and copies"),
+    "comparison": ("Is it as good as another version?", "Non-inferiority"),
+    "making": ("How was it made?", "Settings and fingerprints"),
+}
 
 MEANINGS = {  # a figure's title, whether it is a share, and what it says
     "accuracy": ("Accuracy", True, "photos classified correctly"),

@@ -29,14 +29,10 @@ def test_the_border_is_an_eighth_of_the_side_and_one_place_at_least(side, inner)
     assert border_places((side, side)).sum() == side**2 - inner**2
 
 
-def test_the_share_on_the_border_is_that_of_what_speaks_for_damage():
+def test_the_share_on_the_border_is_that_of_what_speaks_for_damage_with_the_bias():
     # 6 in the middle, 2 in a corner; what speaks against damage does not count.
-    assert border_shares(outputs([[2, -9, 0], [0, 6, 0], [0, 0, 0]])) == pytest.approx([0.25])
-
-
-def test_the_bias_decides_what_speaks_for_damage():
-    # A bias of -1 leaves 5 in the middle and 1 in the corner.
-    heatmap = [[2, 0, 0], [0, 6, 0], [0, 0, 0]]
+    heatmap = [[2, -9, 0], [0, 6, 0], [0, 0, 0]]
+    assert border_shares(outputs(heatmap)) == pytest.approx([2 / 8])
     assert border_shares(outputs(heatmap, bias=-1.0)) == pytest.approx([1 / 6])
 
 

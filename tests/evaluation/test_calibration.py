@@ -29,16 +29,15 @@ def test_the_temperature_that_logits_were_made_with_is_found(temperature):
     assert fit_temperature(*drawn_photos(temperature)) == pytest.approx(temperature, rel=0.05)
 
 
-def test_photos_told_apart_without_a_mistake_do_not_make_the_answers_certain():
-    temperature = fit_temperature(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
-    assert temperature == pytest.approx(MIN_TEMPERATURE, rel=0.01)
-    assert temperature >= MIN_TEMPERATURE
-
-
-def test_logits_that_are_always_wrong_stay_within_bounds():
-    temperature = fit_temperature(np.array([-2.0, 2.0]), np.array([1, 0]))
-    assert temperature == pytest.approx(MAX_TEMPERATURE, rel=0.01)
-    assert temperature <= MAX_TEMPERATURE
+@pytest.mark.parametrize(
+    ("logits", "labels", "bound"),
+    [([-2, -1, 1, 2], [0, 0, 1, 1], MIN_TEMPERATURE), ([-2, 2], [1, 0], MAX_TEMPERATURE)],
+    ids=["told apart without a mistake", "always wrong"],
+)
+def test_where_no_temperature_is_best_the_search_ends_at_its_bound(logits, labels, bound):
+    temperature = fit_temperature(np.array(logits), np.array(labels))
+    assert temperature == pytest.approx(bound, rel=0.01)
+    assert MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE
 
 
 def test_one_class_only_still_gives_a_temperature():
@@ -57,22 +56,29 @@ def test_a_high_temperature_makes_the_answer_less_sure():
     assert probabilities(np.array([2.0]), 2.0) == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-4)
 
 
-def test_the_threshold_lies_in_the_middle_between_two_classes_that_are_apart():
-    calibrated = np.array([0.05, 0.1, 0.15, 0.2] * 10 + [0.3, 0.32, 0.34, 0.36] * 10)
-    labels = np.array([0] * 40 + [1] * 40)
-    assert choose_threshold(calibrated, labels) == pytest.approx(0.25)
+def photos_at(*, damaged, others):
+    """Probabilities and labels: how many photos of each class lie at which probability."""
+    counts = [*damaged.items(), *others.items()]
+    labels = [1] * sum(damaged.values()) + [0] * sum(others.values())
+    return np.repeat(*zip(*counts, strict=True)), np.array(labels)
 
 
-def test_one_photo_is_no_reason_to_leave_one_half():
-    calibrated = np.array([0.1, 0.2, 0.3, 0.4, 0.45, 0.6, 0.7, 0.8, 0.9])
-    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1])
-    assert choose_threshold(calibrated, labels) == 0.5
-
-
-def test_one_photo_of_a_rare_class_is_no_reason_either():
-    calibrated = np.concatenate([np.full(100, 0.1), [0.4, 0.6, 0.7, 0.8]])
-    labels = np.array([0] * 100 + [1] * 4)
-    assert choose_threshold(calibrated, labels) == 0.5
+@pytest.mark.parametrize(
+    ("damaged", "others", "threshold"),
+    [
+        ({0.3: 20, 0.36: 20}, {0.05: 20, 0.2: 20}, 0.25),
+        # Leaving 0.5 would get one photo more right, whether its class is common or rare
+        ({0.45: 1, 0.6: 1, 0.9: 3}, {0.1: 1, 0.4: 3}, 0.5),
+        ({0.4: 1, 0.6: 1, 0.8: 2}, {0.1: 100}, 0.5),
+        # 4 damaged among 102: calling every car undamaged would be right on 96 %, and useless
+        ({0.2: 4}, {0.1: 90, 0.3: 8}, 0.15),
+        ({0.1: 1, 0.2: 1}, {}, 0.5),
+    ],
+    ids=["classes apart", "one photo", "one photo of a rare class", "a rare class", "one class"],
+)
+def test_the_threshold_gives_both_classes_the_same_weight(damaged, others, threshold):
+    photos = photos_at(damaged=damaged, others=others)
+    assert choose_threshold(*photos) == pytest.approx(threshold)
 
 
 def test_many_photos_are_a_reason_to_leave_one_half():
@@ -81,58 +87,32 @@ def test_many_photos_are_a_reason_to_leave_one_half():
     assert threshold == pytest.approx(expit(-1), abs=0.05)
 
 
-def test_a_rare_class_weighs_as_much_as_a_common_one():
-    # 4 damaged among 102: calling every car undamaged would be right on 96 %, and useless.
-    calibrated = np.concatenate([np.full(90, 0.1), np.full(8, 0.3), [0.2, 0.2, 0.2, 0.2]])
-    labels = np.array([0] * 98 + [1] * 4)
-    assert 0.1 < choose_threshold(calibrated, labels) < 0.2
-
-
-def test_one_class_only_keeps_the_threshold_at_one_half():
-    assert choose_threshold(np.array([0.1, 0.2]), np.array([1, 1])) == 0.5
-
-
-def photos_at(*, damaged, others):
-    """Probabilities and labels: how many photos of each class lie at which probability."""
-    counts = [*damaged.items(), *others.items()]
-    labels = [1] * sum(damaged.values()) + [0] * sum(others.values())
-    return np.repeat(*zip(*counts, strict=True)), np.array(labels)
-
-
-def test_photos_told_apart_without_a_mistake_need_no_person():
-    photos = photos_at(damaged={0.9: 60}, others={0.1: 60})
-    assert choose_review_band(*photos, 0.5) == (0.5, 0.5)
-
-
-def test_the_band_takes_in_the_mistakes_and_no_more():
-    # Between 0.4 and 0.6 half are wrong; one mistake further out is 1 of 121.
-    photos = photos_at(damaged={0.02: 1, 0.4: 5, 0.6: 5, 0.9: 60}, others={0.1: 60, 0.4: 5, 0.6: 5})
-    assert choose_review_band(*photos, 0.5) == pytest.approx((0.25, 0.75))
-
-
-def test_one_mistake_in_a_hundred_is_allowed_and_two_are_not():
-    one = photos_at(damaged={0.2: 1, 0.9: 49}, others={0.1: 50})
-    assert choose_review_band(*one, 0.5) == (0.5, 0.5)
-    two = photos_at(damaged={0.2: 2, 0.9: 100}, others={0.1: 88})
-    assert choose_review_band(*two, 0.5) == pytest.approx((0.15, 0.5))
-
-
-def test_where_all_mistakes_are_on_one_side_the_other_needs_no_person():
-    photos = photos_at(damaged={0.7: 5, 0.9: 60}, others={0.1: 60, 0.7: 5})
-    assert choose_review_band(*photos, 0.5) == pytest.approx((0.5, 0.8))
-
-
-def test_the_band_that_leaves_a_person_the_fewest_photos_is_taken():
-    # 3 mistakes among 203. Without the 20 at 0.3 one remains; without the 5 at 0.8, two: too many.
-    # Without both none remains, but for five photos more.
-    photos = photos_at(damaged={0.3: 2, 0.9: 89, 0.8: 4}, others={0.1: 89, 0.3: 18, 0.8: 1})
-    assert choose_review_band(*photos, 0.5) == pytest.approx((0.2, 0.5))
-
-
-def test_the_band_holds_the_threshold_wherever_that_is():
-    photos = photos_at(damaged={0.15: 5, 0.9: 60}, others={0.1: 60, 0.15: 5})
-    low, high = choose_review_band(*photos, 0.12)
-    assert (low, high) == pytest.approx((0.12, 0.525))
+@pytest.mark.parametrize(
+    ("damaged", "others", "threshold", "band"),
+    [
+        ({0.9: 60}, {0.1: 60}, 0.5, (0.5, 0.5)),
+        # Between 0.4 and 0.6 half are wrong; one mistake further out is 1 of 121.
+        (
+            {0.02: 1, 0.4: 5, 0.6: 5, 0.9: 60},
+            {0.1: 60, 0.4: 5, 0.6: 5},
+            0.5,
+            (0.25, 0.75),
+        ),
+        # One mistake in a hundred is allowed, and two are not
+        ({0.2: 1, 0.9: 49}, {0.1: 50}, 0.5, (0.5, 0.5)),
+        ({0.2: 2, 0.9: 100}, {0.1: 88}, 0.5, (0.15, 0.5)),
+        ({0.7: 5, 0.9: 60}, {0.1: 60, 0.7: 5}, 0.5, (0.5, 0.8)),  # all mistakes on one side
+        # 3 mistakes among 203. Without the 20 at 0.3 one remains; without the 5 at 0.8, two: too
+        # many. Without both none remains, but for five photos more.
+        ({0.3: 2, 0.9: 89, 0.8: 4}, {0.1: 89, 0.3: 18, 0.8: 1}, 0.5, (0.2, 0.5)),
+        ({0.15: 5, 0.9: 60}, {0.1: 60, 0.15: 5}, 0.12, (0.12, 0.525)),
+    ],
+)
+def test_the_band_holds_the_threshold_and_as_few_photos_as_the_target_allows(
+    damaged, others, threshold, band
+):
+    photos = photos_at(damaged=damaged, others=others)
+    assert choose_review_band(*photos, threshold) == pytest.approx(band)
 
 
 @pytest.mark.parametrize(

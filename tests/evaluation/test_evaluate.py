@@ -52,7 +52,7 @@ def test_each_slice_has_its_own_metrics(four_photos):
     first_two, last_three = np.arange(5) < 2, np.arange(5) >= 2
     found = metrics_of_slices(predictions, {"dark": first_two, "small": last_three}, seed=0)
     assert found["dark"].false_negative_rate.value == 0.5
-    assert found["dark"].specificity.value is None
+    assert found["dark"].specificity == Estimate(value=None, low=None, high=None)
     assert found["small"].count == 3
     assert found["small"].specificity.value == pytest.approx(2 / 3)
 

@@ -25,21 +25,10 @@ def test_raw_folders_are_told_apart_by_what_stands_before_the_class_folder():
     assert rows_of(raw_folders(rows)) == {"more-cars": [2, 3], "whole-cars": [0, 1]}
 
 
-def test_one_raw_folder_is_no_slice_however_many_data_folders_it_has():
-    rows = [
-        row(0, "damaged", "/raw/damaged/front/a.jpg"),
-        row(1, "damaged", "/raw/damaged/rear/b.jpg"),
-        row(2, "not-damaged", "/raw/not-damaged/c.jpg"),
-    ]
-    assert raw_folders(rows) == {}
-
-
-def test_photos_of_one_class_only_have_no_raw_folders_either():
-    rows = [
-        row(0, "damaged", "/raw/damaged/front/a.jpg"),
-        row(1, "damaged", "/raw/damaged/b/b.jpg"),
-    ]
-    assert raw_folders(rows) == {}
+@pytest.mark.parametrize("last", ["not-damaged/c.jpg", "damaged/c.jpg"])
+def test_one_raw_folder_is_no_slice_however_many_data_folders_and_classes_it_has(last):
+    paths = ["damaged/front/a.jpg", "damaged/rear/b.jpg", last]
+    assert raw_folders([row(at, "", f"/raw/{path}") for at, path in enumerate(paths)]) == {}
 
 
 def test_class_folders_count_however_they_are_spelt_and_so_do_the_kaggle_sets_own():
@@ -64,15 +53,20 @@ def test_data_folders_are_named_from_where_they_part():
     }
 
 
-def test_a_data_folder_that_is_alone_keeps_its_own_name():
-    rows = [row(0, "damaged", "/cars/damaged/dents/a.jpg")]
-    assert list(data_folders(rows, rows)) == ["dents"]
-
-
-def test_a_folder_that_was_left_out_is_named_as_beside_the_others():
-    left_out = [row(0, "damaged", "/cars/more/damaged/dents/a.jpg")]
-    others = [row(1, "not-damaged", "/cars/whole/not-damaged/b.jpg")]
-    assert list(data_folders(left_out, left_out + others)) == ["more/damaged/dents"]
+@pytest.mark.parametrize(
+    ("paths", "among", "names"),
+    [
+        (["/cars/damaged/dents/a.jpg"], [], ["dents"]),  # alone
+        (
+            ["/cars/more/damaged/dents/a.jpg"],
+            ["/cars/whole/not-damaged/b.jpg"],
+            ["more/damaged/dents"],
+        ),
+    ],
+)
+def test_a_data_folder_is_named_as_next_to_the_others(paths, among, names):
+    rows, others = ([row(0, "", path) for path in each] for each in (paths, among))
+    assert list(data_folders(rows, rows + others)) == names
 
 
 def test_folders_named_from_here_and_from_the_root_can_stand_together():

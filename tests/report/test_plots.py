@@ -7,6 +7,7 @@ from matplotlib import pyplot
 from scipy.special import expit
 
 from car_damage.decision import Decision
+from car_damage.manifest import DecidedEstimate, Estimate
 from car_damage.report import plots
 
 HISTORY = [
@@ -14,6 +15,11 @@ HISTORY = [
     {"epoch": 2, "loss": 0.4, "val_loss": 0.3, "accuracy": 0.8, "val_accuracy": 0.85},
 ]
 COVERAGE = {"test photos": (np.array([0.5, 1.0]), np.array([1.0, 0.75]))}
+DECIDED, ACCURACY, UNKNOWN = (
+    Estimate(value=value, low=value, high=value) for value in (0.9, 0.8, None)
+)
+CHOSEN = DecidedEstimate(decided=DECIDED, accuracy=ACCURACY)
+NOBODY = DecidedEstimate(decided=DECIDED, accuracy=UNKNOWN)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -36,7 +42,7 @@ def drawn(photos):
         plots.precision_recall(*photos, at(0.46)),
         plots.calibration(*photos, at(0.46)),
         plots.learning_curves(HISTORY),
-        plots.coverage(COVERAGE, (0.9, 0.8)),
+        plots.coverage(COVERAGE, CHOSEN),
     ]
 
 
@@ -60,12 +66,9 @@ def test_plots_take_every_colour_from_the_page_so_that_they_turn_dark_with_it(dr
         assert not set(re.findall(r"#[0-9a-f]{6}\b", svg)) - {"#000000"}  # the default, unseen
 
 
-def test_plots_on_one_page_do_not_share_an_id(drawn):
+def test_plots_on_one_page_share_no_id_and_style_nothing_but_themselves(drawn):
     ids = [name for svg in drawn for name in set(re.findall(r' id="([^"]+)"', svg))]
     assert len(ids) == len(set(ids))
-
-
-def test_a_plot_styles_nothing_but_itself(drawn):
     assert not any("<style" in svg for svg in drawn)
 
 
@@ -93,16 +96,13 @@ def test_a_threshold_that_no_photo_reaches_is_no_error(photos):
 
 
 @pytest.mark.filterwarnings("error")
-def test_coverage_without_a_review_band_marks_no_point():
-    assert "with the review band" in texts(plots.coverage(COVERAGE, (0.9, 0.8)))
-    assert "with the review band" not in texts(plots.coverage(COVERAGE, None))
-
-
-def test_no_figure_is_left_in_memory_for_a_window(drawn):
-    assert pyplot.get_fignums() == []
+@pytest.mark.parametrize(("chosen", "marked"), [(CHOSEN, True), (NOBODY, False), (None, False)])
+def test_coverage_marks_a_point_where_the_review_band_decides_any_photo(chosen, marked):
+    assert ("with the review band" in texts(plots.coverage(COVERAGE, chosen))) == marked
 
 
 def test_drawing_leaves_matplotlib_as_it_was(photos):
     before = dict(pyplot.rcParams)
     plots.roc(*photos, at(0.5))
     assert dict(pyplot.rcParams) == before
+    assert pyplot.get_fignums() == []  # no figure is left in memory for a window
