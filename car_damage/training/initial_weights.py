@@ -82,7 +82,7 @@ def _default_source(
 
 
 def _start(backbone: Backbone, source: str) -> Start:
-    hardware.choose_precision(backbone.dense)
+    hardware.choose_precision(dense=backbone.is_resnet)
     model = build(backbone)
     missing = load(model, source)
     if missing and source != "none":
