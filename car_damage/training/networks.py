@@ -7,7 +7,6 @@ more.
 
 import keras
 
-from car_damage.errors import UserError
 from car_damage.training.backbones import Backbone
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # RGB, of pixels in 0..255
@@ -51,8 +50,6 @@ def tiny(pixels: keras.KerasTensor, weights: str | None) -> keras.Model:
 
     Features: (n, height / 8, width / 8, 96).
     """
-    if weights == "imagenet":
-        raise UserError("the backbone tiny has no ImageNet weights; pass --weights none")
     x = pixels
     for number, (filters, stride) in enumerate(TINY_CONVOLUTIONS, start=1):
         x = keras.layers.Conv2D(
