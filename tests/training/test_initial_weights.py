@@ -59,13 +59,6 @@ def test_loads_a_file_that_keras_saved_layer_by_layer(published, name, suffix, t
     assert_same(model, network, but="head")
 
 
-def test_loads_an_earlier_model_with_its_head(tmp_path):
-    earlier, model = tiny(1), tiny(2)
-    earlier.save(tmp_path / "model.keras")
-    assert weights.load(model, str(tmp_path / "model.keras")) == []
-    assert_same(earlier, model)
-
-
 @pytest.mark.slow
 def test_loads_an_earlier_resnet50_into_resnet50_c4_without_its_head(tmp_path):
     earlier, model = filled(build(named("resnet50"))), build(named("resnet50-c4"))
@@ -90,13 +83,6 @@ def test_half_precision_kernels_without_biases_are_whole_layers(tmp_path):
     np.savez(tmp_path / "half.npz", **halves)
     assert weights.load(model, str(tmp_path / "half.npz")) == []
     np.testing.assert_allclose(arrays_of(model)["conv1/kernel"], arrays["conv1/kernel"], atol=1e-3)
-
-
-def test_no_weights_leave_every_layer_as_it_was():
-    model = tiny()
-    layers = [name for n in range(1, 6) for name in (f"conv{n}", f"conv{n}_bn")]
-    assert weights.load(model, "none") == layers
-    assert_same(tiny(), model)
 
 
 def npz(**arrays):
@@ -155,11 +141,6 @@ def test_rejects_an_unusable_file_in_one_sentence_with_its_name(name, make, reas
     assert "\n" not in str(refusal.value)
 
 
-def test_the_small_backbone_has_no_imagenet_weights_and_says_so():
-    with pytest.raises(UserError, match="tiny has no ImageNet weights; pass --weights none"):
-        weights.load(tiny(), "imagenet")
-
-
 @pytest.fixture
 def offline(monkeypatch):
     """Keras fetches no weights, as without a network."""
@@ -179,7 +160,8 @@ def offline(monkeypatch):
 def test_a_sample_run_says_so_and_starts_a_small_network_from_random_values(offline, capsys):
     start = starting_model(None, "imagenet", SAMPLE, NOWHERE)
     assert start.backbone.name == "tiny"
-    assert start.weights.source == "none"
+    layers = [name for n in range(1, 6) for name in (f"conv{n}", f"conv{n}_bn")]
+    assert start.weights == WeightsOrigin(source="none", missing_layers=tuple(layers))
     assert "could not be fetched (URL fetch failure" in capsys.readouterr().out
 
 
@@ -218,6 +200,13 @@ def test_a_sample_run_starts_from_the_version_in_use_without_the_network(offline
     assert_same(tiny(), start.model)
 
 
-def test_rejects_a_backbone_that_no_longer_exists_and_lists_all():
-    with pytest.raises(UserError, match=r"'convnext-tiny'.*resnet50, resnet50-c4"):
-        starting_model("convnext-tiny", "none", SAMPLE, NOWHERE)
+@pytest.mark.parametrize(
+    ("backbone", "source", "said"),
+    [
+        ("convnext-tiny", "none", r"'convnext-tiny'.*resnet50, resnet50-c4"),  # of an old version
+        ("tiny", "imagenet", "tiny has no ImageNet weights; pass --weights none"),
+    ],
+)
+def test_rejects_a_backbone_that_does_not_exist_or_has_no_such_weights(backbone, source, said):
+    with pytest.raises(UserError, match=said):
+        starting_model(backbone, source, SAMPLE, NOWHERE)
