@@ -24,16 +24,8 @@ from car_damage.release.export import Exported, export_checked
 from car_damage.training.checkpoints import HISTORY
 from car_damage.training.initial_weights import Start
 
-LIBRARIES = (
-    "tensorflow",
-    "keras",
-    "ai-edge-litert",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "scikit-learn",
-    "scipy",
-)
+LEARNING = ("tensorflow", "keras", "ai-edge-litert", "scikit-learn")
+LIBRARIES = (*LEARNING, "numpy", "scipy", "opencv-python-headless", "pillow")
 TITLES = {
     "accuracy": "accuracy",
     "false_negative_rate": "damaged cars missed",
@@ -101,19 +93,15 @@ def table(manifest: Manifest) -> str:
     photos, review = metrics.photos, metrics.review
     if photos is None or review is None:
         return f"\n{manifest.version}: nothing was measured"
-    lines = [f"\n{manifest.version}: {photos.count} test photos"]
-    lines += [_line(title, getattr(photos, name)) for name, title in TITLES.items()]
+    lines = {title: getattr(photos, name) for name, title in TITLES.items()}
     if metrics.close_ups:
-        lines.append(_line("close-ups cleared", metrics.close_ups.accuracy))
-    lines += [
-        _line(f"right in {name} ({folder.count})", folder.accuracy)
-        for name, folder in (metrics.data_folders or {}).items()
-    ]
-    lines += [
-        _line("decided without a person", review.test.decided),
-        _line("right among those", review.test.accuracy),
-    ]
-    return "\n".join(lines)
+        lines["close-ups cleared"] = metrics.close_ups.accuracy
+    for name, folder in (metrics.data_folders or {}).items():
+        lines[f"right in {name} ({folder.count})"] = folder.accuracy
+    lines["decided without a person"] = review.test.decided
+    lines["right among those"] = review.test.accuracy
+    head = f"\n{manifest.version}: {photos.count} test photos"
+    return "\n".join([head, *(_line(title, estimate) for title, estimate in lines.items())])
 
 
 def _measured(

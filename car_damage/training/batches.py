@@ -67,29 +67,22 @@ class AugmentedBatches(PlainBatches):
         self.skip_to(0)
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        numbers = self._outlier_numbers(batch)
-        images = [self._sized(self._view(int(row))) for row in rows]
-        images += [self._sized(self._outlier(number)) for number in numbers]
-        labels = np.append(self.split.y[rows], [EVEN_CHANCE] * len(numbers)).astype(np.float32)
-        weights = np.append(self.weights[rows], np.ones(len(numbers), np.float32))
-        return np.stack(images), labels[:, None], weights
-
-    def _outlier_numbers(self, batch: int) -> range:
-        """The numbers of a batch's outliers, which count on after the rows."""
-        if not self.outliers:
-            return range(0)
-        first, last = (
-            len(self.split.y) + photos // PHOTOS_PER_OUTLIER
-            for photos in (batch * self.batch_size, (batch + 1) * self.batch_size)
-        )
-        return range(first, last)
+        first, end = batch * self.batch_size, (batch + 1) * self.batch_size
+        rows = self.order[first:end]
+        images = [self._view(int(row)) for row in rows]
+        if self.outliers:
+            numbers = range(first // PHOTOS_PER_OUTLIER, end // PHOTOS_PER_OUTLIER)
+            images += [self._outlier(number) for number in numbers]
+        more = len(images) - len(rows)
+        labels = np.append(self.split.y[rows], [EVEN_CHANCE] * more).astype(np.float32)
+        weights = np.append(self.weights[rows], np.ones(more, np.float32))
+        return np.stack([self._sized(image) for image in images]), labels[:, None], weights
 
     def _view(self, row: int) -> np.ndarray:
         return augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, row))
 
     def _outlier(self, number: int) -> np.ndarray:
-        rng = rng_for(self.seed, self.epoch, number)
+        rng = rng_for(self.seed, self.epoch, len(self.split.y) + number)  # they follow the rows
         row = rng.integers(len(self.split.y))
         return augment(outlier(np.asarray(self.split.X[row]), rng), rng)
 

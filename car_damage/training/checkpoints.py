@@ -22,12 +22,8 @@ class Run:
     """The folder of a run in progress; an epoch that its `history.csv` lacks did not happen."""
 
     def __init__(self, models: Path, start: Start, settings: TrainingSettings, fingerprint: str):
-        what = {
-            "backbone": start.backbone.name,
-            "weights": start.weights.model_dump(),
-            "settings": settings.model_dump(),
-            "data": fingerprint,
-        }
+        start_from = {"backbone": start.backbone.name, "weights": start.weights.model_dump()}
+        what = {**start_from, "settings": settings.model_dump(), "data": fingerprint}
         self._settings = json.dumps(what, sort_keys=True, indent=2)
         name = hashlib.sha256(self._settings.encode()).hexdigest()[:8]
         self.folder = models / f"training-{name}"

@@ -48,16 +48,18 @@ def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -
     features = np.concatenate([plain["train"], extractor.predict(views)])
     labels = np.concatenate([dataset.train.y, dataset.train.y[views.order]])
     least = MIN_STD * float(features.std(axis=0).max())
-    probes = [_probe(strength, least).fit(features, labels) for strength in STRENGTHS]
+    probes = [
+        make_pipeline(
+            VarianceThreshold(least**2),
+            StandardScaler(),
+            LogisticRegression(C=strength, class_weight="balanced", max_iter=2000),
+        ).fit(features, labels)
+        for strength in STRENGTHS
+    ]
     losses = [_loss(probe, plain["val"], dataset.val.y) for probe in probes]
     best = int(np.argmin(losses))
     set_head(model, *_folded(*(step for _, step in probes[best].steps)))
     return Fitted(losses[best], probes[best], plain)
-
-
-def _probe(strength: float, least: float) -> Pipeline:
-    classifier = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-    return make_pipeline(VarianceThreshold(least**2), StandardScaler(), classifier)
 
 
 def _loss(probe: Pipeline, features: np.ndarray, labels: np.ndarray) -> float:
