@@ -1,6 +1,5 @@
 """Initial weights: what is loaded, what is listed as missing, what is refused."""
 
-import zipfile
 from pathlib import Path
 
 import h5py
@@ -67,31 +66,22 @@ def test_loads_an_earlier_resnet50_into_resnet50_c4_without_its_head(tmp_path):
     assert_same(model, earlier, but="head")
 
 
-def test_lists_the_layers_that_an_npz_lacks_and_leaves_them_as_they_were(tmp_path):
-    model, arrays = tiny(2), arrays_of(tiny(1))
-    part = {name: array for name, array in arrays.items() if not name.startswith("conv3")}
-    np.savez(tmp_path / "part.npz", **part)
-    assert weights.load(model, str(tmp_path / "part.npz")) == ["conv3", "conv3_bn"]
-    np.testing.assert_array_equal(
-        arrays_of(model)["conv3/kernel"], arrays_of(tiny(2))["conv3/kernel"]
-    )
-
-
-def test_half_precision_kernels_without_biases_are_whole_layers(tmp_path):
+def test_an_npz_may_lack_layers_and_biases_and_be_of_half_precision(tmp_path):
     arrays, model = arrays_of(tiny(1)), tiny(2)
-    halves = {name: a.astype(np.float16) for name, a in arrays.items() if "bias" not in name}
-    np.savez(tmp_path / "half.npz", **halves)
-    assert weights.load(model, str(tmp_path / "half.npz")) == []
-    np.testing.assert_allclose(arrays_of(model)["conv1/kernel"], arrays["conv1/kernel"], atol=1e-3)
+    halves = {
+        name: array.astype(np.float16)
+        for name, array in arrays.items()
+        if not name.startswith("conv3") and not name.endswith("bias")
+    }
+    np.savez(tmp_path / "part.npz", **halves)
+    assert weights.load(model, str(tmp_path / "part.npz")) == ["conv3", "conv3_bn"]
+    found, before = arrays_of(model), arrays_of(tiny(2))
+    np.testing.assert_allclose(found["conv1/kernel"], arrays["conv1/kernel"], atol=1e-3)
+    np.testing.assert_array_equal(found["conv3/kernel"], before["conv3/kernel"])
 
 
 def npz(**arrays):
     return lambda path: np.savez(path, **{k.replace("__", "/"): a for k, a in arrays.items()})
-
-
-def array_file(path) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.zeros(3))
 
 
 def damaged_keras(path) -> None:
@@ -111,16 +101,12 @@ def other_network(path) -> None:
     [
         ("missing.npz", lambda path: None, "does not exist"),
         ("weights.txt", lambda path: path.touch(), "not imagenet, none, or a file ending in"),
-        ("imagnet", lambda path: None, "not imagenet, none, or a file ending in"),
         ("broken.npz", lambda path: path.write_bytes(b"PK\x03\x04 cut"), "cannot be read"),
         ("broken.h5", lambda path: path.write_bytes(b"no hdf5"), "cannot be read"),
         ("broken.weights.h5", lambda path: path.touch(), "cannot be read"),
         ("broken.keras", lambda path: path.write_bytes(b"no zip"), "cannot be read"),
         ("damaged.keras", damaged_keras, "cannot be read"),
-        ("empty.keras", lambda path: zipfile.ZipFile(path, "w").close(), "cannot be read"),
         ("code.npz", npz(conv1__kernel=np.array([{}], dtype=object)), "cannot be read"),
-        ("words.npz", npz(conv1__kernel=np.array(["a"])), "cannot be read"),
-        ("array.npz", array_file, "cannot be read"),
         ("empty.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
         ("empty.weights.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
         ("other.h5", other_network, "not for tiny"),

@@ -94,15 +94,6 @@ def test_every_validation_and_test_square_has_its_answer_in_the_table(trained, d
     assert np.mean(right) == about.metrics.photos.accuracy.value
 
 
-def test_going_on_from_a_model_lists_the_labels_that_look_wrong_to_it(trained, data, tmp_path):
-    model = the_version(trained) / "model.keras"
-    more = ["--weights", str(model), "--epochs", "0"]
-    model_training.main(options(data, tmp_path, *more))
-    with (the_version(tmp_path) / "label_issues.csv").open(newline="") as file:
-        table = csv.DictReader(file)
-        assert table.fieldnames == ["path", "label", "suggested", "quality"]
-
-
 def test_the_exported_graph_agrees_with_the_keras_model(trained, data):
     version, test = the_version(trained), load(data).test
     keras_model = keras.saving.load_model(version / "model.keras", compile=False)
@@ -140,22 +131,18 @@ def test_a_run_killed_in_training_and_resumed_gives_the_same_model(
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_zero_epochs_stop_after_the_head(data, tmp_path):
-    model_training.main(options(data, tmp_path, "--epochs", "0"))
-    version = the_version(tmp_path)
-    assert not (version / "history.csv").exists()
-    assert (version / "model.tflite").exists()
+def test_zero_epochs_stop_after_the_head_and_promote_never_leaves_the_current_version(data, models):
+    current = model_store.current(models)
+    model_training.main(options(data, models, "--epochs", "0", "--promote", "never"))
+    assert model_store.current(models) == current
+    (new,) = set(model_store.versions(models)) - {current}
+    assert (models / new / "model.tflite").exists()
+    assert not (models / new / "history.csv").exists()
 
 
-def test_a_version_that_was_asked_not_to_be_promoted_leaves_the_current_one(trained, data):
-    before, current = model_store.versions(trained), model_store.current(trained)
-    model_training.main(options(data, trained, "--epochs", "0", "--promote", "never"))
-    assert model_store.current(trained) == current
-    (new,) = set(model_store.versions(trained)) - set(before)
-    model_store.remove(trained, new)
-
-
-def test_a_model_mixed_with_its_start_lies_between_both(trained, data, tmp_path):
+def test_a_model_mixed_with_its_start_is_between_both_and_lists_labels_that_look_wrong(
+    trained, data, tmp_path
+):
     start = str(the_version(trained) / "model.keras")
     weights = [keras.saving.load_model(start).get_weights()]
     for keep in ("0", "0.75"):
@@ -163,6 +150,8 @@ def test_a_model_mixed_with_its_start_lies_between_both(trained, data, tmp_path)
         model_training.main(options(data, tmp_path / keep, *more))
         made = the_version(tmp_path / keep) / "model.keras"
         weights.append(keras.saving.load_model(made).get_weights())
+        with (made.parent / "label_issues.csv").open(newline="") as file:
+            assert csv.DictReader(file).fieldnames == ["path", "label", "suggested", "quality"]
     for before, after, mixed in zip(*weights, strict=True):
         between = 0.75 * before + 0.25 * after
         half_precision = 2**-10 * np.abs([before, after]).max()  # to which all three are rounded
