@@ -39,7 +39,15 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    add_start(parser)
+    add_fine_tuning(parser)
+    add_result(parser)
+    return parser
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """The folders, the backbone and its weights."""
+    add = parser.add_argument_group("what training starts from").add_argument
     add(
         "--data",
         type=Path,
@@ -64,6 +72,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="imagenet (fetched from the network once), none, or a .keras, .h5, .weights.h5 or "
         ".npz file (default: imagenet; drawn cars: the real model in use)",
     )
+    add("--resume", action="store_true", help="go on from the last epoch of a killed run")
+
+
+def add_fine_tuning(parser: argparse.ArgumentParser) -> None:
+    """How the model is trained."""
+    add = parser.add_argument_group("how the model is trained").add_argument
     add("--unfreeze", metavar="STAGE", help="fine-tune from this stage on; a wrong name lists all")
     add(
         "--epochs",
@@ -87,6 +101,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N")
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N")
+
+
+def add_result(parser: argparse.ArgumentParser) -> None:
+    """How the model is measured, exported and put into use."""
+    add = parser.add_argument_group("what becomes of the model").add_argument
     add(
         "--leave-out",
         action="append",
@@ -107,8 +126,6 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         help="auto: make the new version current unless it is worse (default: %(default)s)",
     )
-    add("--resume", action="store_true", help="go on from the last epoch of a killed run")
-    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -126,9 +143,8 @@ def train(args: argparse.Namespace) -> Path:
     from car_damage.evaluation.held_out_sources import leave_out
     from car_damage.release import promotion, version
     from car_damage.report.page import write_report
-    from car_damage.training import fine_tune, hardware
+    from car_damage.training import hardware
     from car_damage.training.checkpoints import Run
-    from car_damage.training.classifier import trainable_from
     from car_damage.training.initial_weights import starting_model
 
     dataset = leave_out(load(args.data or default_data_set()), args.leave_out)
@@ -138,29 +154,12 @@ def train(args: argparse.Namespace) -> Path:
     start = starting_model(args.backbone, args.weights, dataset.config, models)
     dataset, moved = without_learnt(dataset, start.learnt or frozenset())
     print_learnt(start, moved)
-    if args.keep and not start.goes_on:
-        raise UserError("--keep mixes with an earlier model: name its model.keras with --weights")
-    before = start.model.get_weights()
     settings = choose_settings(args, start, dataset.config.size)
-    from_random = start.weights.source == "none"
-    trainable_from(start.model, start.backbone, settings.unfreeze, from_random)
-
     run = Run(models, start, settings, dataset.config.fingerprint)
-    if args.resume:
-        run.check_can_resume()
-    else:
-        run.start()
-        if not (from_random and settings.epochs):  # random features would only mislead a head
-            fit_head(start, dataset, settings, run)
-    if settings.epochs:
-        print(f"phase 2: fine-tuning from {settings.unfreeze} on")
-        fine_tune.fine_tune(start.model, dataset, settings, run, args.resume)
-        fine_tune.mix_in(start.model, before, settings.keep)
+    train_model(start, dataset, settings, run, args.resume)
 
-    trained = version.Trained(
-        start.model, start.backbone.name, start.weights, settings, start.learnt, moved
-    )
-    manifest, exported = version.release(trained, dataset, models, args.precision, run)
+    trained = version.Trained(start, settings, moved, run.folder)
+    manifest, exported = version.release(trained, dataset, models, args.precision)
     print(version.table(manifest))
     print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
     rule = "never" if args.leave_out else args.promote
@@ -183,6 +182,28 @@ def print_learnt(start: "Start", moved: dict[str, int]) -> None:
         )
 
 
+def train_model(
+    start: "Start", dataset: Dataset, settings: TrainingSettings, run: "Run", resume: bool
+) -> None:
+    """Fit the head unless a killed run has done so, then fine-tune."""
+    from car_damage.training.classifier import trainable_from
+    from car_damage.training.fine_tune import fine_tune, mix_in
+
+    before = start.model.get_weights()
+    from_random = start.weights.source == "none"
+    trainable_from(start.model, settings.unfreeze, from_random)
+    if resume:
+        run.check_can_resume()
+    else:
+        run.start()
+        if not (from_random and settings.epochs):  # random features would only mislead a head
+            fit_head(start, dataset, settings, run)
+    if settings.epochs:
+        print(f"phase 2: fine-tuning from {settings.unfreeze} on")
+        fine_tune(start.model, dataset, settings, run, resume)
+        mix_in(start.model, before, settings.keep)
+
+
 def fit_head(start: "Start", dataset: Dataset, settings: TrainingSettings, run: "Run") -> None:
     """Phase 1; its features also show which labels look wrong, unless they are random."""
     from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
@@ -198,9 +219,14 @@ def fit_head(start: "Start", dataset: Dataset, settings: TrainingSettings, run: 
 
 
 def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> TrainingSettings:
-    """What decides how the model is trained: the options, and defaults that suit the start."""
+    """The training settings: the options, and defaults that suit the start.
+
+    Raises `UserError` for `--keep` without an earlier model to mix with.
+    """
     from car_damage.training.fine_tune import growing_sides
 
+    if args.keep and not start.goes_on:
+        raise UserError("--keep mixes with an earlier model: name its model.keras with --weights")
     backbone = start.backbone
     default_epochs = TINY_EPOCHS if backbone is TINY else EPOCHS
     epochs = default_epochs if args.epochs is None else args.epochs

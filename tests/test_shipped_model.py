@@ -13,6 +13,7 @@ from car_damage import model_store, photos
 from car_damage.dataset.sample import draw_car, draw_damaged_car
 from car_damage.predictor import Predictor
 from tests import no_cars
+from tests.photo_files import jpeg
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
@@ -27,107 +28,65 @@ def predictor():
 
 @pytest.fixture(scope="module")
 def cars():
-    """Drawn cars, the first half of them damaged."""
-    return [
-        draw_car(np.random.default_rng(number), damaged)
-        for damaged in (True, False)
-        for number in range(CARS)
-    ]
+    return [draw_car(np.random.default_rng(number), number < CARS) for number in range(2 * CARS)]
 
 
 def probabilities(predictor: Predictor, pictures) -> np.ndarray:
     return np.array([predictor.predict(picture).probability for picture in pictures])
 
 
-def mirrored(photo):
-    return np.ascontiguousarray(photo[:, ::-1])
+CHANGES = {
+    "mirrored": lambda photo: np.ascontiguousarray(photo[:, ::-1]),
+    "recompressed": lambda photo: photos.decode(jpeg(photo, quality=75)),
+    "brighter": lambda photo: cv2.convertScaleAbs(photo, alpha=1.1),
+    "darker": lambda photo: cv2.convertScaleAbs(photo, alpha=0.9),
+    "shifted": lambda photo: np.pad(photo, ((3, 0), (4, 0), (0, 0)), "edge")[:-3, :-4],
+}
 
 
-def recompressed(photo):
-    jpeg = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
-    return photos.decode(jpeg.tobytes())
-
-
-def brighter(photo):
-    return cv2.convertScaleAbs(photo, alpha=1.1)
-
-
-def darker(photo):
-    return cv2.convertScaleAbs(photo, alpha=0.9)
-
-
-def shifted(photo):
-    return cv2.warpAffine(
-        photo,
-        np.float32([[1, 0, 4], [0, 1, 3]]),
-        photo.shape[1::-1],
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-
-
-@pytest.mark.parametrize("change", [mirrored, recompressed, brighter, darker, shifted])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_leaves_the_car_as_it_is_leaves_the_probability_nearly_so(predictor, cars, change):
     before = probabilities(predictor, cars)
     after = probabilities(predictor, [change(car) for car in cars])
     assert np.abs(after - before).mean() < LITTLE
 
 
-def test_grey_and_black_photos_are_warned_of(predictor):
-    for picture in no_cars.kinds()["plain"]:
-        assert predictor.predict(picture).warnings
+def test_grey_and_black_are_warned_of_and_like_noise_never_taken_for_surely_damaged(predictor):
+    plain, noise = (
+        [predictor.predict(picture) for picture in no_cars.kinds()[kind]]
+        for kind in ("plain", "noise")
+    )
+    assert all(answer.warnings for answer in plain)
+    assert not [one for one in plain + noise if one.label == "damaged" and not one.review]
 
 
-def test_grey_black_and_noise_are_never_taken_for_surely_damaged(predictor):
-    pictures = [picture for kind in ("plain", "noise") for picture in no_cars.kinds()[kind]]
-    answers = [predictor.predict(picture) for picture in pictures]
-    sure = [answer for answer in answers if answer.label == "damaged" and not answer.review]
-    assert sure == []
+def peaks(predictor: Predictor, number: int) -> tuple[bool, bool, float]:
+    """Of a drawn car: whether the heatmap's peak is on the damage, whether that of what the damage
+    adds to it is, and the chance that a random point would be."""
+    photo, damage = draw_damaged_car(np.random.default_rng([7, number]))
+    undamaged = draw_car(np.random.default_rng([7, number]), damaged=False)
+    heatmap = predictor.predict(photo).heatmap
+    added = heatmap - predictor.predict(undamaged).heatmap
+    places = cv2.resize(damage.astype(np.float32), heatmap.shape[::-1], None, 0, 0, 3) > 0
+    return places.flat[heatmap.argmax()], places.flat[added.argmax()], places.mean()
 
 
-@pytest.fixture(scope="module")
-def peaks(predictor):
-    """Of drawn cars: whether the heatmap's peak lies on the damage, whether that of what the damage
-    adds to it does, and the chance that a random point would."""
-
-    def of_one(number: int) -> tuple[bool, bool, float]:
-        photo, damage = draw_damaged_car(np.random.default_rng([7, number]))
-        undamaged = draw_car(np.random.default_rng([7, number]), damaged=False)
-        heatmap = predictor.predict(photo).heatmap
-        added = heatmap - predictor.predict(undamaged).heatmap
-        places = cv2.resize(damage.astype(np.float32), heatmap.shape[::-1], None, 0, 0, 3) > 0
-        return places.flat[heatmap.argmax()], places.flat[added.argmax()], places.mean()
-
-    return np.array([of_one(number) for number in range(4 * CARS)], np.float64)
-
-
-def luck(hits: np.ndarray, chance: np.ndarray) -> float:
-    """How likely as many hits are by chance."""
-    likely: float = binomtest(int(hits.sum()), len(hits), chance.mean(), "greater").pvalue
-    return likely
-
-
-def test_what_damage_adds_to_the_heatmap_peaks_on_it_more_often_than_a_random_point_would(peaks):
-    _, added, chance = peaks.T
-    assert luck(added, chance) < 0.01
-
-
-def test_the_heatmap_peaks_on_a_drawn_dent_more_often_than_a_random_point_would(peaks):
-    whole, _, chance = peaks.T
-    assert luck(whole, chance) < 0.05
+def test_the_heatmap_and_what_damage_adds_to_it_peak_on_it_more_often_than_a_random_point_would(
+    predictor,
+):
+    *hits, chance = np.array([peaks(predictor, number) for number in range(4 * CARS)]).T
+    luck = [
+        binomtest(int(found.sum()), len(found), chance.mean(), "greater").pvalue for found in hits
+    ]
+    assert luck[0] < 0.05
+    assert luck[1] < 0.01
 
 
 def test_it_stays_small_and_whole_and_shows_no_photo():
     record = model_store.load_record(MODELS)
     names = {path.name for path in record.folder.iterdir()}
-    assert {
-        "model.tflite",
-        "model.keras",
-        "model.json",
-        "report.html",
-        "trained_on.txt",
-        "LICENSE",
-        "NOTICE.md",
-    } == names
+    models = {"model.tflite", "model.keras", "model.json", "trained_on.txt"}
+    assert names == {*models, "report.html", "LICENSE", "NOTICE.md"}
     assert sum(path.stat().st_size for path in record.folder.iterdir()) < 50_000_000
     report = (record.folder / "report.html").read_text(encoding="utf-8")
     assert "data:image" not in report
@@ -145,14 +104,10 @@ def test_every_figure_in_the_model_card_is_the_one_in_model_json(said, place):
     found = json.loads((model_store.load_record(MODELS).folder / "model.json").read_text())
     for name in place.split("."):
         found = found[name]
-    assert said == as_said(found)
-
-
-def as_said(figure) -> str:
-    """A share as per cent, with its interval where it has one."""
-    if isinstance(figure, dict):
-        return f"{figure['value']:.1%} ({figure['low']:.1%} to {figure['high']:.1%})"
-    return f"{figure:.1%}"
+    if isinstance(found, dict):  # with its interval
+        assert said == f"{found['value']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
+    else:
+        assert said == f"{found:.1%}"
 
 
 def test_the_model_card_names_many_figures():

@@ -43,8 +43,7 @@ def export_checked(
     said. Test images choose nothing: what is measured on them would be too good.
     """
     exported = _export(model, dataset, precision, path, seed)
-    fault = _fault(exported)
-    if fault is None or precision not in FALL_BACK:
+    if not (fault := _fault(exported)) or precision not in FALL_BACK:
         return exported
     finer = FALL_BACK[precision]
     print(f"{precision} {fault}: exporting in {finer} instead")
@@ -71,7 +70,9 @@ def _export(
     images = _calibration_images(dataset.train, seed)
     path.write_bytes(to_tflite(model, dataset.config.size, precision, images))
     val, photos = dataset.val, dataset.val.of_kind("photo")
-    outputs, keras_logits = graph_outputs(path, val.X), _keras_logits(model, val)
+    outputs = graph_outputs(path, val.X)
+    of_batches = model.predict(PlainBatches(val, BATCH_SIZE), verbose=0)["logit"]
+    keras_logits = np.asarray(of_batches, np.float64)[:, 0]
     decision = fit_decision(outputs.logits[photos], val.y[photos])
     of_keras = fit_decision(keras_logits[photos], val.y[photos])
     comparison = ExportComparison(
@@ -89,11 +90,5 @@ def _accuracy(decision: Decision, logits: np.ndarray, labels: np.ndarray) -> flo
 
 
 def _calibration_images(train: Split, seed: int) -> np.ndarray:
-    count = min(CALIBRATION_IMAGES, len(train.y))
-    rows = np.random.default_rng(seed).choice(len(train.y), count, replace=False)
+    rows = np.random.default_rng(seed).permutation(len(train.y))[:CALIBRATION_IMAGES]
     return np.asarray(train.X[np.sort(rows)])
-
-
-def _keras_logits(model: keras.Model, split: Split) -> np.ndarray:
-    outputs = model.predict(PlainBatches(split, BATCH_SIZE), verbose=0)
-    return np.asarray(outputs["logit"], np.float64)[:, 0]

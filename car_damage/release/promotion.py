@@ -1,6 +1,6 @@
 """Whether a new version becomes the current one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,9 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
     if comparison.as_good:
         model_store.use(models, name)
         return f"{seen}; {name} is now the current version"
-    needed = comparison.photos_needed()
-    why = (
-        "it looks worse"
-        if needed is None
-        else f"too few photos to be sure that it is as good (about {needed:,} are needed)"
-    )
+    why = "it looks worse"
+    if (needed := comparison.photos_needed()) is not None:
+        why = f"too few photos to be sure that it is as good (about {needed:,} are needed)"
     return f"{seen}; {why}, so {current} stays; {_how_to_use(name)}"
 
 
@@ -65,23 +62,22 @@ def _compare(models: Path, current: str, exported: Exported, dataset: Dataset) -
     if learnt is None:
         raise UserError("it is not known which photos the current version was trained on")
     test = dataset.test
+    groups = np.array([row.group for row in test.rows])
     known = {row.group for row in test.rows if row.sha256 in learnt}
-    rows = [
-        at for at, row in enumerate(test.rows) if row.kind == "photo" and row.group not in known
-    ]
-    if not rows:
+    rows = np.flatnonzero(test.of_kind("photo") & ~np.isin(groups, list(known)))
+    if not len(rows):
         raise UserError("it has been trained on all test photos")
     logits = graph_logits(record.graph, _images(dataset, rows, record.manifest.size))
     decision = record.manifest.decision
     return compare(
         test.y[rows],
-        np.array([test.rows[at].group for at in rows]),
+        groups[rows],
         new=(exported.decision, exported.decision.probabilities(exported.test.logits[rows])),
         current=(decision, decision.probabilities(logits)),
     )
 
 
-def _images(dataset: Dataset, rows: Sequence[int], size: int) -> Iterable[photos.Photo]:
+def _images(dataset: Dataset, rows: np.ndarray, size: int) -> Iterable[photos.Photo]:
     """The images as the version wants them: from the arrays, or else from the files."""
     if size == dataset.config.size:
         return (np.asarray(dataset.test.X[at]) for at in rows)

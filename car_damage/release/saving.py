@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from zipfile import ZIP_DEFLATED
 
 import keras
 import numpy as np
@@ -13,10 +14,7 @@ def save(model: keras.Model, path: Path) -> None:
     """Write `model` without its optimiser, compressed, in a file that `keras.saving` can load."""
     plain = path.with_name(f"plain-{path.name}")
     keras.Model(model.input, model.output, name=model.name).save(plain)
-    with (
-        zipfile.ZipFile(plain) as source,
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
-    ):
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", ZIP_DEFLATED) as packed:
         for name in source.namelist():
             packed.writestr(name, source.read(name))
     plain.unlink()
@@ -35,5 +33,4 @@ def rounded(values: np.ndarray) -> np.ndarray:
     """The nearest float32 of `SIGNIFICANT_BITS`."""
     fractions, exponents = np.frexp(values)
     whole = np.round(np.ldexp(fractions, SIGNIFICANT_BITS))
-    nearest: np.ndarray = np.ldexp(whole, exponents - SIGNIFICANT_BITS).astype(np.float32)
-    return nearest
+    return np.ldexp(whole, exponents - SIGNIFICANT_BITS).astype(np.float32)

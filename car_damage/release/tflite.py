@@ -1,5 +1,9 @@
 """The trained classifier as a LiteRT (TFLite) graph for serving.
 
+The head is linear on mean-pooled features, so logit = mean over places of (features . kernel) +
+bias: the heatmap features . kernel averages to the logit less its bias (class activation mapping,
+Zhou et al. 2016, https://arxiv.org/abs/1512.04150), exactly and not by approximation.
+
 Full-integer quantisation after training: int8 weights with a scale per output channel, int8
 activations whose ranges come from calibration photos (Jacob et al. 2018,
 https://arxiv.org/abs/1712.05877). The linear head stays in float: in 256 steps its heatmap would no
@@ -18,7 +22,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from car_damage.training.classifier import serving_model
+from car_damage.training.backbones import HEAD, named
+from car_damage.training.classifier import POOLED
 
 # What head and embedding are made of; no backbone has any of them.
 FLOAT_OPERATIONS = ["FULLY_CONNECTED", "RESHAPE", "MEAN", "SQUARED_DIFFERENCE", "SQRT"]
@@ -40,8 +45,44 @@ def to_tflite(model: keras.Model, size: int, precision: str, calibration: np.nda
         if precision == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        graph: bytes = converter.convert()
-        return graph
+        return converter.convert()
+
+
+def serving_model(model: keras.Model, size: int) -> keras.Model:
+    """Images, `uint8` (n, size, size, 3), to the outputs of `to_tflite`, n of each.
+
+    The backbone is shared with `model`; the head is copied as it is now. It is written with dense
+    layers only, the mean over places too, so that it can be kept out of the quantisation by the
+    kind of its operations.
+    """
+    kernel, bias = model.get_layer(HEAD).get_weights()
+    telling = model.get_layer(named(model.name).embedding).output
+    photo = keras.Input((size, size, 3), dtype="uint8", name="photo")
+    features, embedded = keras.Model(model.input, [model.get_layer(POOLED).input, telling])(photo)
+    _, height, width, channels = features.shape
+    places = height * width
+
+    per_place = keras.layers.Dense(1, use_bias=False, dtype="float32")
+    mean = keras.layers.Dense(1, dtype="float32")
+    scores = per_place(keras.ops.reshape(features, (-1, places, channels)))
+    logit = mean(keras.ops.reshape(scores, (-1, places)))
+    per_place.set_weights([kernel])
+    mean.set_weights([np.full((places, 1), 1 / places), bias])
+
+    heatmap = keras.ops.reshape(scores, (-1, height, width))
+    return keras.Model(photo, {"logit": logit, "heatmap": heatmap, "embedding": spread(embedded)})
+
+
+def spread(features: keras.KerasTensor) -> keras.KerasTensor:
+    """How much each feature varies over the photo: (n, h, w, d) to standard deviations (n, d).
+
+    Fine-tuned for damage, a network's mean features say little of what is no car. How much they
+    vary from place to place still does: a street, a page or a texture is alike all over in other
+    ways than a car on its ground is.
+    """
+    _, height, width, channels = features.shape
+    places = keras.ops.reshape(features, (-1, height * width, channels))
+    return keras.ops.std(keras.ops.cast(places, "float32"), axis=1)
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -70,10 +111,7 @@ def save(model: keras.Model, folder: str) -> None:
 
 
 def quantised(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
-    """Convert to int8, all but head and embedding.
-
-    Selective quantisation is the debugger's work in TensorFlow.
-    """
+    """Convert to int8, by the debugger: nothing else in TensorFlow can leave operations out."""
 
     def photos() -> Iterator[list[np.ndarray]]:
         return ([photo[np.newaxis]] for photo in calibration)
@@ -84,8 +122,7 @@ def quantised(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> by
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=photos, debug_options=options
     )
-    graph: bytes = debugger.get_nondebug_quantized_model()
-    return graph
+    return debugger.get_nondebug_quantized_model()
 
 
 @contextlib.contextmanager

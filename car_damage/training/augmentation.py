@@ -39,13 +39,8 @@ def rng_for(seed: int, epoch: int, row: int) -> np.random.Generator:
 
 
 def augment(image: Photo, rng: np.random.Generator) -> Photo:
-    """Change an image, `uint8` (size, size, 3), as another photo of the same car might differ.
-
-    Gives a new array of the same shape and dtype; all randomness comes from `rng`.
-    """
-    image = _move(image, rng)
-    image = _relight(image, rng)
-    image = _degrade(image, rng)
+    """A new array: the image, `uint8` (size, size, 3), as another photo of the car might differ."""
+    image = _degrade(_relight(_move(image, rng), rng), rng)
     if rng.random() < ERASE_CHANCE:
         _erase(image, rng)
     return image
@@ -59,20 +54,13 @@ def _move(image: Photo, rng: np.random.Generator) -> Photo:
     shift = rng.uniform(-0.5, 0.5, size=2) * (1 - width, 1 - height) * size
     matrix = _affine(size, (mirror * width, height), rng.uniform(-ANGLE, ANGLE), shift)
     # Reflected edges: black corners would tell the network that a photo was turned.
-    return cv2.warpAffine(
-        image,
-        matrix,
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT_101
+    return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
 
 
 def _random_crop(rng: np.random.Generator) -> tuple[float, float]:
     """Width and height of a crop, as shares of the image's side."""
-    area = rng.uniform(*AREA)
-    stretch = math.sqrt(_log_uniform(rng, ASPECT))
-    side = math.sqrt(area)
+    side, stretch = math.sqrt(rng.uniform(*AREA)), math.sqrt(_log_uniform(rng, ASPECT))
     return min(1.0, side * stretch), min(1.0, side / stretch)
 
 
@@ -88,8 +76,7 @@ def _affine(size: int, scale: tuple[float, float], degrees: float, shift: np.nda
 def _relight(image: Photo, rng: np.random.Generator) -> Photo:
     """Another light and another camera: a tone curve, then a change of colours."""
     mean = float(np.mean(cv2.mean(image)[:3])) / 255
-    curved = cv2.LUT(image, _tone_curve(rng, mean))
-    return cv2.transform(curved, _colour_matrix(rng))
+    return cv2.transform(cv2.LUT(image, _tone_curve(rng, mean)), _colour_matrix(rng))
 
 
 def _tone_curve(rng: np.random.Generator, mean: float) -> np.ndarray:
@@ -141,9 +128,8 @@ def _erase(image: Photo, rng: np.random.Generator) -> None:
     stretch = math.sqrt(_log_uniform(rng, ERASED_ASPECT))
     height, width = round(math.sqrt(area) * stretch), round(math.sqrt(area) / stretch)
     top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
-    image[top : top + height, left : left + width] = rng.integers(
-        0, 256, (height, width, 3), np.uint8
-    )
+    noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+    image[top : top + height, left : left + width] = noise
 
 
 def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:

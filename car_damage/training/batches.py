@@ -1,10 +1,12 @@
 """Batches of images for Keras: shuffled and augmented for training, as they are for measuring."""
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import keras
 import numpy as np
+from sklearn.utils.class_weight import compute_sample_weight
 
 from car_damage.dataset.arrays import Split
 from car_damage.parallel import cores
@@ -14,8 +16,34 @@ from car_damage.training.outliers import EVEN_CHANCE, outlier
 PHOTOS_PER_OUTLIER = 16  # outliers come on top of them
 
 
-class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
-    """Training batches `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`.
+def class_weights(y: np.ndarray) -> np.ndarray:
+    """A weight for each photo, float32 (n,), with which both classes weigh alike; mean 1."""
+    return compute_sample_weight("balanced", y).astype(np.float32)
+
+
+class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
+    """Batches in the arrays' order, read from disk as they are needed.
+
+    Each is `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`: images, labels, weights.
+    """
+
+    def __init__(self, split: Split, batch_size: int, **threads: int):
+        super().__init__(**threads)
+        self.split = split
+        self.batch_size = batch_size
+        self.weights = class_weights(split.y)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.split.y) / self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        labels = self.split.y[rows].astype(np.float32)
+        return np.asarray(self.split.X[rows]), labels[:, None], self.weights[rows]
+
+
+class AugmentedBatches(PlainBatches):
+    """Shuffled and augmented batches to train on.
 
     `sides` gives each epoch's side in pixels; without it, and after its end, images keep theirs.
     With `outliers`, one more image for every 16 photos shows no car that could be judged; its label
@@ -32,42 +60,29 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ca
         sides: Sequence[int] = (),
         outliers: bool = False,
     ):
-        super().__init__(workers=cores(), use_multiprocessing=False, max_queue_size=8)
-        self.split = split
-        self.batch_size = batch_size
+        super().__init__(split, batch_size, workers=cores(), max_queue_size=8)
         self.seed = seed
         self.sides = sides
         self.outliers = outliers
-        self.weights = class_weights(split.y)
         self.skip_to(0)
 
-    def __len__(self) -> int:
-        return -(-len(self.split.y) // self.batch_size)
-
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        numbers = self._outlier_numbers(batch)
-        images = [self._sized(self._view(int(row))) for row in rows]
-        images += [self._sized(self._outlier(number)) for number in numbers]
-        labels = np.append(self.split.y[rows], [EVEN_CHANCE] * len(numbers)).astype(np.float32)
-        weights = np.append(self.weights[rows], np.ones(len(numbers), np.float32))
-        return np.stack(images), labels[:, None], weights
-
-    def _outlier_numbers(self, batch: int) -> range:
-        """The numbers of a batch's outliers, which count on after the rows."""
-        if not self.outliers:
-            return range(0)
-        first, last = (
-            len(self.split.y) + photos // PHOTOS_PER_OUTLIER
-            for photos in (batch * self.batch_size, (batch + 1) * self.batch_size)
-        )
-        return range(first, last)
+        first, end = batch * self.batch_size, (batch + 1) * self.batch_size
+        rows = self.order[first:end]
+        images = [self._view(int(row)) for row in rows]
+        if self.outliers:
+            numbers = range(first // PHOTOS_PER_OUTLIER, end // PHOTOS_PER_OUTLIER)
+            images += [self._outlier(number) for number in numbers]
+        more = len(images) - len(rows)
+        labels = np.append(self.split.y[rows], [EVEN_CHANCE] * more).astype(np.float32)
+        weights = np.append(self.weights[rows], np.ones(more, np.float32))
+        return np.stack([self._sized(image) for image in images]), labels[:, None], weights
 
     def _view(self, row: int) -> np.ndarray:
         return augment(np.asarray(self.split.X[row]), rng_for(self.seed, self.epoch, row))
 
     def _outlier(self, number: int) -> np.ndarray:
-        rng = rng_for(self.seed, self.epoch, number)
+        rng = rng_for(self.seed, self.epoch, len(self.split.y) + number)  # they follow the rows
         row = rng.integers(len(self.split.y))
         return augment(outlier(np.asarray(self.split.X[row]), rng), rng)
 
@@ -84,28 +99,3 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ca
         """
         self.epoch = epoch
         self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split.y))
-
-
-class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
-    """Batches in the arrays' order, read from disk as they are needed."""
-
-    def __init__(self, split: Split, batch_size: int):
-        super().__init__()
-        self.split = split
-        self.batch_size = batch_size
-        self.weights = class_weights(split.y)
-
-    def __len__(self) -> int:
-        return -(-len(self.split.y) // self.batch_size)
-
-    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-        labels = self.split.y[rows].astype(np.float32)
-        return np.asarray(self.split.X[rows]), labels[:, None], self.weights[rows]
-
-
-def class_weights(y: np.ndarray) -> np.ndarray:
-    """A weight for each photo, float32 (n,), with which both classes weigh alike; mean 1."""
-    counts = np.bincount(y, minlength=2)
-    weights: np.ndarray = (len(y) / (2 * counts))[y].astype(np.float32)
-    return weights

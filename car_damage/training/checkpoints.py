@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -21,15 +22,11 @@ class Run:
     """The folder of a run in progress; an epoch that its `history.csv` lacks did not happen."""
 
     def __init__(self, models: Path, start: Start, settings: TrainingSettings, fingerprint: str):
-        what = {
-            "backbone": start.backbone.name,
-            "weights": start.weights.model_dump(),
-            "settings": settings.model_dump(),
-            "data": fingerprint,
-        }
-        text = json.dumps(what, sort_keys=True, indent=2)
-        self.folder = models / f"training-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-        self._settings = text
+        start_from = {"backbone": start.backbone.name, "weights": start.weights.model_dump()}
+        what = {**start_from, "settings": settings.model_dump(), "data": fingerprint}
+        self._settings = json.dumps(what, sort_keys=True, indent=2)
+        name = hashlib.sha256(self._settings.encode()).hexdigest()[:8]
+        self.folder = models / f"training-{name}"
 
     def start(self) -> None:
         """Begin anew; what a killed run with the same settings left is dropped."""
@@ -51,18 +48,18 @@ class Run:
         if not path.exists():
             return []
         with path.open(encoding="utf-8", newline="") as file:
-            return [
-                {key: float(value) for key, value in row.items()} for row in csv.DictReader(file)
-            ]
+            rows = csv.DictReader(file)
+            return [{key: float(value) for key, value in row.items()} for row in rows]
 
     def save(self, model: keras.Model, row: dict[str, float]) -> None:
         """Record a finished epoch: the weights first, then the history that names them."""
-        history = self.history()
-        model.save_weights(self._state(len(history) + 1))
-        if not history or row["val_loss"] < min(past["val_loss"] for past in history):
+        history = [*self.history(), row]
+        model.save_weights(self._state(len(history)))
+        if _best(history) == len(history):
             model.save_weights(self.folder / BEST)
-        write_text(self.folder / HISTORY, _as_csv([*history, row]))
-        self._state(len(history)).unlink(missing_ok=True)
+        lines = [",".join(map(str, past.values())) for past in history]
+        write_text(self.folder / HISTORY, "\n".join([",".join(row), *lines, ""]))
+        self._state(len(history) - 1).unlink(missing_ok=True)
 
     def restore(self, model: keras.Model) -> int:
         """Put weights and optimiser where the last finished epoch left them; return its number."""
@@ -76,15 +73,13 @@ class Run:
 
         The first `small_epochs` do not count: what follows them must have its chance.
         """
-        losses = [row["val_loss"] for row in self.history()]
-        best = losses.index(min(losses)) + 1 if losses else 0
-        return len(losses) - max(best, small_epochs) >= patience
+        history = self.history()
+        return len(history) - max(_best(history), small_epochs) >= patience
 
     def load_best(self, model: keras.Model) -> None:
-        """Give the model the weights of the epoch with the lowest validation loss.
+        """Give the model the weights of the best epoch.
 
-        Validation images always have full size, the size at which the model is served, so that an
-        epoch of small images counts as best only if it is best at full size.
+        Validation images always have full size, so an epoch of small images must be best at that.
         """
         model.load_weights(self.folder / BEST)
 
@@ -96,6 +91,7 @@ class Run:
         return self.folder / f"epoch-{epoch}.weights.h5"
 
 
-def _as_csv(rows: list[dict[str, float]]) -> str:
-    lines = [",".join(map(str, row.values())) for row in rows]
-    return "\n".join([",".join(rows[0]), *lines, ""])
+def _best(history: list[dict[str, float]]) -> int:
+    """The number of the epoch with the lowest validation loss, counted from 1; 0 without epochs."""
+    losses = [math.inf if math.isnan(row["val_loss"]) else row["val_loss"] for row in history]
+    return losses.index(min(losses)) + 1 if losses else 0

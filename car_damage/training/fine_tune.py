@@ -31,11 +31,9 @@ def fine_tune(
     Training ends early once the validation loss stops falling, but not before the epochs at full
     size had their chance. The best epoch is the one of the lowest validation loss.
     """
-    sides = settings.sides
-    train = AugmentedBatches(
-        dataset.train, settings.batch_size, settings.seed, sides, outliers=True
-    )
-    val = PlainBatches(dataset.val, settings.batch_size)
+    sides, size, seed = settings.sides, settings.batch_size, settings.seed
+    train = AugmentedBatches(dataset.train, size, seed, sides, outliers=True)
+    val = PlainBatches(dataset.val, size)
     _compile(model, settings.learning_rate, steps=len(train) * settings.epochs)
     done = run.restore(model) if resume else 0
     patience = max(PATIENCE, settings.epochs // 3)
@@ -56,10 +54,8 @@ def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
     unlike those of the fine-tuning (WiSE-FT, Wortsman et al. 2022,
     https://arxiv.org/abs/2109.01903).
     """
-    after = model.get_weights()
-    model.set_weights(
-        [share * old + (1 - share) * new for old, new in zip(before, after, strict=True)]
-    )
+    pairs = zip(before, model.get_weights(), strict=True)
+    model.set_weights([share * old + (1 - share) * new for old, new in pairs])
 
 
 def growing_sides(size: int, epochs: int) -> tuple[int, ...]:
@@ -121,8 +117,6 @@ def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:
         rate, weight_decay=WEIGHT_DECAY, global_clipnorm=GRADIENT_NORM
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
-        optimizer,
-        loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
-        metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
-    )
+    loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)
+    accuracy = keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")
+    model.compile(optimizer, loss, metrics=[accuracy])

@@ -26,7 +26,7 @@ def set_up(seed: int) -> None:
 def choose_precision(dense: bool) -> None:
     """Have models that are built from now on train in bfloat16, where that is fast.
 
-    Their weights stay float32. `dense`: nearly all of their work are plain convolutions.
+    Their weights stay float32. `dense`: nearly all of their work is plain convolutions.
     """
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if fast_bfloat16(dense) else "float32")
 
@@ -34,9 +34,8 @@ def choose_precision(dense: bool) -> None:
 def fast_bfloat16(dense: bool) -> bool:
     """Whether the GPU, or without one the CPU, multiplies bfloat16 fast.
 
-    A CPU's matrix unit (AMX) does in any case. AVX-512's bfloat16 instructions do where nearly all
-    work are plain convolutions (ResNet-50: 1.5 times as fast); depthwise ones wait for memory, and
-    converting takes more than it saves (MobileNetV2: 0.8 times).
+    A CPU's matrix unit (AMX) always does, AVX-512's instructions for plain convolutions only
+    (ResNet-50: 1.5 times as fast): depthwise ones wait for memory (MobileNetV2: 0.8 times).
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -48,10 +47,10 @@ def fast_bfloat16(dense: bool) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed instead of giving it back to the system.
+    """Have glibc, where there is one, keep freed memory instead of giving it back to the system.
 
     Every training step frees and fetches the same hundreds of megabytes; having the system clear
-    them each time takes about as long as the arithmetic. Elsewhere than on glibc this does nothing.
+    them each time takes about as long as the arithmetic.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

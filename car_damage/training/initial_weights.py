@@ -1,13 +1,7 @@
-"""What training starts from: a backbone and its weights, from ImageNet, a file or at random.
+"""What training starts from: a backbone and its weights, from ImageNet, a file or at random."""
 
-Every source becomes a mapping from `layer/variable` (`conv1_conv/kernel`) to an array, which is
-copied layer by layer.
-"""
-
-import contextlib
 import socket
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +11,13 @@ import numpy as np
 from car_damage import model_store, paths
 from car_damage.errors import UserError
 from car_damage.manifest import DatasetConfig, WeightsOrigin
+from car_damage.model_store import KERAS_MODEL
 from car_damage.training import hardware
 from car_damage.training.backbones import DEFAULT, HEAD, SAMPLE_DEFAULT, TINY, Backbone, named
 from car_damage.training.classifier import build
 from car_damage.training.networks import features
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]  # by `layer/variable`, such as `conv1_conv/kernel`
 
 DOWNLOAD_TIMEOUT = 10  # seconds without a byte
 SUFFIXES = (".keras", ".weights.h5", ".h5", ".npz")
@@ -59,9 +54,11 @@ def starting_model(
     photos it is a `UserError`.
     """
     if source is None:
-        backbone, source = _default_source(backbone, config, models)
+        source = "imagenet"
+        if config.sample and not backbone and (record := _real_model_in_use(models)):
+            backbone, source = record.manifest.backbone, str(record.folder / KERAS_MODEL)
+    default = SAMPLE_DEFAULT if config.sample else DEFAULT
     try:
-        default = SAMPLE_DEFAULT if config.sample else DEFAULT
         return _start(named(backbone) if backbone else default, source)
     except ImagenetUnavailable as error:
         if not config.sample or backbone:
@@ -70,27 +67,22 @@ def starting_model(
         return _start(TINY, "none")
 
 
-def _default_source(
-    backbone: str | None, config: DatasetConfig, models: Path
-) -> tuple[str | None, str]:
-    if config.sample and not backbone:
-        for folder in filter(model_store.current, (models, paths.MODELS)):
-            record = model_store.load_record(folder)
-            if not record.manifest.sample:
-                return record.manifest.backbone, str(record.folder / model_store.KERAS_MODEL)
-    return backbone, "imagenet"
+def _real_model_in_use(models: Path) -> model_store.Record | None:
+    records = map(model_store.load_record, filter(model_store.current, (models, paths.MODELS)))
+    return next((record for record in records if not record.manifest.sample), None)
 
 
 def _start(backbone: Backbone, source: str) -> Start:
-    hardware.choose_precision(backbone.dense)
+    hardware.choose_precision(dense=backbone.is_resnet)
     model = build(backbone)
     missing = load(model, source)
     if missing and source != "none":
         print(f"not in {source}, so from random values: {', '.join(missing)}")
-    path = Path(source)  # the record names no folders of this machine
-    called = f"{path.parent.name}/{path.name}" if path.suffix == ".keras" else path.name
+    path = Path(source)
+    earlier = path.suffix == ".keras"
+    called = f"{path.parent.name}/{path.name}" if earlier else path.name  # without other folders
     origin = WeightsOrigin(source=called, missing_layers=tuple(missing))
-    learnt = model_store.trained_on(path.parent) if path.suffix == ".keras" else frozenset()
+    learnt = model_store.trained_on(path.parent) if earlier else frozenset()
     return Start(model, backbone, origin, learnt)
 
 
@@ -111,7 +103,7 @@ def load(model: keras.Model, source: str) -> list[str]:
         imagenet_arrays(backbone) if source == "imagenet" else file_arrays(Path(source), backbone)
     )
     lacking = [layer.name for layer in layers if not _fill(layer, arrays, source)]
-    if lacking == [layer.name for layer in layers]:
+    if len(lacking) == len(layers):
         raise UserError(
             f"{source} holds nothing for the backbone {model.name}; "
             "choose the --backbone it was made for, or another file"
@@ -139,7 +131,7 @@ def _fill(layer: keras.layers.Layer, arrays: Arrays, source: str) -> bool:
 
 
 def arrays_of(model: keras.Model) -> Arrays:
-    """All weights of a model in memory."""
+    """All weights of a model."""
     return {
         f"{layer.name}/{variable.name}": keras.ops.convert_to_numpy(variable)
         for layer in model.layers
@@ -149,25 +141,17 @@ def arrays_of(model: keras.Model) -> Arrays:
 
 def imagenet_arrays(backbone: Backbone) -> Arrays:
     """The weights that Keras fetches, or has in its cache, for the backbone."""
+    if backbone.application is None:
+        raise UserError(f"{backbone.name} has no ImageNet weights; pass --weights none")
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras's download has none and would wait for ever
     try:
-        with _socket_timeout(DOWNLOAD_TIMEOUT):
-            return arrays_of(features(backbone, weights="imagenet"))
-    except UserError:
-        raise
+        return arrays_of(features(backbone, weights="imagenet"))
     except Exception as error:  # Keras raises a bare Exception for any failed download
         raise ImagenetUnavailable(
             f"ImageNet weights for {backbone.name} could not be fetched ({error}); connect to the "
             "internet, or pass --weights FILE"
         ) from error
-
-
-@contextlib.contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Give new sockets a timeout: Keras's download has none and would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
     finally:
         socket.setdefaulttimeout(before)
 
@@ -192,7 +176,6 @@ def file_arrays(path: Path, backbone: Backbone) -> Arrays:
 
 
 def _read(path: Path, backbone: Backbone) -> Arrays:
-    """`file_arrays` of a file that is there, by its kind."""
     if path.suffix == ".npz":
         with path.open("rb") as file, np.load(file) as arrays:  # np.load leaves a broken file open
             return {name: array.astype(np.float32) for name, array in arrays.items()}

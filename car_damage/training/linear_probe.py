@@ -16,12 +16,11 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from car_damage.dataset.arrays import Dataset, Split
+from car_damage.dataset.arrays import Dataset
 from car_damage.dataset.split import SPLITS
 from car_damage.training.batches import AugmentedBatches, PlainBatches, class_weights
 from car_damage.training.classifier import feature_extractor, set_head
 
-VIEWS = 1  # augmented views of each photo beside the photo itself: each costs a pass over all
 # Of the standard deviation that the feature which varies most has: below it a feature has no say.
 # A fine-tuned backbone leaves most features still. Scaled up to the others, one that lit up in a
 # single photo gets a weight of thousands, and whatever lights it up again a sure answer.
@@ -35,43 +34,32 @@ class Fitted:
 
     loss: float  # nats, on the validation photos, both classes weighing alike
     probe: Pipeline  # selects features, scales them, then classifies
-    features: dict[str, np.ndarray]  # float32 (n, d): `plain_features` of each split
+    features: dict[str, np.ndarray]  # of each split's images as they are, float32 (n, d)
 
 
 def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -> Fitted:
     """Fit the head of `model` in place."""
-    plain = {name: plain_features(model, getattr(dataset, name), batch_size) for name in SPLITS}
-    features, labels = _training_features(model, plain["train"], dataset.train, batch_size, seed)
+    extractor = feature_extractor(model)
+    plain = {
+        name: extractor.predict(PlainBatches(getattr(dataset, name), batch_size)) for name in SPLITS
+    }
+    # One augmented view beside each photo itself; each more would cost a pass over all.
+    views = AugmentedBatches(dataset.train, batch_size, seed)
+    features = np.concatenate([plain["train"], extractor.predict(views)])
+    labels = np.concatenate([dataset.train.y, dataset.train.y[views.order]])
     least = MIN_STD * float(features.std(axis=0).max())
-    probes = [_probe(strength, least).fit(features, labels) for strength in STRENGTHS]
+    probes = [
+        make_pipeline(
+            VarianceThreshold(least**2),
+            StandardScaler(),
+            LogisticRegression(C=strength, class_weight="balanced", max_iter=2000),
+        ).fit(features, labels)
+        for strength in STRENGTHS
+    ]
     losses = [_loss(probe, plain["val"], dataset.val.y) for probe in probes]
     best = int(np.argmin(losses))
     set_head(model, *_folded(*(step for _, step in probes[best].steps)))
     return Fitted(losses[best], probes[best], plain)
-
-
-def plain_features(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
-    """The pooled features of a split's images as they are, in their order: float32 (n, d)."""
-    features: np.ndarray = feature_extractor(model).predict(PlainBatches(split, batch_size))
-    return features
-
-
-def _training_features(
-    model: keras.Model, plain: np.ndarray, train: Split, batch_size: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    extractor = feature_extractor(model)
-    features, labels = [plain], [train.y]
-    for view in range(VIEWS):
-        batches = AugmentedBatches(train, batch_size, seed)
-        batches.skip_to(view)
-        labels.append(train.y[batches.order])
-        features.append(extractor.predict(batches))
-    return np.concatenate(features), np.concatenate(labels)
-
-
-def _probe(strength: float, least: float) -> Pipeline:
-    classifier = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-    return make_pipeline(VarianceThreshold(least**2), StandardScaler(), classifier)
 
 
 def _loss(probe: Pipeline, features: np.ndarray, labels: np.ndarray) -> float:

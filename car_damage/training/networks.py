@@ -7,7 +7,6 @@ more.
 
 import keras
 
-from car_damage.errors import UserError
 from car_damage.training.backbones import Backbone
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # RGB, of pixels in 0..255
@@ -22,43 +21,36 @@ def features(backbone: Backbone, weights: str | None = None) -> keras.Model:
     of a `.h5` or `.weights.h5` file. Keras's errors pass through.
     """
     photo = keras.Input((None, None, 3), dtype="uint8", name="photo")
-    scaled = to_caffe(photo) if backbone.caffe else to_unit_range(photo)
+    pixels = scaled(photo, backbone)
     if backbone.application is None:
-        body = tiny(scaled, weights)
+        body = tiny(pixels, weights)
     else:
         body = getattr(keras.applications, backbone.application)(
-            input_tensor=scaled,
+            input_tensor=pixels,
             input_shape=(None, None, 3),
             include_top=False,
             weights=weights,
         )
-    last = body.get_layer(backbone.output).output if backbone.output else body.output
-    return keras.Model(photo, last, name=backbone.name)
+    return keras.Model(photo, body.get_layer(backbone.output).output, name=backbone.name)
 
 
-def to_caffe(photo: keras.KerasTensor) -> keras.KerasTensor:
-    """BGR less the mean, not divided: what Caffe's ResNets were trained on."""
-    return keras.ops.flip(_rescaled(photo, 1.0, [-mean for mean in CAFFE_MEAN]), axis=-1)
+def scaled(photo: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:
+    """The pixels as the backbone was trained on them, float32.
 
-
-def to_unit_range(photo: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB in -1..1."""
-    return _rescaled(photo, 1 / 127.5, [-1.0] * 3)
-
-
-def _rescaled(photo: keras.KerasTensor, scale: float, offset: list[float]) -> keras.KerasTensor:
+    ResNets take BGR less the mean, not divided, as in Caffe; the others take RGB in -1..1.
+    """
+    resnet = backbone.is_resnet
+    scale, offset = (1.0, [-mean for mean in CAFFE_MEAN]) if resnet else (1 / 127.5, [-1.0] * 3)
     layer = keras.layers.Rescaling([scale] * 3, offset=offset, dtype="float32", name="scaling")
-    return layer(photo)
+    return keras.ops.flip(layer(photo), axis=-1) if resnet else layer(photo)
 
 
-def tiny(scaled: keras.KerasTensor, weights: str | None) -> keras.Model:
+def tiny(pixels: keras.KerasTensor, weights: str | None) -> keras.Model:
     """A plain CNN of 104,000 parameters that learns from random values: for the sample cars.
 
     Features: (n, height / 8, width / 8, 96).
     """
-    if weights == "imagenet":
-        raise UserError("the backbone tiny has no ImageNet weights; pass --weights none")
-    x = scaled
+    x = pixels
     for number, (filters, stride) in enumerate(TINY_CONVOLUTIONS, start=1):
         x = keras.layers.Conv2D(
             filters,
@@ -71,7 +63,7 @@ def tiny(scaled: keras.KerasTensor, weights: str | None) -> keras.Model:
         )(x)
         x = keras.layers.BatchNormalization(momentum=TINY_MOMENTUM, name=f"conv{number}_bn")(x)
         x = keras.layers.ReLU(name=f"conv{number}_relu")(x)
-    model = keras.Model(keras.utils.get_source_inputs(scaled), x)
+    model = keras.Model(keras.utils.get_source_inputs(pixels), x)
     if weights:
         model.load_weights(weights)
     return model

@@ -18,10 +18,7 @@ NOISE_CELLS = 6  # powers of two: from single pixels to blobs of a seventh of 22
 
 
 def outlier(image: Photo, rng: np.random.Generator) -> Photo:
-    """Make of a training image, `uint8` (size, size, 3), one that does not show its car.
-
-    Gives a new array of the same shape and dtype; all randomness comes from `rng`.
-    """
+    """A new array made of a training image, `uint8` (size, size, 3), that does not show its car."""
     makers = (_noise, _dead_leaves, _scrambled, _hidden)
     return makers[rng.integers(len(makers))](image, rng)
 

@@ -3,51 +3,51 @@
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from car_damage import model_store
-from car_damage.dataset.arrays import Dataset, Row, Split
+from car_damage.dataset.arrays import Dataset, Split
 from car_damage.decision import Decision
 from car_damage.release.export import Exported
 from car_damage.release.promotion import promote
 from tests import tiny_model
-from tests.images import config_of, outputs_of
+from tests.images import config_of, outputs_of, row, split_of
 
 PHOTOS = 400
+CLASSES = ["not-damaged", "damaged"]
 NEW = "20260312-0900-0b2c"
-
-
-def row(number: int, label: str, path: str) -> Row:
-    return Row("test", number, label, "photo", path, f"g{number}", 120, 80, f"sha{number}", "")
 
 
 @pytest.fixture
 def dataset(tmp_path):
     """Test photos on disk and as images, red ones damaged."""
-    images, rows = [], []
-    for number in range(PHOTOS):
-        red = number % 2 == 1
-        photo = tiny_model.plain_photo(red)
-        path = tmp_path / f"{'red' if red else 'blue'}.png"
-        path.write_bytes(cv2.imencode(".png", photo[:, :, ::-1])[1].tobytes())
-        images.append(photo[: tiny_model.SIZE, : tiny_model.SIZE])
-        rows.append(row(number, "damaged" if red else "not-damaged", str(path)))
-    labels = np.arange(PHOTOS, dtype=np.uint8) % 2
-    test = Split(np.stack(images), labels, rows)
+    photos = [tiny_model.plain_photo(red) for red in (False, True)]
+    for photo, name in zip(photos, CLASSES, strict=True):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), photo[:, :, ::-1])
+    rows = [
+        replace(row(number, name, f"{tmp_path}/{name}.png"), sha256=f"sha{number}")
+        for number, name in enumerate(CLASSES * (PHOTOS // 2))
+    ]
+    squares = [photo[: tiny_model.SIZE, : tiny_model.SIZE] for photo in photos]
+    test = split_of(rows, np.stack(squares * (PHOTOS // 2)))
     return Dataset(test, test, test, config_of(size=tiny_model.SIZE))
+
+
+def two_versions(models: Path, graph: bytes, learnt: bytes | None = b"another") -> Path:
+    """Add a current version, which decides every photo alone, and a new one."""
+    files = {} if learnt is None else {"trained_on.txt": learnt}
+    model_store.use(models, tiny_model.add_version(models, graph, files=files))
+    tiny_model.add_version(models, graph, NEW)
+    return models
 
 
 @pytest.fixture
 def models(tmp_path, tiny_graph):
-    """A current version that decides every photo alone, and a new one."""
-    models = tmp_path / "models"
-    tiny_model.add_version(models, tiny_graph, files={"trained_on.txt": b"another"})
-    tiny_model.add_version(models, tiny_graph, NEW)
-    model_store.use(models, tiny_model.VERSION)
-    return models
+    return two_versions(tmp_path / "models", tiny_graph)
 
 
 def new_version(dataset, wrong: int = 0, unsure: int = 0) -> Exported:
@@ -74,22 +74,25 @@ def test_a_new_version_that_is_surely_as_good_comes_into_use(models, dataset):
     assert "they decide 99% and 100%" in said
 
 
-def test_a_version_with_five_more_mistakes_of_twenty_does_not(models, dataset):
-    twenty = first(dataset, 20)
-    said = promote(models, NEW, new_version(twenty, wrong=5), twenty, "auto")
+@pytest.mark.parametrize(
+    ("photos", "mistakes", "figures"),
+    [
+        (20, {"wrong": 5}, "is right on 15"),
+        (PHOTOS, {"unsure": 316}, "they decide 21% and 100%"),
+    ],
+)
+def test_one_with_more_mistakes_or_fewer_decisions_does_not(
+    models, dataset, photos, mistakes, figures
+):
+    part = first(dataset, photos)
+    said = promote(models, NEW, new_version(part, **mistakes), part, "auto")
     assert model_store.current(models) == tiny_model.VERSION
+    assert figures in said
     assert "it looks worse" in said
     assert f"python -m car_damage.model_store use {NEW}" in said
 
 
-def test_a_version_that_decides_hardly_any_photo_alone_does_not(models, dataset):
-    said = promote(models, NEW, new_version(dataset, unsure=316), dataset, "auto")
-    assert model_store.current(models) == tiny_model.VERSION
-    assert "they decide 21% and 100%" in said
-    assert "it looks worse" in said
-
-
-def test_the_included_version_stays_where_it_is_clearly_better(models, dataset):
+def test_the_included_version_stays_if_it_is_clearly_better(models, dataset):
     (models / "current").unlink()
     (models / "pretrained").mkdir()
     (models / tiny_model.VERSION).rename(models / "pretrained" / tiny_model.VERSION)
@@ -97,9 +100,7 @@ def test_the_included_version_stays_where_it_is_clearly_better(models, dataset):
     assert model_store.current(models) == tiny_model.VERSION
 
 
-def test_where_the_photos_are_too_few_the_current_one_stays_and_it_is_said_how_many_are_needed(
-    models, dataset
-):
+def test_with_too_few_photos_the_current_one_stays_and_the_number_needed_is_given(models, dataset):
     few = first(dataset, 40)
     said = promote(models, NEW, new_version(few), few, "auto")
     assert model_store.current(models) == tiny_model.VERSION
@@ -111,24 +112,15 @@ def test_where_the_photos_are_too_few_the_current_one_stays_and_it_is_said_how_m
 
 
 def test_photos_that_the_current_version_has_learnt_do_not_count(tmp_path, tiny_graph, dataset):
-    models = tmp_path / "other"
-    learnt = "\n".join(row.sha256 for row in dataset.test.rows[:100])
-    model_store.use(
-        models,
-        tiny_model.add_version(models, tiny_graph, files={"trained_on.txt": learnt.encode()}),
-    )
-    tiny_model.add_version(models, tiny_graph, NEW)
+    learnt = "\n".join(row.sha256 for row in dataset.test.rows[:100]).encode()
+    models = two_versions(tmp_path, tiny_graph, learnt)
     said = promote(models, NEW, new_version(dataset, wrong=100), dataset, "auto")
     assert "on 300 test photos" in said
     assert model_store.current(models) == NEW
 
 
-def test_a_version_of_which_nobody_knows_what_it_learnt_is_not_compared(
-    tmp_path, tiny_graph, dataset
-):
-    models = tmp_path / "other"
-    model_store.use(models, tiny_model.add_version(models, tiny_graph))
-    tiny_model.add_version(models, tiny_graph, NEW)
+def test_a_version_with_unknown_training_photos_is_not_compared(tmp_path, tiny_graph, dataset):
+    models = two_versions(tmp_path, tiny_graph, learnt=None)
     said = promote(models, NEW, new_version(dataset), dataset, "auto")
     assert "it is not known which photos" in said
     assert model_store.current(models) == tiny_model.VERSION
@@ -136,17 +128,14 @@ def test_a_version_of_which_nobody_knows_what_it_learnt_is_not_compared(
 
 def test_a_current_version_of_another_size_is_measured_on_the_photos_themselves(models, dataset):
     other_size = replace(dataset, config=config_of(size=64))
-    promote(models, NEW, new_version(dataset, wrong=12), other_size, "auto")
+    said = promote(models, NEW, new_version(dataset, wrong=12), other_size, "auto")
+    assert f"and {tiny_model.VERSION} on 400" in said
     assert model_store.current(models) == tiny_model.VERSION
-
-
-def test_where_those_photos_are_gone_nothing_changes_and_the_way_to_use_it_is_said(models, dataset):
-    (models.parent / "red.png").unlink()
-    said = promote(
-        models, NEW, new_version(dataset), replace(dataset, config=config_of(size=64)), "auto"
-    )
-    assert model_store.current(models) == tiny_model.VERSION
+    (models.parent / "damaged.png").unlink()
+    said = promote(models, NEW, new_version(dataset), other_size, "auto")
+    assert f"was not compared with {tiny_model.VERSION}" in said
     assert f"use {NEW}" in said
+    assert model_store.current(models) == tiny_model.VERSION
 
 
 def test_a_current_version_that_is_damaged_does_not_lose_the_new_one(models, dataset):

@@ -2,31 +2,21 @@
 
 import keras
 import numpy as np
-import pytest
 
 from car_damage.release import saving
 from car_damage.training import classifier as classifiers
 from car_damage.training.backbones import named
 
 
-@pytest.fixture(scope="module")
-def model() -> keras.Model:
+def test_a_saved_model_takes_little_more_than_half_the_space_and_loads_as_it_was(tmp_path):
     model = classifiers.build(named("tiny"))
     saving.round_weights(model)
-    return model
-
-
-def test_a_saved_model_loads_with_the_weights_that_it_had(model, tmp_path):
     saving.save(model, tmp_path / "model.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
-
-
-def test_it_takes_little_more_than_half_of_the_space(model, tmp_path):
     model.save(tmp_path / "plain.keras")
-    saving.save(model, tmp_path / "model.keras")
     sizes = [(tmp_path / name).stat().st_size for name in ("model.keras", "plain.keras")]
     assert sizes[0] < 0.6 * sizes[1]
 

@@ -60,41 +60,30 @@ def test_the_graph_has_the_promised_inputs_and_outputs(precision, graphs):
 
     photo = runner.get_input_details()["photo"]
     assert (tuple(photo["shape"]), photo["dtype"]) == ((1, 64, 64, 3), np.uint8)
-    shapes = {name: tuple(out["shape"]) for name, out in runner.get_output_details().items()}
+    outputs = runner.get_output_details()
+    shapes = {name: tuple(output["shape"]) for name, output in outputs.items()}
     assert shapes == {"logit": (1, 1), "heatmap": (1, 8, 8), "embedding": (1, 96)}
-
-
-def test_every_output_is_float32(exported):
-    _, outputs = exported
-
-    assert {output.dtype for output in outputs.values()} == {np.dtype(np.float32)}
+    assert {output["dtype"] for output in outputs.values()} == {np.float32}
 
 
 def test_the_heatmap_averages_to_the_logit_less_the_bias(exported):
     precision, outputs = exported
-
     mean = outputs["heatmap"].mean(axis=(1, 2))
-    tolerance = (
-        1e-2 if precision == "float16" else 1e-4
-    )  # runs in half precision where that is fast
+    tolerance = 1e-2 if precision == "float16" else 1e-4  # half precision is used where it is fast
     np.testing.assert_allclose(mean, outputs["logit"][:, 0] - BIAS, atol=tolerance)
 
 
 def test_the_graph_answers_as_the_keras_model_does(exported, model, photos):
     precision, outputs = exported
     tolerance = {"int8": 0.3, "float16": 0.05, "float32": 1e-4}[precision]
-
     expected = model.predict(photos, verbose=0)["logit"]
-
     np.testing.assert_allclose(outputs["logit"], expected, atol=tolerance)
 
 
 def test_the_embedding_says_how_much_each_feature_varies_over_the_photo(exported, model, photos):
     precision, outputs = exported
     features = keras.Model(model.input, model.get_layer(classifiers.POOLED).input)
-
     expected = np.std(features.predict(photos, verbose=0), axis=(1, 2))
-
     tolerance = {"int8": 0.05, "float16": 0.01, "float32": 1e-4}[precision]
     np.testing.assert_allclose(outputs["embedding"], expected, atol=tolerance * expected.max())
 
@@ -103,25 +92,19 @@ def test_int8_is_about_a_quarter_of_float32(graphs):
     assert len(graphs["int8"]) < 0.4 * len(graphs["float32"])
 
 
-def test_a_model_trained_in_mixed_precision_exports_in_float32(photos):
+def test_a_model_trained_in_mixed_precision_exports_in_float32_and_stays_as_it_was(photos):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         model = classifiers.build(named("tiny"))
     finally:
         keras.mixed_precision.set_global_policy("float32")
 
-    exact = in_float32(model).predict(photos, verbose=0)["logit"]
-
-    outputs = predictions(to_tflite(model, 64, "float32", photos), photos)
-    np.testing.assert_allclose(outputs["logit"], exact, atol=1e-4)
-    assert {layer.compute_dtype for layer in in_float32(model).layers} == {"float32"}
-
-
-def test_exporting_leaves_the_model_as_it_was(model, photos):
     before = model.get_weights()
-
-    to_tflite(model, 64, "float32", photos)
-
+    exact = in_float32(model)
+    assert {layer.compute_dtype for layer in exact.layers} == {"float32"}
+    outputs = predictions(to_tflite(model, 64, "float32", photos), photos)
+    expected = exact.predict(photos, verbose=0)["logit"]
+    np.testing.assert_allclose(outputs["logit"], expected, atol=1e-4)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

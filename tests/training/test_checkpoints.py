@@ -50,36 +50,29 @@ def test_a_run_killed_in_its_second_epoch_goes_on_from_the_first_as_it_was(run):
     assert other.optimizer.iterations == 2
 
 
-def test_the_best_epochs_weights_are_kept(run):
+@pytest.mark.parametrize("first", [3.0, np.nan])
+def test_the_best_epochs_weights_are_kept_even_if_the_first_loss_was_not_a_number(run, first):
     model = small_model()
     weights = []
-    for epoch, loss in enumerate([3.0, 1.0, 2.0], start=1):
+    for epoch, loss in enumerate([first, 1.0, 2.0], start=1):
         train_an_epoch(model)
         weights.append(model.get_weights()[0])
         run.save(model, {"epoch": epoch, "val_loss": loss})
     run.load_best(model)
     np.testing.assert_array_equal(model.get_weights()[0], weights[1])
+    states = {path.name for path in run.folder.glob("*.weights.h5")}
+    assert states == {"best.weights.h5", "epoch-3.weights.h5"}, "only the last one takes space"
 
 
 @pytest.mark.parametrize(
     ("losses", "over"),
-    [([], False), ([1, 2], False), ([1, 2, 3], True), ([3, 2, 1], False)],
+    [([], False), ([1, 2], False), ([1, 2, 3], True), ([3, 2, 1], False), ([np.nan, 2, 1], False)],
 )
 def test_a_run_is_over_after_as_many_epochs_without_a_better_one(run, losses, over):
     model = small_model()
     for epoch, loss in enumerate(losses, start=1):
         run.save(model, {"epoch": epoch, "val_loss": loss})
     assert run.is_over(patience=2) == over
-
-
-def test_only_the_last_epochs_state_takes_space(run):
-    model = small_model()
-    for epoch in (1, 2, 3):
-        run.save(model, {"epoch": epoch, "val_loss": 1.0})
-    assert sorted(path.name for path in run.folder.glob("*.weights.h5")) == [
-        "best.weights.h5",
-        "epoch-3.weights.h5",
-    ]
 
 
 def test_resuming_needs_the_settings_of_the_killed_run(run, tmp_path):

@@ -16,12 +16,9 @@ from car_damage.training.initial_weights import Start
 from tests.images import config_of
 
 
-def test_images_are_small_in_most_epochs_and_full_size_in_the_last_ones():
+def test_large_images_are_small_in_most_epochs_and_full_size_in_the_last_ones():
     assert growing_sides(224, epochs=8) == (160,) * 5 + (224,) * 3
     assert [growing_sides(224, epochs)[-1] for epochs in (1, 2, 3, 30)] == [224] * 4
-
-
-def test_images_that_are_small_already_keep_their_size():
     assert growing_sides(96, epochs=3) == (96, 96, 96)
 
 

@@ -1,6 +1,5 @@
 """Initial weights: what is loaded, what is listed as missing, what is refused."""
 
-import zipfile
 from pathlib import Path
 
 import h5py
@@ -59,13 +58,6 @@ def test_loads_a_file_that_keras_saved_layer_by_layer(published, name, suffix, t
     assert_same(model, network, but="head")
 
 
-def test_loads_an_earlier_model_with_its_head(tmp_path):
-    earlier, model = tiny(1), tiny(2)
-    earlier.save(tmp_path / "model.keras")
-    assert weights.load(model, str(tmp_path / "model.keras")) == []
-    assert_same(earlier, model)
-
-
 @pytest.mark.slow
 def test_loads_an_earlier_resnet50_into_resnet50_c4_without_its_head(tmp_path):
     earlier, model = filled(build(named("resnet50"))), build(named("resnet50-c4"))
@@ -74,38 +66,22 @@ def test_loads_an_earlier_resnet50_into_resnet50_c4_without_its_head(tmp_path):
     assert_same(model, earlier, but="head")
 
 
-def test_lists_the_layers_that_an_npz_lacks_and_leaves_them_as_they_were(tmp_path):
-    model, arrays = tiny(2), arrays_of(tiny(1))
-    part = {name: array for name, array in arrays.items() if not name.startswith("conv3")}
-    np.savez(tmp_path / "part.npz", **part)
-    assert weights.load(model, str(tmp_path / "part.npz")) == ["conv3", "conv3_bn"]
-    np.testing.assert_array_equal(
-        arrays_of(model)["conv3/kernel"], arrays_of(tiny(2))["conv3/kernel"]
-    )
-
-
-def test_half_precision_kernels_without_biases_are_whole_layers(tmp_path):
+def test_an_npz_may_lack_layers_and_biases_and_be_of_half_precision(tmp_path):
     arrays, model = arrays_of(tiny(1)), tiny(2)
-    halves = {name: a.astype(np.float16) for name, a in arrays.items() if "bias" not in name}
-    np.savez(tmp_path / "half.npz", **halves)
-    assert weights.load(model, str(tmp_path / "half.npz")) == []
-    np.testing.assert_allclose(arrays_of(model)["conv1/kernel"], arrays["conv1/kernel"], atol=1e-3)
-
-
-def test_no_weights_leave_every_layer_as_it_was():
-    model = tiny()
-    layers = [name for n in range(1, 6) for name in (f"conv{n}", f"conv{n}_bn")]
-    assert weights.load(model, "none") == layers
-    assert_same(tiny(), model)
+    halves = {
+        name: array.astype(np.float16)
+        for name, array in arrays.items()
+        if not name.startswith("conv3") and not name.endswith("bias")
+    }
+    np.savez(tmp_path / "part.npz", **halves)
+    assert weights.load(model, str(tmp_path / "part.npz")) == ["conv3", "conv3_bn"]
+    found, before = arrays_of(model), arrays_of(tiny(2))
+    np.testing.assert_allclose(found["conv1/kernel"], arrays["conv1/kernel"], atol=1e-3)
+    np.testing.assert_array_equal(found["conv3/kernel"], before["conv3/kernel"])
 
 
 def npz(**arrays):
     return lambda path: np.savez(path, **{k.replace("__", "/"): a for k, a in arrays.items()})
-
-
-def array_file(path) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.zeros(3))
 
 
 def damaged_keras(path) -> None:
@@ -125,16 +101,12 @@ def other_network(path) -> None:
     [
         ("missing.npz", lambda path: None, "does not exist"),
         ("weights.txt", lambda path: path.touch(), "not imagenet, none, or a file ending in"),
-        ("imagnet", lambda path: None, "not imagenet, none, or a file ending in"),
         ("broken.npz", lambda path: path.write_bytes(b"PK\x03\x04 cut"), "cannot be read"),
         ("broken.h5", lambda path: path.write_bytes(b"no hdf5"), "cannot be read"),
         ("broken.weights.h5", lambda path: path.touch(), "cannot be read"),
         ("broken.keras", lambda path: path.write_bytes(b"no zip"), "cannot be read"),
         ("damaged.keras", damaged_keras, "cannot be read"),
-        ("empty.keras", lambda path: zipfile.ZipFile(path, "w").close(), "cannot be read"),
         ("code.npz", npz(conv1__kernel=np.array([{}], dtype=object)), "cannot be read"),
-        ("words.npz", npz(conv1__kernel=np.array(["a"])), "cannot be read"),
-        ("array.npz", array_file, "cannot be read"),
         ("empty.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
         ("empty.weights.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
         ("other.h5", other_network, "not for tiny"),
@@ -153,11 +125,6 @@ def test_rejects_an_unusable_file_in_one_sentence_with_its_name(name, make, reas
         weights.load(tiny(), str(tmp_path / name))
     assert name in str(refusal.value)
     assert "\n" not in str(refusal.value)
-
-
-def test_the_small_backbone_has_no_imagenet_weights_and_says_so():
-    with pytest.raises(UserError, match="tiny has no ImageNet weights; pass --weights none"):
-        weights.load(tiny(), "imagenet")
 
 
 @pytest.fixture
@@ -179,7 +146,8 @@ def offline(monkeypatch):
 def test_a_sample_run_says_so_and_starts_a_small_network_from_random_values(offline, capsys):
     start = starting_model(None, "imagenet", SAMPLE, NOWHERE)
     assert start.backbone.name == "tiny"
-    assert start.weights.source == "none"
+    layers = [name for n in range(1, 6) for name in (f"conv{n}", f"conv{n}_bn")]
+    assert start.weights == WeightsOrigin(source="none", missing_layers=tuple(layers))
     assert "could not be fetched (URL fetch failure" in capsys.readouterr().out
 
 
@@ -218,6 +186,13 @@ def test_a_sample_run_starts_from_the_version_in_use_without_the_network(offline
     assert_same(tiny(), start.model)
 
 
-def test_rejects_a_backbone_that_no_longer_exists_and_lists_all():
-    with pytest.raises(UserError, match=r"'convnext-tiny'.*resnet50, resnet50-c4"):
-        starting_model("convnext-tiny", "none", SAMPLE, NOWHERE)
+@pytest.mark.parametrize(
+    ("backbone", "source", "said"),
+    [
+        ("convnext-tiny", "none", r"'convnext-tiny'.*resnet50, resnet50-c4"),  # of an old version
+        ("tiny", "imagenet", "tiny has no ImageNet weights; pass --weights none"),
+    ],
+)
+def test_rejects_a_backbone_that_does_not_exist_or_has_no_such_weights(backbone, source, said):
+    with pytest.raises(UserError, match=said):
+        starting_model(backbone, source, SAMPLE, NOWHERE)
