@@ -31,7 +31,7 @@ if wrong := exit_code(lambda: settings.chosen() and None):
 models = paths.shown(paths.MODELS)
 wsgi_app = f"app:from_environment({str(models)!r}, {model_store.current(models)!r})"
 bind = f"0.0.0.0:{settings.chosen().port}"
-workers = settings.chosen().workers
+workers = settings.chosen().web_concurrency
 worker_class = "car_damage.service.worker.Worker"
 threads = 128
 # Seconds; longer than load balancers keep a connection (Heroku's router 90, nginx and AWS's 60), or
