@@ -45,7 +45,6 @@ def bomb() -> bytes:
 
 HOSTILE = {
     "empty": (b"", 400),
-    "text": (b"Dear sir, my car was hit.", 415),
     "html": (b"<!DOCTYPE html><html><script>alert(1)</script></html>", 415),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200"/>', 415),
     "zip": (b"PK\x03\x04\x14\0\0\0\x08\0" + bytes(100), 415),
@@ -53,7 +52,6 @@ HOSTILE = {
     "60,000 x 60,000": (png_header(60_000, 60_000), 422),
     "51 megapixels": (png_header(10_000, 5_100), 422),
     "bomb": (bomb(), 422),
-    "cut short": (RED[:-300], 422),
 }
 
 
@@ -66,14 +64,10 @@ def test_what_is_no_usable_photo_is_refused(client, name, way):
 
 
 @pytest.mark.parametrize(
-    ("mode", "file_format"),
-    [
-        *(("CMYK", "JPEG"), ("L", "JPEG"), ("P", "PNG"), ("RGBA", "PNG")),
-        *(("RGB", "WEBP"), ("P", "GIF"), ("RGB", "BMP"), ("RGB", "TIFF")),
-    ],
+    "kind", ["CMYK JPEG", "L JPEG", "P PNG", "RGBA PNG", "RGB WEBP", "P GIF", "RGB BMP", "RGB TIFF"]
 )
-def test_an_unusual_photo_is_answered(client, mode, file_format):
-    photo = saved(mode, file_format)
+def test_an_unusual_photo_is_answered(client, kind):
+    photo = saved(*kind.split())
     assert client.post("/predict?heatmap=true", data=form(photo)).status_code == 200
 
 
@@ -122,16 +116,16 @@ def test_no_pixel_of_one_photo_shows_in_another_s_answer(client):
     assert all(answer["type"] == "/problems/truncated" for answer in together[1::2])
 
 
+def damaged(at: int, put: bytes) -> bytes:
+    """A photo's file with other bytes in one place."""
+    return RED[:at] + put + RED[at + len(put) :]
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.one_of(
-        st.binary(max_size=400),
-        st.tuples(st.integers(0, len(RED)), st.binary(min_size=1, max_size=20)),
-    )
+    st.binary(max_size=400)
+    | st.builds(damaged, st.integers(0, len(RED)), st.binary(min_size=1, max_size=20))
 )
-def test_whatever_comes_is_answered_or_refused_with_a_reason(client, damage):
-    if isinstance(damage, tuple):
-        at, put = damage
-        damage = RED[:at] + put + RED[at + len(put) :]
-    response = client.post("/predict?heatmap=true", data=form(damage))
+def test_whatever_comes_is_answered_or_refused_with_a_reason(client, upload):
+    response = client.post("/predict?heatmap=true", data=form(upload))
     assert response.status_code == 200 or problem(response)[0] in (400, 415, 422)
