@@ -1,7 +1,6 @@
 """deploy/monitoring/: Prometheus accepts it, queries find what the service reports, alerts fire.
 
-Prometheus and promtool are from Debian's package prometheus. Grafana does not run, but the queries
-of its dashboard do.
+Grafana does not run, but the queries of its dashboard do.
 """
 
 import json
@@ -154,9 +153,8 @@ def prometheus(service: Service, folder: Path) -> AbstractContextManager[Service
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{service.port}"]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
-    files = ["--config.file=prometheus.yml", "--storage.tsdb.path=data"]
-    listen = f"--web.listen-address=127.0.0.1:{port}"
-    command = [program("prometheus", "prometheus"), *files, listen]
+    options = f"--config.file=prometheus.yml --web.listen-address=127.0.0.1:{port}"
+    command = [program("prometheus", "prometheus"), *options.split()]
     return started(command, port, folder / "log", "/-/ready", cwd=folder)
 
 
