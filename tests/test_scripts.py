@@ -202,8 +202,8 @@ def test_the_run_ends_with_the_next_command_for_the_model_that_it_made(project):
 
 def test_a_python_of_another_age_is_refused_by_name(project):
     write_program(project.root / "old", OTHER_PYTHON)
-    result = project.run(PYTHON="./old", exit_code=2)
-    assert result.stderr == "error: PYTHON=./old is not Python 3.11, 3.12 or 3.13\n"
+    stderr = project.run(PYTHON="./old", exit_code=2).stderr
+    assert stderr == "error: PYTHON=./old is not Python 3.11, 3.12 or 3.13\n"
 
 
 def test_the_first_suitable_python_is_taken_and_none_is_said_so(project):
@@ -219,8 +219,7 @@ def test_the_first_suitable_python_is_taken_and_none_is_said_so(project):
 
 
 def test_a_python_without_ensurepip_is_explained(project):
-    result = project.run(NO_ENSUREPIP="1", exit_code=2)
-    assert "apt install python3-venv" in result.stderr
+    assert "apt install python3-venv" in project.run(NO_ENSUREPIP="1", exit_code=2).stderr
 
 
 def test_an_environment_of_another_python_is_left_alone(project):

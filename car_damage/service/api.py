@@ -145,10 +145,10 @@ def _photos_in_form() -> list[IO[bytes]]:
         raise Problem(
             "too_many_photos", f"At most {MAX_PHOTOS} photos a request; this one has {len(files)}."
         )
+    if not files and "image" in request.form:
+        told = "The field image holds text and no file: with curl, -F image=@car.jpg."
+        raise Problem("no_photo", told)
     if not files:
-        if "image" in request.form:
-            told = "The field image holds text and no file: with curl, -F image=@car.jpg."
-            raise Problem("no_photo", told)
         raise Problem("no_photo", "There is no photo in the request: name its field image.")
     return [file.stream for file in files]
 

@@ -48,10 +48,7 @@ def chosen() -> Settings:
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings that `environment` asks for; a variable that is empty counts as unset.
-
-    Raises `UserError` with the name, the value and what is expected.
-    """
+    """The settings in `environment`; an empty variable counts as unset. Raises `UserError`."""
     settings = Settings(web_concurrency=cores())
     for variable, parse in VARIABLES.items():
         if text := environment.get(variable, "").strip():

@@ -42,12 +42,6 @@ def shared(tmp_path_factory, tiny_graph):
         yield service
 
 
-@pytest.fixture(scope="module")
-def slow_photo() -> bytes:
-    """A photo that takes long to decode: 49 megapixels."""
-    return cv2.imencode(".png", np.zeros((7000, 7000, 3), np.uint8))[1].tobytes()
-
-
 @contextmanager
 def kept_busy(service, clients: int) -> Iterator[list[tuple[int, dict]]]:
     """Have clients ask without a pause; gather status and answer of each request."""
@@ -132,7 +126,8 @@ def test_workers_serve_the_version_chosen_at_the_start_until_a_reload_which_refu
     assert service.ask("/model")[1]["version"] == new
 
 
-def test_a_stop_finishes_what_was_accepted_and_is_not_ready_meanwhile(service, slow_photo):
+def test_a_stop_finishes_what_was_accepted_and_is_not_ready_meanwhile(service):
+    slow_photo = cv2.imencode(".png", np.zeros((7000, 7000, 3), np.uint8))[1].tobytes()
     kept = service.connection()
     wait_until(lambda: service.ask("/ready", connection=kept)[0] == 200)  # this worker, too
     answers = []

@@ -42,13 +42,6 @@ def test_a_photo_s_line_says_all_but_the_photo(client, logged):
     assert "base64" not in str(line)
 
 
-def test_several_photos_have_one_line_with_each_of_them(client, logged):
-    client.post("/predict", data=form(RED, b"no photo"))
-    first, second = logged()["photos"]
-    assert first["prediction"] == "damaged"
-    assert (second["refusal"], second["photo_bytes"]) == ("not_a_photo", 8)
-
-
 @pytest.mark.parametrize("path", ["/", "/health", "/nothing", "/metrics"])
 def test_every_request_has_a_line(client, logged, path):
     response = client.get(path)
@@ -94,8 +87,11 @@ def counts(client) -> dict[str, float]:
     return {name: float(value) for name, value in series}
 
 
-def test_requests_photos_stages_and_refusals_are_counted(client):
+def test_requests_photos_stages_and_refusals_are_counted_and_have_a_line(client, logged):
     client.post("/predict", data=form(RED, BLUE, RED[:-300]))
+    red, _, short = logged()["photos"]
+    assert red["prediction"] == "damaged"
+    assert (short["refusal"], short["photo_bytes"]) == ("truncated", len(RED) - 300)
     client.post("/predict", data=form(b"no photo"))
     for number in range(3):
         client.get(f"/nothing/{number}")
