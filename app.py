@@ -29,7 +29,7 @@ def from_environment(models: str, version: str | None) -> Flask:
 
 def main() -> None:
     """Serve this computer alone, from one process."""
-    chosen = replace(settings.chosen(), workers=1)
+    chosen = replace(settings.chosen(), web_concurrency=1)
     logging.config.dictConfig(logs.config(chosen.log_format))
     app = create_app(chosen, paths.shown(paths.MODELS))
     print(f"Open http://localhost:{chosen.port} in a browser; Ctrl-C stops.", file=sys.stderr)

@@ -1,8 +1,7 @@
 """How gunicorn runs the service: gunicorn -c gunicorn.conf.py
 
-Each worker process has a model of its own and answers one photo at a time; its many threads only
-wait, for uploads and for the photo's turn. So 64 clients that stall in the middle of an upload hold
-64 threads and no photo up.
+Each worker process has a model of its own and answers one photo at a time. Its threads only wait,
+for uploads and for the photo's turn, so clients that stall in an upload hold no photo up.
 """
 
 import atexit
@@ -25,17 +24,16 @@ from car_damage.service.worker import STALLED
 if wrong := exit_code(lambda: settings.chosen() and None):
     sys.exit(wrong)
 
-# Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that takes a dead
-# one's place. So the version is chosen here: whatever `models/current` says by then, such a worker
-# answers with the same version as the others.
+# Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that replaces
+# a dead one. So the version is chosen here: all workers answer with the same one.
 models = paths.shown(paths.MODELS)
 wsgi_app = f"app:from_environment({str(models)!r}, {model_store.current(models)!r})"
 bind = f"0.0.0.0:{settings.chosen().port}"
-workers = settings.chosen().workers
+workers = settings.chosen().web_concurrency
 worker_class = "car_damage.service.worker.Worker"
 threads = 128
-# Seconds; longer than load balancers keep a connection (Heroku's router 90, nginx and AWS's 60), or
-# now and then a request of theirs would come just as we close it.
+# Seconds; longer than load balancers keep a connection (Heroku's router 90, nginx and AWS's 60):
+# otherwise a request of theirs may come just as we close it.
 keepalive = 100
 # Longer than a stalled upload and then an accepted photo's turn; a slow upload is given up sooner.
 graceful_timeout = STALLED + settings.chosen().request_timeout + 5

@@ -31,15 +31,11 @@ def client(models):
     return client_of(models)
 
 
-# One photo
-
-
 @pytest.mark.parametrize(("photo", "prediction"), [(RED, "damaged"), (BLUE, "not_damaged")])
 def test_a_photo_in_a_form_is_answered_with_the_documented_members_in_order(
     client, models, photo, prediction
 ):
     response = client.post("/predict", data=form(photo))
-    assert response.status_code == 200
     decoded = photos.decode(photo, at_least=tiny_model.SIZE)
     assert list(response.json.items()) == [
         ("prediction", prediction),
@@ -58,9 +54,6 @@ def test_a_photo_as_the_whole_body_is_answered_whatever_image_it_claims_to_be(cl
     assert response.json["prediction"] == "damaged"
 
 
-# Several photos
-
-
 def test_several_photos_are_answered_in_order_and_an_error_spoils_no_other(client):
     response = client.post("/predict", data=form(RED, b"no photo", RED[:-300], BLUE))
     assert response.status_code == 200
@@ -74,9 +67,6 @@ def test_several_photos_are_answered_in_order_and_an_error_spoils_no_other(clien
 def test_32_photos_are_taken_and_33_refused(client):
     assert len(client.post("/predict", data=form(*[BLUE] * 32)).json["predictions"]) == 32
     assert problem(client.post("/predict", data=form(*[BLUE] * 33))) == (413, "too_many_photos")
-
-
-# Why
 
 
 def seen(answer: dict) -> np.ndarray:
@@ -106,29 +96,18 @@ def test_the_box_is_in_pixels_of_the_upright_photo_however_the_camera_was_held(c
     assert (box["right"], box["bottom"]) == ((80, 120) if orientation >= 5 else (120, 80))
 
 
-def test_a_photo_without_signs_of_damage_has_a_heatmap_but_no_box(client):
-    answer = client.post("/predict?heatmap=true", data=form(BLUE)).json
-    assert answer["box"] is None
-    assert "heatmap" in answer
-
-
-def test_a_heatmap_is_only_drawn_where_it_is_asked_for_and_changes_no_answer(client):
-    with_heatmap = client.post("/predict?heatmap=true", data=form(RED)).json
-    without = client.post("/predict", data=form(RED)).json
-    for answer in (with_heatmap, without):
-        del answer["request_id"]
-    del with_heatmap["heatmap"], with_heatmap["box"]
-    assert without == with_heatmap
+def test_a_heatmap_is_only_drawn_where_it_is_asked_for_and_without_damage_it_has_no_box(client):
+    answer = client.post("/predict", data=form(BLUE)).json
+    with_heatmap = client.post("/predict?heatmap=true", data=form(BLUE)).json
+    assert seen(with_heatmap).any()
+    added = {"box": None, "heatmap": with_heatmap["heatmap"]}
+    assert with_heatmap == answer | added | {"request_id": with_heatmap["request_id"]}
 
 
 def test_a_drawn_heatmap_is_never_larger_than_a_screen(client):
-    file = io.BytesIO()
-    Image.fromarray(plain_photo(True, 3000, 4000)).save(file, "PNG")
-    answer = client.post("/predict?heatmap=true", data=form(file.getvalue())).json
+    photo = jpeg(plain_photo(True, 3000, 4000))
+    answer = client.post("/predict?heatmap=true", data=form(photo)).json
     assert max(seen(answer).shape) <= 960
-
-
-# What is refused
 
 
 @pytest.mark.parametrize(
@@ -181,9 +160,6 @@ def test_an_error_that_nobody_foresaw_is_logged_whole_and_answered_without_it(
     logged = next(record for record in caplog.records if record.exc_info)
     assert logged.request_id == response.json["request_id"]
     assert "the secret" in str(logged.exc_info[1])
-
-
-# States
 
 
 def test_the_process_lives_and_is_ready_until_it_is_asked_to_stop(client):
@@ -241,9 +217,6 @@ def test_the_model_s_card_has_its_metrics_and_nothing_of_where_it_was_made(model
     assert not {"settings", "files", "libraries"} & card.keys()
 
 
-# What describes the API
-
-
 def test_the_document_on_the_api_names_every_route_and_every_problem(client):
     document = client.get("/openapi.json").json
     assert document["openapi"].startswith("3.")
@@ -258,23 +231,11 @@ def test_the_document_on_the_api_names_every_route_and_every_problem(client):
     assert set(body) == {"multipart/form-data", "image/*"}
 
 
-def test_the_page_on_the_api_takes_nothing_from_elsewhere(client):
-    page = client.get("/docs")
-    assert page.status_code == 200
-    assert "://" not in page.text
-    for name in ("js/swagger-ui-bundle.js", "css/swagger-ui.css"):
-        assert f"docs/{name}" in page.text
-        assert client.get(f"/docs/{name}").status_code == 200
-
-
 @pytest.mark.parametrize("libraries", [{"tensorflow", "keras"}, {"limits", "flask_cors"}])
 def test_a_start_does_not_wait_for_libraries_that_nothing_needs(libraries):
     code = f"import sys, app; sys.exit(str({libraries} & sys.modules.keys() or ''))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
-
-
-# The real thing
 
 
 @pytest.mark.slow

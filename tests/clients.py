@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
@@ -30,7 +29,7 @@ def client_of(models: Path, version: str | None = None, **settings: Any) -> Flas
 
 
 @contextmanager
-def serving(app: Flask) -> Iterator[str]:
+def serving(app: Any) -> Iterator[str]:
     """The application on a free port of this computer; gives its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -43,18 +43,20 @@ class Service:
             own.close()
         return response.status, body
 
+    def get(self, path: str) -> http.client.HTTPResponse:
+        """The response to a GET."""
+        connection = self.connection()
+        connection.request("GET", path)
+        return connection.getresponse()
+
     def metrics(self) -> str:
         """What /metrics says."""
-        connection = self.connection()
-        connection.request("GET", "/metrics")
-        return connection.getresponse().read().decode()
+        return self.get("/metrics").read().decode()
 
     def is_ready(self, path: str = "/ready") -> bool:
         """Whether this path is answered with 200; False also while nobody listens."""
         try:
-            connection = self.connection()
-            connection.request("GET", path)
-            return connection.getresponse().status == 200
+            return self.get(path).status == 200
         except OSError:
             assert self.process.poll() is None, self.log.read_text()
             return False
@@ -74,14 +76,6 @@ class Service:
         return self.process.wait(PATIENCE)
 
 
-def with_models(models: Path, config: Path, folder: Path) -> Path:
-    """A configuration in `folder` that is as `config`, but for the folder of the models."""
-    changed = folder / "models.conf.py"
-    change = f"import pathlib\nfrom car_damage import paths\npaths.MODELS = pathlib.{models!r}\n"
-    changed.write_text(change + config.read_text())
-    return changed
-
-
 @contextmanager
 def started(
     command: list[str], port: int, log: Path, ready: str = "/ready", **options: Any
@@ -98,14 +92,21 @@ def started(
 
 
 def running(
-    folder: Path, tmp_path: Path, config: Path = ROOT / "gunicorn.conf.py", **variables: str
+    folder: Path, tmp_path: Path, change: str = "", **variables: str
 ) -> AbstractContextManager[Service]:
-    """gunicorn with the model in `folder`; killed processes leave their metrics in `tmp_path`."""
+    """gunicorn with the model in `folder`, and a `change` of Python in front of its configuration.
+
+    Killed processes leave their metrics in `tmp_path`.
+    """
     port = free_port()
     defaults = {"WEB_CONCURRENCY": "2", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     environment = os.environ | defaults | {"PORT": str(port)} | variables
+    config = ROOT / "gunicorn.conf.py"
     if folder != ROOT:
-        config = with_models(folder / "models", config, tmp_path)
+        change += "from pathlib import *\nfrom car_damage import paths\n"
+        change += f"paths.MODELS = {folder / 'models'!r}\n"
+        (tmp_path / "changed.conf.py").write_text(change + config.read_text())
+        config = tmp_path / "changed.conf.py"
     command = [sys.executable, "-m", "gunicorn", "-c", str(config)]
     return started(command, port, tmp_path / "log", cwd=folder, env=environment)
 

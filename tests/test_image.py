@@ -7,17 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from werkzeug import Request, Response
-from werkzeug.serving import make_server
 
 from car_damage import model_store
 from car_damage.service import probe
+from tests.clients import serving
 from tests.gunicorn_process import PATIENCE, ROOT, Service, free_port, started
 from tests.photo_files import jpeg, texture
 
@@ -53,13 +53,9 @@ def test_the_service_starts_from_what_the_image_contains(tmp_path):
     *_, leave_out = of("app", "RUN")
     for name in re.findall(r"car_damage/\w+", leave_out):
         shutil.rmtree(tmp_path / name)
-    done = subprocess.run(
-        [sys.executable, "-c", "import app, car_damage.model_store; print(app.__file__)"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.stdout.strip(), done.stderr) == (str(tmp_path / "app.py"), "")
+    command = [sys.executable, "-c", "import app, car_damage.model_store; print(app.__file__)"]
+    imported = subprocess.check_output(command, cwd=tmp_path, text=True)
+    assert imported.strip() == str(tmp_path / "app.py")
 
 
 def test_only_named_files_get_into_an_image_and_none_about_the_training_photos():
@@ -84,10 +80,8 @@ def test_the_health_check_asks_the_service_and_no_proxy(status, healthy, monkeyp
         return Response(status=status if request.path == "/ready" else 404)
 
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    server = make_server("127.0.0.1", 0, service)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    assert probe.is_ready(server.server_port) is healthy
-    server.shutdown()
+    with serving(service) as address:
+        assert probe.is_ready(urlsplit(address).port) is healthy
 
 
 def test_the_health_check_fails_if_nothing_answers():

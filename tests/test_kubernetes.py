@@ -107,7 +107,7 @@ def test_the_service_reads_the_pod_s_settings_and_runs_one_worker_per_core():
     chosen = settings.read(variables)
     resources = container()["resources"]
     assert resources["limits"].keys() == resources["requests"].keys() >= {"cpu", "memory"}
-    assert resources["limits"]["cpu"] == str(chosen.workers)
+    assert resources["limits"]["cpu"] == str(chosen.web_concurrency)
     (port,) = container()["ports"]
     assert port["containerPort"] == chosen.port
 

@@ -34,7 +34,7 @@ RENDER = {pair["key"]: pair["value"] for pair in service["envVars"]}
 # Each row of the table of settings: name, default and allowed values
 ROW = re.compile(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|", re.MULTILINE)
 TABLE = {name: row for name, *row in ROW.findall(text_of("docs/operations.md"))}
-DEFAULTS = {name: getattr(Settings(), field) for name, (field, _) in VARIABLES.items()}
+DEFAULTS = {name: getattr(Settings(), name.lower()) for name in VARIABLES}
 
 
 @pytest.mark.parametrize("variables", [HEROKU, RENDER])

@@ -73,27 +73,25 @@ class Project:
 
     root: Path
 
-    def run(self, script="run_pipeline.sh", *options, cwd=None, **environment):
-        return subprocess.run(
-            ["bash", str(self.root / script), *map(str, options)],
+    def run(self, script="run_pipeline.sh", *options, exit_code=0, cwd=None, **environment):
+        defaults = {"PYTHON": str(self.root / "python"), "LOG": str(self.root / "log.txt")}
+        done = subprocess.run(
+            ["bash", str(self.root / script), *options],
             cwd=cwd or self.root,
-            env={
-                **os.environ,
-                "PYTHON": str(self.root / "python"),
-                "LOG": str(self.root / "log.txt"),
-                **environment,
-            },
+            env=os.environ | defaults | environment,
             capture_output=True,
             text=True,
             timeout=60,
         )
+        assert done.returncode == exit_code, done.stderr
+        return done
 
     def take_log(self) -> list[str]:
         """What happened since it was last asked."""
         log = self.root / "log.txt"
-        lines = log.read_text().splitlines() if log.exists() else []
+        lines = log.read_text().replace(f"{self.root}/", "").splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
-        return [line.replace(f"{self.root}/", "") for line in lines]
+        return lines
 
 
 @pytest.fixture
@@ -108,8 +106,7 @@ def project(tmp_path):
         ("data_preprocessing.py", PREPARED, STEP_1, "args.out or 'made'"),
         ("model_training.py", TRAINED, STEP_2, "args.models or ROOT / 'models'"),
     ):
-        text = STEPS.format(options=options.strip(), step=step, returns=returns)
-        (root / name).write_text(text)
+        (root / name).write_text(STEPS.format(options=options.strip(), step=step, returns=returns))
     for name in ("requirements.txt", "requirements-dev.txt"):
         (root / name).write_text("a-package==1\n")
     write_program(root / "python", PYTHON)
@@ -134,14 +131,10 @@ def test_help_explains_options_that_exist_and_sets_nothing_up(project):
 
 def test_requirements_are_installed_once_and_again_when_they_change(project):
     both_steps = [PREPARED, f"{TRAINED} data=made"]
-    for version, installed in (
-        (1, ["pip requirements.txt"]),
-        (1, []),
-        (2, ["pip requirements.txt"]),
-    ):
+    install = ["pip requirements.txt"]
+    for version, installed in ((1, install), (1, []), (2, install)):
         (project.root / "requirements.txt").write_text(f"a-package=={version}\n")
-        result = project.run()
-        assert result.returncode == 0, result.stderr
+        project.run()
         assert project.take_log() == installed + both_steps
 
 
@@ -149,28 +142,21 @@ def test_an_install_that_failed_is_done_again_also_with_the_requirements_before_
     project.run()
     (project.root / "requirements.txt").write_text("a-package==2\n")
     project.take_log()
-    result = project.run(NO_INDEX="1")
-    assert result.returncode == 2
+    result = project.run(NO_INDEX="1", exit_code=2)
     assert "could not be installed" in result.stderr.splitlines()[-1]
     assert project.take_log() == ["pip requirements.txt"]
     (project.root / "requirements.txt").write_text("a-package==1\n")
-    assert project.run().returncode == 0
+    project.run()
     assert project.take_log()[0] == "pip requirements.txt"
 
 
-def test_options_reach_the_step_that_knows_them_and_both_when_both_do(project):
-    words = ("--raw-dir", "a", "--raw-dir", "b", "--", "--size=160", "--epochs", 3, "--seed", 7)
-    result = project.run("run_pipeline.sh", *words)
-    assert result.returncode == 0, result.stderr
+def test_options_reach_the_step_that_knows_them_and_step_2_trains_on_what_step_1_made(project):
+    words = "--raw-dir a --raw-dir b --out c -- --size=160 --epochs 3 --seed 7"
+    project.run("run_pipeline.sh", *words.split())
     assert project.take_log()[1:] == [
-        f"{PREPARED} seed=7 raw_dir=['a', 'b'] size=160",
-        f"{TRAINED} seed=7 data=made epochs=3",
+        f"{PREPARED} seed=7 raw_dir=['a', 'b'] out=c size=160",
+        f"{TRAINED} seed=7 data=c epochs=3",
     ]
-
-
-def test_step_2_trains_on_what_step_1_just_made(project):
-    project.run("run_pipeline.sh", "--out", "elsewhere")
-    assert project.take_log()[1:] == [f"{PREPARED} out=elsewhere", f"{TRAINED} data=elsewhere"]
 
 
 def test_paths_are_the_users_wherever_the_command_is_given(project, tmp_path):
@@ -178,7 +164,6 @@ def test_paths_are_the_users_wherever_the_command_is_given(project, tmp_path):
     elsewhere.mkdir()
     words = ("--raw-dir", "my photos", "--weights", "w.h5", "--leave-out", "uk/damaged")
     result = project.run("run_pipeline.sh", *words, cwd=elsewhere)
-    assert result.returncode == 0, result.stderr
     assert project.take_log()[1:] == [
         f"{PREPARED} raw_dir=['my photos'] in {elsewhere}",
         f"{TRAINED} data=made weights=w.h5 leave_out=uk/damaged in {elsewhere}",
@@ -198,15 +183,14 @@ def test_paths_are_the_users_wherever_the_command_is_given(project, tmp_path):
     ],
 )
 def test_a_wrong_option_is_named_before_any_step_begins(project, words, named):
-    result = project.run("run_pipeline.sh", *words.split())
-    assert result.returncode == 2
+    result = project.run("run_pipeline.sh", *words.split(), exit_code=2)
     assert named in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
     assert project.take_log() == ["pip requirements.txt"]
 
 
 def test_a_step_that_fails_ends_the_run_with_its_exit_code(project):
-    assert project.run(EXIT_CODE="2").returncode == 2
+    project.run(EXIT_CODE="7", exit_code=7)
     assert project.take_log()[1:] == [PREPARED]
 
 
@@ -218,9 +202,8 @@ def test_the_run_ends_with_the_next_command_for_the_model_that_it_made(project):
 
 def test_a_python_of_another_age_is_refused_by_name(project):
     write_program(project.root / "old", OTHER_PYTHON)
-    result = project.run(PYTHON="./old")
-    assert result.returncode == 2
-    assert result.stderr == "error: PYTHON=./old is not Python 3.11, 3.12 or 3.13\n"
+    stderr = project.run(PYTHON="./old", exit_code=2).stderr
+    assert stderr == "error: PYTHON=./old is not Python 3.11, 3.12 or 3.13\n"
 
 
 def test_the_first_suitable_python_is_taken_and_none_is_said_so(project):
@@ -229,37 +212,28 @@ def test_the_first_suitable_python_is_taken_and_none_is_said_so(project):
     for name in ("python3.13", "python3.12", "python3.11", "python3", "python"):
         write_program(programs / name, OTHER_PYTHON)
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-
-    result = project.run(PYTHON="", PATH=path)
-    assert result.returncode == 2
+    result = project.run(PYTHON="", PATH=path, exit_code=2)
     assert "no Python 3.11, 3.12 or 3.13 was found" in result.stderr
-
     write_program(programs / "python3.11", PYTHON)
-    assert project.run(PYTHON="", PATH=path).returncode == 0
+    project.run(PYTHON="", PATH=path)
 
 
 def test_a_python_without_ensurepip_is_explained(project):
-    result = project.run(NO_ENSUREPIP="1")
-    assert result.returncode == 2
-    assert "apt install python3-venv" in result.stderr
+    assert "apt install python3-venv" in project.run(NO_ENSUREPIP="1", exit_code=2).stderr
 
 
 def test_an_environment_of_another_python_is_left_alone(project):
     (project.root / ".venv/bin").mkdir(parents=True)
-    write_program(
-        project.root / ".venv/bin/python", '#!/usr/bin/env bash\n[ "$1 $2" = "-m pip" ]\n'
-    )
-    result = project.run()
-    assert result.returncode == 2
-    assert "remove it" in result.stderr
+    other = '#!/usr/bin/env bash\n[ "$1 $2" = "-m pip" ]\n'
+    write_program(project.root / ".venv/bin/python", other)
+    assert "remove it" in project.run(exit_code=2).stderr
     assert project.take_log() == []
 
 
 def test_tests_are_set_up_linted_typed_and_run_with_the_options_given(project):
     project.run()
     project.take_log()
-    result = project.run("run_tests.sh", "-k", "photos")
-    assert result.returncode == 0, result.stderr
+    project.run("run_tests.sh", "-k", "photos")
     assert project.take_log() == [
         "pip requirements-dev.txt",
         "ruff check .",
@@ -272,5 +246,5 @@ def test_tests_are_set_up_linted_typed_and_run_with_the_options_given(project):
 @pytest.mark.parametrize("script", ["run_tests.sh", ".ci/run"])
 @pytest.mark.parametrize("check", ["ruff", "mypy", "pytest"])
 def test_a_failed_check_stops_the_tests_and_ci(project, script, check):
-    assert project.run(script, FAILING=check).returncode != 0
+    project.run(script, FAILING=check, exit_code=1)
     assert project.take_log()[-1].startswith(check)

@@ -1,4 +1,4 @@
-"""Who may ask, from where and how often; and what a browser may do with our pages."""
+"""Who may ask, from where and how often, and what a browser may do with our pages."""
 
 import hmac
 import math
@@ -27,33 +27,25 @@ SECURITY_HEADERS = {
 def init_app(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
     """Trust as many proxies as told, and guard `protected` with keys and a rate limit."""
     app.after_request(_add_headers)
-    proxies = settings.trusted_proxies
-    if proxies:
+    if proxies := settings.trusted_proxies:
         proxied = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)
         app.wsgi_app = proxied  # type: ignore[method-assign]  # Flask's documented way to wrap it
     if settings.cors_origins:
-        _let_pages_call(app, settings.cors_origins)
+        from flask_cors import CORS  # only if it is needed: a start waits for it
+
+        CORS(
+            app,
+            origins=list(settings.cors_origins),
+            allow_headers=["Authorization", "Content-Type", HEADER],
+            expose_headers=["Retry-After", HEADER],
+        )
     if settings.rate_limit:
         _limit_rate(app, settings, protected)
     app.before_request(lambda: _check_key(protected, settings.api_keys))
 
 
-# Neither of the two libraries is loaded where it is not needed: a start waits for it.
-
-
-def _let_pages_call(app: Flask, origins: tuple[str, ...]) -> None:
-    from flask_cors import CORS
-
-    CORS(
-        app,
-        origins=list(origins),
-        allow_headers=["Authorization", "Content-Type", HEADER],
-        expose_headers=["Retry-After", HEADER],
-    )
-
-
 def _limit_rate(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
-    from flask_limiter import Limiter, RateLimitExceeded
+    from flask_limiter import Limiter, RateLimitExceeded  # likewise
 
     limiter = Limiter(
         lambda: _asker(settings.api_keys),
@@ -68,8 +60,7 @@ def _limit_rate(app: Flask, settings: Settings, protected: APIBlueprint) -> None
     def too_many(error: RateLimitExceeded) -> Response:
         sentence = f"More than {error.description} were asked for; wait, then retry."
         response = response_to(Problem("rate_limited", sentence))
-        # Not by the limiter's own headers: they tell those who were answered, or found the queue
-        # full, to wait as long.
+        # The limiter's own headers would make those wait who were answered or found the queue full.
         if limiter.current_limit:
             seconds = math.ceil(limiter.current_limit.reset_at - time.time())
             response.headers["Retry-After"] = str(max(1, seconds))
@@ -89,7 +80,6 @@ def _check_key(protected: APIBlueprint, keys: tuple[str, ...]) -> None:
 
 
 def _asker(keys: tuple[str, ...]) -> str:
-    """Whose requests are counted together: those with one key, or from one address."""
     number = _key_number(keys)
     return f"address {request.remote_addr}" if number is None else f"key {number}"
 

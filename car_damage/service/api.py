@@ -1,14 +1,13 @@
 """The routes: what is asked for comes in here, and the answer goes out."""
 
 import shutil
-from typing import IO, Any
+from typing import IO
 
 from flask import Response, current_app, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from flask_openapi3.types import ResponseDict
 from werkzeug.formparser import default_stream_factory
 
-from car_damage import photos
 from car_damage.model_store import Record
 from car_damage.service.classify import Job, Result
 from car_damage.service.metrics import current_metrics
@@ -20,11 +19,12 @@ from car_damage.service.schemas import (
     Card,
     PhotoForm,
     PhotoPrediction,
+    PhotoPredictions,
     PixelBox,
     PredictQuery,
     PredictResponse,
+    ProblemDetails,
     Ready,
-    card_of,
 )
 from car_damage.service.settings import MAX_PHOTOS
 
@@ -69,9 +69,10 @@ def predict(query: PredictQuery) -> Response:
     if len(outcomes) == 1:
         if isinstance(outcomes[0], Exception):
             raise outcomes[0]
-        return jsonify(prediction_body(outcomes[0]))
-    bodies = [body_of(job, outcome) for job, outcome in zip(g.jobs, outcomes, strict=True)]
-    return jsonify({"predictions": bodies, "request_id": g.request_id})
+        return jsonify(prediction_of(outcomes[0]).model_dump(exclude_unset=True))
+    bodies = [one_of_several(job, outcome) for job, outcome in zip(g.jobs, outcomes, strict=True)]
+    answer = PhotoPredictions(predictions=bodies, request_id=g.request_id)
+    return jsonify(answer.model_dump(exclude_unset=True))
 
 
 @status_api.get("/health", summary="Does the process live?", responses={200: Alive})
@@ -91,7 +92,9 @@ def ready() -> Response:
 @status_api.get("/model", summary="Which model answers?", responses={200: Card, **refusals(503)})
 def model() -> Response:
     """Its card: what it is and how far it can be trusted."""
-    return jsonify(card_of(loaded().manifest).model_dump(mode="json"))
+    manifest = loaded().manifest
+    card = Card.model_validate(dict(manifest) | dict(manifest.decision))
+    return jsonify(card.model_dump(mode="json"))
 
 
 @status_api.get(
@@ -107,8 +110,7 @@ def show_metrics() -> Response:
 
 def photo_queue() -> PhotoQueue:
     """The application's queue, with its model."""
-    queue: PhotoQueue = current_app.extensions[QUEUE]
-    return queue
+    return current_app.extensions[QUEUE]
 
 
 def loaded() -> Record:
@@ -120,14 +122,14 @@ def loaded() -> Record:
 
 
 def photos_in_request() -> list[IO[bytes]]:
-    """What the request brought, unread, without asking yet whether they are photos.
-
-    The sender's file names are used for nothing.
-    """
+    """The files in the request, unread and unchecked; their names are used for nothing."""
     if request.mimetype == "multipart/form-data":
         return _photos_in_form()
     if request.mimetype.startswith("image/"):
-        return [_whole_body()]
+        body = default_stream_factory(request.content_length, None, None)  # on disk above 500 kB
+        shutil.copyfileobj(request.stream, body)
+        body.seek(0)
+        return [body]
     if request.content_length:
         raise Problem(
             "not_a_photo",
@@ -137,38 +139,31 @@ def photos_in_request() -> list[IO[bytes]]:
     raise Problem("no_photo", "There is no photo in the request: curl -F image=@car.jpg sends one.")
 
 
-def _whole_body() -> IO[bytes]:
-    body = default_stream_factory(request.content_length, None, None)  # on disk above 500 kB
-    shutil.copyfileobj(request.stream, body)
-    body.seek(0)
-    return body
-
-
 def _photos_in_form() -> list[IO[bytes]]:
     files = request.files.getlist("image")
     if len(files) > MAX_PHOTOS:
         raise Problem(
             "too_many_photos", f"At most {MAX_PHOTOS} photos a request; this one has {len(files)}."
         )
-    if not files:
-        told = "There is no photo in the request: name its field image."
-        if "image" in request.form:
-            told = "The field image holds text and no file: with curl, -F image=@car.jpg."
+    if not files and "image" in request.form:
+        told = "The field image holds text and no file: with curl, -F image=@car.jpg."
         raise Problem("no_photo", told)
+    if not files:
+        raise Problem("no_photo", "There is no photo in the request: name its field image.")
     return [file.stream for file in files]
 
 
-def body_of(job: Job, outcome: Result | Exception) -> dict[str, Any]:
-    """One of several photos as JSON: its prediction, or the problem object that came instead."""
+def one_of_several(job: Job, outcome: Result | Exception) -> PhotoPrediction | ProblemDetails:
+    """A photo's prediction, or the problem that came instead."""
     if isinstance(outcome, Result):
-        return prediction_body(outcome)
+        return prediction_of(outcome)
     problem = from_exception(outcome)
     job.log_fields["refusal"] = problem.kind
-    return problem.as_dict(g.request_id)
+    return ProblemDetails.model_validate(problem.as_dict(g.request_id))
 
 
-def prediction_body(result: Result) -> dict[str, Any]:
-    """A prediction as JSON, with heatmap and box only where they were asked for."""
+def prediction_of(result: Result) -> PhotoPrediction:
+    """A prediction for JSON; heatmap and box are unset unless the request asks for them."""
     body = PhotoPrediction(
         prediction=result.answer.label,
         probability=result.answer.probability,
@@ -179,12 +174,6 @@ def prediction_body(result: Result) -> dict[str, Any]:
         request_id=g.request_id,
     )
     if result.overlay is not None:
-        body.heatmap, body.box = result.overlay, whole_pixels(result.box)
-    return body.model_dump(exclude_unset=True)
-
-
-def whole_pixels(box: photos.Box | None) -> PixelBox | None:
-    """Round a box to whole pixels, for JSON."""
-    if box is None:
-        return None
-    return PixelBox(**{edge: round(pixels) for edge, pixels in vars(box).items()})
+        body.heatmap, box = result.overlay, result.box
+        body.box = PixelBox(**{edge: round(at) for edge, at in vars(box).items()}) if box else None
+    return body

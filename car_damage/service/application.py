@@ -1,4 +1,4 @@
-"""The application: everything put together, with settings and models as arguments."""
+"""The application: everything put together."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,6 @@ from car_damage.service.settings import MAX_PHOTOS, Settings
 
 API_VERSION = "1.0"
 SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
-FORM_TEXT = 100_000  # bytes of form fields that are no files: we use none of them
 
 
 def create_app(settings: Settings, models: Path, version: str | None = None) -> OpenAPI:
@@ -34,7 +33,7 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
         static_url_path="/static",
     )
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * problems.MIB
-    app.config["MAX_FORM_MEMORY_SIZE"] = FORM_TEXT
+    app.config["MAX_FORM_MEMORY_SIZE"] = 100_000  # bytes that are no files: we use none
     app.config["MAX_FORM_PARTS"] = 2 * MAX_PHOTOS  # one above MAX_PHOTOS still gets its own words
     app.config["STOPPING"] = lambda: False  # for /ready; gunicorn.conf.py knows better
     # Answers keep the documented order.
@@ -51,14 +50,10 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
     problems.init_app(app)
     app.register_api(predictions_api)
     app.register_api(status_api)
-    _add_pages(app)
-    return app
-
-
-def _add_pages(app: OpenAPI) -> None:
-    """What is no part of the API: the page, and the document on the API."""
+    # What is no part of the API: the page, and the document on the API
     app.add_url_rule("/", view_func=lambda: app.send_static_file("index.html"), endpoint="page")
     app.add_url_rule("/docs", view_func=lambda: app.send_static_file("docs.html"), endpoint="docs")
     swagger_file = partial(send_from_directory, SWAGGER)
     app.add_url_rule("/docs/<path:path>", view_func=swagger_file, endpoint="swagger")
     app.add_url_rule("/openapi.json", view_func=lambda: jsonify(app.api_doc), endpoint="openapi")
+    return app

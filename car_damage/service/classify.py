@@ -16,7 +16,7 @@ HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`
 
 @dataclass
 class Job:
-    """A photo to answer; `log_fields` gathers what its request's log line and metrics say of it."""
+    """A photo to answer, with what the log and the metrics say about it."""
 
     stream: IO[bytes]
     with_heatmap: bool = False
@@ -24,7 +24,7 @@ class Job:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Note how many milliseconds the block takes."""
+        """Note what the block takes."""
         begun = perf_counter()
         try:
             yield
@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """An answer, and where it was asked for what the heatmap shows."""
+    """An answer and, if the request asks for it, what the heatmap shows."""
 
     answer: Prediction
     overlay: str | None = None  # a PNG as a data URI

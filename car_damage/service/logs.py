@@ -14,23 +14,22 @@ class JsonFormatter(logging.Formatter):
     """A record as a JSON object: time, level, message, and whatever `extra` it was given."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
         line = {
             "time": f"{_utc(record.created)}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
-        } | _extra(record)
+            **dict(_extra(record)),
+        }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """A record as a line to read, `extra` as name=value."""
+    """A record as a line to read, `extra` as name=value; a traceback follows on its own lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback follows on its own lines."""
-        extra = "".join(f" {name}={_plain(value)}" for name, value in _extra(record).items())
+        extra = "".join(f" {name}={_plain(value)}" for name, value in _extra(record))
         line = f"{_utc(record.created)} {record.levelname:7} {record.getMessage()}{extra}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
@@ -38,24 +37,19 @@ class TextFormatter(logging.Formatter):
 
 
 def new_request_id() -> str:
-    """An id under which a request can be found, and that no other has."""
+    """A new id, under which the log has a request."""
     return secrets.token_hex(16)
 
 
 def config(log_format: str) -> dict[str, Any]:
     """For `logging.config.dictConfig`, and for gunicorn's `logconfig_dict`."""
     formatter = JsonFormatter if log_format == "json" else TextFormatter
+    stdout = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "handlers": {
-            "stdout": {
-                "class": "logging.StreamHandler",
-                "stream": "ext://sys.stdout",
-                "formatter": "line",
-            }
-        },
+        "handlers": {"stdout": stdout},
         "root": {"level": "INFO", "handlers": ["stdout"]},
         "loggers": {
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
@@ -64,8 +58,8 @@ def config(log_format: str) -> dict[str, Any]:
     }
 
 
-def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in STANDARD}
+def _extra(record: logging.LogRecord) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in vars(record).items() if name not in STANDARD]
 
 
 def _utc(seconds: float) -> str:

@@ -1,9 +1,8 @@
 """What Prometheus collects, summed over the worker processes.
 
 Each process writes to memory-mapped files in the folder `PROMETHEUS_MULTIPROC_DIR`; without that
-variable, one process counts for itself. gunicorn.conf.py has the files named by the worker's slot
-and not by its process id: a worker that takes a dead one's place goes on counting in the same
-files, so that they do not pile up.
+variable, one process counts for itself. gunicorn.conf.py names the files after the worker's slot:
+the worker that replaces a dead one counts on in the same files, so they do not pile up.
 """
 
 import os
@@ -12,16 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+import prometheus_client as prometheus
 from flask import current_app
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from car_damage.photo_warnings import WarningWord
@@ -32,6 +23,7 @@ EXTENSION = "car_damage_metrics"  # where the application keeps them, among its 
 STAGES = ("queue", "decode", "fit", "graph", "heatmap")
 # Bounds of buckets. 0.3 is the objective that deploy/monitoring/ holds answers against.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1, 2.5, 5, 10, 30)
+TENTHS = [tenth / 10 for tenth in range(1, 11)]
 STATM = Path("/proc/self/statm")  # on Linux; elsewhere the memory is not told
 
 
@@ -39,28 +31,21 @@ class Metrics:
     """An application's counts and times: from 0 on, or from where its slot's files stopped."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # each series' first time: twice the lines, used by nobody
-        self._registry = CollectorRegistry()
-        counter = partial(Counter, registry=self._registry)
-        gauge = partial(Gauge, registry=self._registry)
-        histogram = partial(Histogram, registry=self._registry)
-
+        prometheus.disable_created_metrics()  # they double the lines, and nobody uses them
+        self._registry = registry = prometheus.CollectorRegistry()
+        counter = partial(prometheus.Counter, registry=registry)
+        seconds = partial(prometheus.Histogram, registry=registry, buckets=SECONDS)
+        gauge = partial(prometheus.Gauge, registry=registry)
         self.requests = counter("car_damage_requests", "Requests answered", ["route", "status"])
         self.refusals = counter("car_damage_refusals", "Requests and photos refused", ["reason"])
         self._predictions = counter("car_damage_predictions", "Photos answered", ["prediction"])
         self._warnings = counter("car_damage_warnings", "What made answers doubtful", ["warning"])
-        self._probability = histogram(
-            "car_damage_probability",
-            "Probability of damage that photos got",
-            buckets=[tenth / 10 for tenth in range(1, 11)],
+        self._probability = prometheus.Histogram(
+            "car_damage_probability", "Probability of damage", registry=registry, buckets=TENTHS
         )
-        self._stage_seconds = histogram(
-            "car_damage_stage_seconds", "Time of a photo in a stage", ["stage"], buckets=SECONDS
-        )
-        self._answer_seconds = histogram(
-            "car_damage_answer_seconds",
-            "Time from the end of an upload to its answer, of requests with one photo",
-            buckets=SECONDS,
+        self._stage_seconds = seconds("car_damage_stage_seconds", "Time in a stage", ["stage"])
+        self._answer_seconds = seconds(
+            "car_damage_answer_seconds", "Time from upload to answer, with one photo a request"
         )
         self.in_flight = gauge(
             "car_damage_photos_in_flight", "Photos in work or waiting", multiprocess_mode="livesum"
@@ -68,16 +53,12 @@ class Metrics:
         self.model = gauge(
             "car_damage_model_info", "Versions in use", ["version"], multiprocess_mode="livemax"
         )
-        self._memory = gauge(
-            "car_damage_resident_memory_bytes",
-            "Memory of each worker process, what it shares with others included",
-            multiprocess_mode="liveall",
+        of_each_worker = partial(gauge, multiprocess_mode="liveall")
+        self._memory = of_each_worker(
+            "car_damage_resident_memory_bytes", "Memory of the process, shared memory included"
         )
-        gauge(
-            "car_damage_worker_start_time_seconds",
-            "When each worker process started, in Unix time",
-            multiprocess_mode="liveall",
-        ).set_to_current_time()
+        start = of_each_worker("car_damage_worker_start_time_seconds", "Unix time")
+        start.set_to_current_time()
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -120,12 +101,11 @@ class Metrics:
         """All of it in Prometheus's text format, and the content type."""
         registry = self._registry
         if FOLDER in os.environ:
-            registry = CollectorRegistry()
+            registry = prometheus.CollectorRegistry()
             MultiProcessCollector(registry)
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        return prometheus.generate_latest(registry), prometheus.CONTENT_TYPE_LATEST
 
 
 def current_metrics() -> Metrics:
     """The metrics of the application that answers."""
-    metrics: Metrics = current_app.extensions[EXTENSION]
-    return metrics
+    return current_app.extensions[EXTENSION]

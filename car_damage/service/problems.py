@@ -1,9 +1,7 @@
 """Every error as `application/problem+json` (RFC 9457): a stable type and a sentence that helps."""
 
 import logging
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
+from typing import NamedTuple
 
 from flask import Flask, Response, g, json
 from pydantic import ValidationError
@@ -12,16 +10,13 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from car_damage.photos import UnusablePhoto
 
 MIME_TYPE = "application/problem+json"
-RETRY_AFTER = 1  # seconds: a queue of photos moves on several times in that time
 MIB = 1024 * 1024
-RETRY_LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of problem: what all of them share, whoever they happen to."""
+class Kind(NamedTuple):
+    """What all problems of a kind share."""
 
     status: int
     title: str
@@ -34,9 +29,7 @@ KINDS = {
     "empty": Kind(400, "The file is empty"),
     "unauthorized": Kind(401, "The key is missing or wrong"),
     "not_found": Kind(404, "There is nothing at this address", "GET /docs lists what there is"),
-    "method_not_allowed": Kind(
-        405, "The address does not take this method", "GET /docs says which it takes"
-    ),
+    "method_not_allowed": Kind(405, "This address does not take the method", "see GET /docs"),
     "upload_stopped": Kind(408, "The upload stopped or came too slowly", "send it again"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
@@ -60,16 +53,12 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
 
     def __init__(self, kind: str, detail: str = ""):
         self.kind = kind
+        self.status = KINDS[kind].status
         self.detail = detail or f"{KINDS[kind].title}; {KINDS[kind].advice}."
         super().__init__(self.detail)
 
-    @property
-    def status(self) -> int:
-        """The HTTP status that goes with the kind."""
-        return KINDS[self.kind].status
-
-    def as_dict(self, request_id: str) -> dict[str, Any]:
-        """The members of the problem object, and the id of the request that it stands for."""
+    def as_dict(self, request_id: str) -> dict[str, str | int]:
+        """The problem object of the request with this id."""
         return {
             "type": f"/problems/{self.kind}",
             "title": KINDS[self.kind].title,
@@ -91,13 +80,14 @@ def from_exception(error: Exception) -> Problem:
 
 
 def response_to(problem: Problem) -> Response:
-    """The HTTP response that tells the problem."""
+    """The HTTP response that reports the problem."""
     g.refusal = problem.kind
     body = json.dumps(problem.as_dict(g.request_id))
     response = Response(body, problem.status, mimetype=MIME_TYPE)
-    if problem.status in RETRY_LATER:
-        response.headers["Retry-After"] = str(RETRY_AFTER)
-    if problem.status == HTTPStatus.UNAUTHORIZED:
+    if problem.status in (429, 503):
+        # Seconds: a queue of photos moves on several times in one.
+        response.headers["Retry-After"] = "1"
+    if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
@@ -110,7 +100,7 @@ def from_validation(error: ValidationError) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Have `app` tell every error as a problem."""
+    """Have `app` report every error as a problem."""
     limit = app.config["MAX_CONTENT_LENGTH"] // MIB
     large = f"The upload is larger than {limit} MB, or has too many form fields."
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
@@ -122,14 +112,11 @@ def init_app(app: Flask) -> None:
 
 
 def _from_http(error: HTTPException) -> Response:
-    """The response to what Flask or Werkzeug refused, with the headers that it asks for."""
     if error.response is not None:  # made by us already, as of a wrong parameter; or a redirect
         return error.response  # type: ignore[return-value]  # within Flask it is always Flask's
-    if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if error.code is None or error.code >= 500:
         return response_to(from_exception(error))
     kind = {404: "not_found", 405: "method_not_allowed"}.get(error.code, "bad_request")
     response = response_to(Problem(kind))
-    for name, value in error.get_headers():
-        if name != "Content-Type":
-            response.headers[name] = value  # such as Allow
+    response.headers.update(dict(error.get_headers()) | {"Content-Type": MIME_TYPE})  # with Allow
     return response

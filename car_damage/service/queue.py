@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 class PhotoQueue:
     """The process's model, and the photos that it works on and keeps waiting: at most `limit`.
 
-    `load` is the first job, so that photos which come while the model is loaded wait for it.
     `unready` says why there is no model, and is None once it has answered a blank photo.
     """
 
@@ -48,8 +47,7 @@ class PhotoQueue:
     def answer(self, jobs: Sequence[Job]) -> list[Result | Exception]:
         """Answer each job in its turn, or say why not; one's error does not touch the others.
 
-        Raises `Problem` "busy" at once when there is no room for all of them. A job that had to
-        wait for longer than the time limit is not worked on any more.
+        Raises `Problem` "busy" at once when there is no room for all of them.
         """
         with self._room_for(len(jobs)):
             begun = monotonic()

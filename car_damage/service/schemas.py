@@ -1,12 +1,12 @@
 """What the API takes and gives, as pydantic models: the code that makes /openapi.json."""
 
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field, RootModel
 from pydantic.config import JsonDict
 
-from car_damage.manifest import Manifest, Metrics
+from car_damage.manifest import Metrics
 from car_damage.photo_warnings import WarningWord
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
@@ -22,14 +22,9 @@ class PredictQuery(BaseModel):
         False, description="the photos were answered before: do not count their predictions again"
     )
 
-    # flask-openapi3 asks for it in every request, and pydantic is slow to make it.
-    @classmethod
-    @cache
-    def model_json_schema(  # type: ignore[override]  # it is called as before
-        cls, *arguments: Any, **options: Any
-    ) -> dict[str, Any]:
-        """The JSON schema, made once."""
-        return super().model_json_schema(*arguments, **options)
+
+# flask-openapi3 asks for it in every request, and pydantic is slow to make it.
+PredictQuery.model_json_schema = cache(PredictQuery.model_json_schema)  # type: ignore[assignment, method-assign]
 
 
 class PhotoForm(BaseModel):
@@ -107,10 +102,7 @@ class Ready(BaseModel):
 
 
 class Card(BaseModel):
-    """The model's card: what it is and how far it can be trusted; of model.json what others need.
-
-    The rest tells of where the model was made, or is there for the machine alone.
-    """
+    """The model's card: what it is and how far it can be trusted, without where it was made."""
 
     version: str
     created: str | None
@@ -124,19 +116,3 @@ class Card(BaseModel):
         description="from the first probability to below the second a person should look"
     )
     metrics: Metrics = Field(description="measured on test photos, each with its 95 % interval")
-
-
-def card_of(manifest: Manifest) -> Card:
-    """What of a manifest the world may know."""
-    return Card(
-        version=manifest.version,
-        created=manifest.created,
-        backbone=manifest.backbone,
-        precision=manifest.precision,
-        sample=manifest.sample,
-        size=manifest.size,
-        temperature=manifest.decision.temperature,
-        threshold=manifest.decision.threshold,
-        review_band=manifest.decision.review_band,
-        metrics=manifest.metrics,
-    )

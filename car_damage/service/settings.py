@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pkgutil import resolve_name
 from typing import Any
@@ -24,7 +24,7 @@ class Settings:
     """How the service runs; the defaults are those of a start without any variable."""
 
     port: int = 5000
-    workers: int = 1  # processes, each with a model of its own
+    web_concurrency: int = 1  # worker processes, each with a model of its own
     max_upload_mb: int = 10  # MiB of one request's body
     max_queue: int = 64  # photos that one process works on and keeps waiting
     request_timeout: int = 30  # seconds that a photo may wait for its turn
@@ -38,7 +38,7 @@ class Settings:
     @property
     def graph_threads(self) -> int:
         """Threads of one process's model, so that all processes together fill the cores."""
-        return max(1, cores() // self.workers)
+        return max(1, cores() // self.web_concurrency)
 
 
 @cache
@@ -48,18 +48,15 @@ def chosen() -> Settings:
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings that `environment` asks for; a variable that is empty counts as unset.
-
-    Raises `UserError` with the name, the value and what is expected.
-    """
-    values: dict[str, Any] = {"workers": cores()}
-    for variable, (field, parse) in VARIABLES.items():
+    """The settings in `environment`; an empty variable counts as unset. Raises `UserError`."""
+    settings = Settings(web_concurrency=cores())
+    for variable, parse in VARIABLES.items():
         if text := environment.get(variable, "").strip():
             try:
-                values[field] = parse(text)
+                settings = replace(settings, **{variable.lower(): parse(text)})
             except argparse.ArgumentTypeError as error:
                 raise UserError(f"{variable}: {error}") from error
-    return Settings(**values)
+    return settings
 
 
 def _list_of(pattern: re.Pattern[str], expected: str) -> Callable[[str], tuple[str, ...]]:
@@ -72,13 +69,10 @@ def _list_of(pattern: re.Pattern[str], expected: str) -> Callable[[str], tuple[s
     return parse
 
 
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {' or '.join(allowed)}")
-        return text
-
-    return parse
+def _log_format(text: str) -> str:
+    if text not in ("json", "text"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not json or text")
+    return text
 
 
 def _understood_by(function: str, expected: str) -> Callable[[str], str]:
@@ -95,32 +89,25 @@ def _understood_by(function: str, expected: str) -> Callable[[str], str]:
     return parse
 
 
-VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "PORT": ("port", whole_number(1, 65_535)),
-    "WEB_CONCURRENCY": ("workers", whole_number(1, 256)),
-    "MAX_UPLOAD_MB": ("max_upload_mb", whole_number(1, 1000)),
-    # At least what one request may bring: else it would be told to try again for ever.
-    "MAX_QUEUE": ("max_queue", whole_number(MAX_PHOTOS, 10_000)),
-    "REQUEST_TIMEOUT": ("request_timeout", whole_number(1, 3600)),
-    "API_KEYS": (
-        "api_keys",
-        _list_of(KEY, "keys of at least 8 printable ASCII characters, separated by commas"),
+# How each variable is read; `Settings` has a field of the same name, in lower case.
+VARIABLES: dict[str, Callable[[str], Any]] = {
+    "PORT": whole_number(1, 65_535),
+    "WEB_CONCURRENCY": whole_number(1, 256),
+    "MAX_UPLOAD_MB": whole_number(1, 1000),
+    # At least what one request may bring, or its client would be told to try again for ever.
+    "MAX_QUEUE": whole_number(MAX_PHOTOS, 10_000),
+    "REQUEST_TIMEOUT": whole_number(1, 3600),
+    "API_KEYS": _list_of(KEY, "keys of at least 8 printable ASCII characters, separated by commas"),
+    "CORS_ORIGINS": _list_of(
+        ORIGIN, "origins such as https://example.org, separated by commas, or *"
     ),
-    "CORS_ORIGINS": (
-        "cors_origins",
-        _list_of(ORIGIN, "origins such as https://example.org, separated by commas, or *"),
+    "RATE_LIMIT": _understood_by(
+        "limits:parse_many", "a rate such as 60/minute or 5/second;1000/day"
     ),
-    "RATE_LIMIT": (
-        "rate_limit",
-        _understood_by("limits:parse_many", "a rate such as 60/minute or 5/second;1000/day"),
+    "RATE_LIMIT_STORAGE": _understood_by(
+        "limits.storage:storage_from_string",
+        "a storage such as memory:// or redis://localhost:6379",
     ),
-    "RATE_LIMIT_STORAGE": (
-        "rate_limit_storage",
-        _understood_by(
-            "limits.storage:storage_from_string",
-            "a storage such as memory:// or redis://localhost:6379",
-        ),
-    ),
-    "TRUSTED_PROXIES": ("trusted_proxies", whole_number(0, 10)),
-    "LOG_FORMAT": ("log_format", _choice("json", "text")),
+    "TRUSTED_PROXIES": whole_number(0, 10),
+    "LOG_FORMAT": _log_format,
 }

@@ -1,8 +1,7 @@
-"""What log and metrics tell of every request: who asked, what came of it, and how long it took."""
+"""A log line and metrics for each request: who asked, what came of it, and how long it took."""
 
 import re
 from time import perf_counter
-from typing import Any
 
 from flask import Flask, Response, g, request
 
@@ -29,12 +28,7 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers[HEADER] = g.request_id
     _count(response)
-    logs.REQUESTS.info("request", extra=_line(response))
-    return response
-
-
-def _line(response: Response) -> dict[str, Any]:
-    line: dict[str, Any] = {
+    line = {
         "request_id": g.request_id,
         "method": request.method,
         "path": request.path,
@@ -48,7 +42,8 @@ def _line(response: Response) -> dict[str, Any]:
         line |= g.jobs[0].log_fields
     elif g.jobs:
         line["photos"] = [job.log_fields for job in g.jobs]
-    return line
+    logs.REQUESTS.info("request", extra=line)
+    return response
 
 
 def _count(response: Response) -> None:

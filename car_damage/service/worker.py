@@ -21,8 +21,7 @@ SLOWEST = 8_000  # bytes a second that a request must bring, once `STALLED` has 
 class Connection(socket.socket):
     """A client's connection, which ends for one that stalls or drips.
 
-    A request has `STALLED` seconds, and another for each `SLOWEST` bytes that came of it: so a slow
-    line may send a large photo, and a byte every few seconds holds no thread for long.
+    A request has `STALLED` seconds, and another for each `SLOWEST` bytes that came of it.
     """
 
     def __init__(self, *arguments: int, **options: Any):
@@ -34,7 +33,7 @@ class Connection(socket.socket):
         self.begin_request()
 
     def begin_request(self) -> None:
-        """Count the time and the bytes of the next request from now on."""
+        """Count time and bytes from zero again."""
         self._begun = monotonic()
         self._received = 0
 
@@ -58,12 +57,11 @@ class Connection(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Ends slow connections, each in the thread that served it, and tells every error alike.
+    """Ends slow connections, each in the thread that served it, and reports every error alike.
 
-    gunicorn 27 waits for a client for ever. It says goodbye in the one thread that accepts
-    connections, and waits there for up to two seconds for the client to close: 64 clients that are
-    cut off would hold up every other for a minute. What is no HTTP it answers with a page of its
-    own.
+    gunicorn 27 waits for a client for ever. It closes connections in the one thread that accepts
+    them, and waits there for up to two seconds for the client: 64 clients that are cut off would
+    hold up all others for a minute. It answers what is not HTTP with a page of its own.
     """
 
     def handle(self, conn: TConn) -> Any:

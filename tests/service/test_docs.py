@@ -25,11 +25,10 @@ def test_the_python_in_the_document_runs_as_it_stands(
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "call", ['-F "image=@car.jpg"', "--data-binary", "?heatmap=true", "Bearer"]
-)
-def test_every_call_is_shown_with_curl(call):
-    assert any(call in line for line in DOCUMENT.splitlines() if line.startswith("curl "))
+def test_every_call_is_shown_with_curl():
+    shown = re.findall("^curl .*", DOCUMENT, re.MULTILINE)
+    for call in ('-F "image=@car.jpg"', "--data-binary", "?heatmap=true", "Bearer"):
+        assert any(call in line for line in shown), call
 
 
 def test_every_kind_of_problem_is_told_with_its_status():

@@ -1,18 +1,14 @@
 """Hostile and strange uploads: each gets its status, and the service is fine afterwards."""
 
 import io
-import socket
 import zlib
-from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from car_damage import model_store
 from tests import tiny_model
-from tests.clients import BLUE, RED, client_of, form, problem, serving
+from tests.clients import BLUE, RED, client_of, form, problem
 from tests.photo_files import jpeg, texture
 from tests.test_photos import png_chunk, png_header
 from tests.tiny_model import plain_photo
@@ -47,15 +43,11 @@ def bomb() -> bytes:
 
 HOSTILE = {
     "empty": (b"", 400),
-    "text": (b"Dear sir, my car was hit.", 415),
     "html": (b"<!DOCTYPE html><html><script>alert(1)</script></html>", 415),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200"/>', 415),
     "zip": (b"PK\x03\x04\x14\0\0\0\x08\0" + bytes(100), 415),
-    "one pixel": (png_header(1, 1), 422),
-    "60,000 x 60,000": (png_header(60_000, 60_000), 422),
     "51 megapixels": (png_header(10_000, 5_100), 422),
     "bomb": (bomb(), 422),
-    "cut short": (RED[:-300], 422),
 }
 
 
@@ -68,14 +60,10 @@ def test_what_is_no_usable_photo_is_refused(client, name, way):
 
 
 @pytest.mark.parametrize(
-    ("mode", "file_format"),
-    [
-        *(("CMYK", "JPEG"), ("L", "JPEG"), ("P", "PNG"), ("RGBA", "PNG")),
-        *(("RGB", "WEBP"), ("P", "GIF"), ("RGB", "BMP"), ("RGB", "TIFF")),
-    ],
+    "kind", ["CMYK JPEG", "L JPEG", "P PNG", "RGBA PNG", "RGB WEBP", "P GIF", "RGB BMP", "RGB TIFF"]
 )
-def test_an_unusual_photo_is_answered(client, mode, file_format):
-    photo = saved(mode, file_format)
+def test_an_unusual_photo_is_answered(client, kind):
+    photo = saved(*kind.split())
     assert client.post("/predict?heatmap=true", data=form(photo)).status_code == 200
 
 
@@ -106,16 +94,11 @@ def test_a_form_that_breaks_off_is_refused(client, body, boundary):
     assert problem(response)[0] == 400
 
 
-def test_200_megabytes_sent_slowly_are_refused_before_they_come(client):
-    with (
-        serving(client.application) as address,
-        socket.create_connection(("127.0.0.1", urlsplit(address).port), timeout=60) as upload,
-    ):
-        upload.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
-            b"Content-Length: 200000000\r\n\r\n" + bytes(1000)
-        )
-        assert upload.recv(4096).split()[1] == b"413"
+@pytest.mark.parametrize("content_type", ["image/jpeg", "multipart/form-data; boundary=x"])
+def test_200_megabytes_are_refused_before_they_come(client, content_type):
+    upload = {"wsgi.input": io.RawIOBase(), "CONTENT_LENGTH": "200000000"}  # cannot be read
+    response = client.post("/predict", content_type=content_type, environ_overrides=upload)
+    assert problem(response) == (413, "upload_too_large")
 
 
 def test_no_pixel_of_one_photo_shows_in_another_s_answer(client):
@@ -127,18 +110,3 @@ def test_no_pixel_of_one_photo_shows_in_another_s_answer(client):
     ).json["predictions"]
     assert [answer["heatmap"] for answer in together[::2]] == [one["heatmap"] for one in alone]
     assert all(answer["type"] == "/problems/truncated" for answer in together[1::2])
-
-
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.one_of(
-        st.binary(max_size=400),
-        st.tuples(st.integers(0, len(RED)), st.binary(min_size=1, max_size=20)),
-    )
-)
-def test_whatever_comes_is_answered_or_refused_with_a_reason(client, damage):
-    if isinstance(damage, tuple):
-        at, put = damage
-        damage = RED[:at] + put + RED[at + len(put) :]
-    response = client.post("/predict?heatmap=true", data=form(damage))
-    assert response.status_code == 200 or problem(response)[0] in (400, 415, 422)
