@@ -59,5 +59,4 @@ def rounded_up(limits: npt.ArrayLike) -> np.ndarray:
     for the same probabilities as before.
     """
     steps = 10**DIGITS
-    parted: np.ndarray = np.ceil(np.round(np.asarray(limits) * steps, 6)) / steps
-    return parted
+    return np.ceil(np.round(np.asarray(limits) * steps, 6)) / steps

@@ -36,7 +36,7 @@ class Quality:
     short_side: int  # pixels
 
 
-def _packed(components: np.ndarray) -> dict[str, Any]:
+def _packed(components: np.ndarray) -> dict[str, str | tuple[int, ...]]:
     rows = components.astype(STORED)
     return {"shape": rows.shape, "float16": base64.b64encode(rows.tobytes()).decode()}
 
@@ -59,9 +59,7 @@ class WarningLimits(BaseModel):
     sharpness: float | None = None
     brightness: float | None = None
     blown: float | None = None
-    short_side: int | None = (
-        None  # at most the model's size: `photos.decode` may shrink any photo to it
-    )
+    short_side: int | None = None  # at most the model's: `photos.decode` may shrink photos to it
     distance: float | None = None
     # float32 (k, d): orthonormal rows that span the familiar embeddings; stored in half precision
     components: Annotated[

@@ -95,9 +95,9 @@ def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequenc
     with (folder / f"X_{split}.npy").open("wb") as file:
         for number, image in enumerate(images):
             if number == 0:
-                header = {"descr": "|u1", "fortran_order": False}
                 shape = (len(rows), *image.shape)
-                np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
             file.write(image.tobytes())
 
 
@@ -122,11 +122,9 @@ def read_table(path: Path, kind: type[Line]) -> list[Line]:
         raise UserError(f"{path} is not as this program wrote it: make it again") from error
 
 
-def write_config(folder: Path, entries: dict[str, Any]) -> DatasetConfig:
-    """Write `dataset.json`: `entries`, and the fingerprint of all that the folder holds so far."""
-    config = DatasetConfig(**entries, fingerprint=_fingerprint(folder))
+def write_config(folder: Path, config: DatasetConfig) -> None:
+    """Write `dataset.json`."""
     (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return config
 
 
 def load(folder: Path) -> Dataset:
@@ -134,8 +132,8 @@ def load(folder: Path) -> Dataset:
 
     Raises `UserError` when it is missing, or is not what step 1 wrote.
     """
-    config = read_config(folder)
-    if config.fingerprint != _fingerprint(folder):
+    config = _read_config(folder)
+    if config.fingerprint != fingerprint(folder):
         raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
     rows = read_table(folder / "photos.csv", Row)
     splits = {
@@ -149,8 +147,7 @@ def load(folder: Path) -> Dataset:
     return Dataset(**splits, config=config)
 
 
-def read_config(folder: Path) -> DatasetConfig:
-    """`dataset.json` of a data set. Raises `UserError` when there is none that can be read."""
+def _read_config(folder: Path) -> DatasetConfig:
     try:
         return validated(DatasetConfig, json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
@@ -160,7 +157,7 @@ def read_config(folder: Path) -> DatasetConfig:
         raise UserError(f"{folder / CONFIG} cannot be used ({error}): {AGAIN}") from error
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """SHA-256 over the names and SHA-256s of the arrays and tables."""
     files = [folder / name for name in sorted(FILES) if (folder / name).exists()]
     lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)

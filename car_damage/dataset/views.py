@@ -14,20 +14,17 @@ from car_damage.errors import UserError
 class ImageRows:
     """Rows of several arrays as one, `uint8` (n, size, size, 3), read when they are asked for."""
 
-    def __init__(self, arrays: Sequence[Any], which: np.ndarray, rows: np.ndarray):
-        self._arrays, self._which, self._rows = arrays, which, rows
-        self.shape = (len(rows), *arrays[0].shape[1:])
+    def __init__(self, arrays: Sequence[Any], places: np.ndarray):
+        self._arrays, self._places = arrays, places  # (n, 2): which array, and its row
+        self.shape = (len(places), *arrays[0].shape[1:])
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._places)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        which, rows = self._which[key], self._rows[key]
-        if np.ndim(rows) == 0:
-            image: np.ndarray = self._arrays[which][rows]
-            return image
-        read = [self._arrays[at][row] for at, row in zip(which, rows, strict=True)]
-        return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.uint8)
+        places = self._places[key]
+        images = [self._arrays[which][row] for which, row in np.atleast_2d(places)]
+        return np.array(images, np.uint8).reshape(*places.shape[:-1], *self.shape[1:])
 
 
 def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> Dataset:
@@ -70,9 +67,8 @@ def _photos_of(groups: set[str], split: Split) -> int:
 
 
 def _split(splits: Sequence[Split], name: str, places: Sequence[tuple[int, int]]) -> Split:
-    which, rows = np.array(places, np.int64).reshape(-1, 2).T
     return Split(
-        X=ImageRows([split.X for split in splits], which, rows),
+        X=ImageRows([split.X for split in splits], np.array(places, np.int64).reshape(-1, 2)),
         y=np.array([splits[at].y[row] for at, row in places], np.uint8),
         rows=[
             replace(splits[at].rows[row], split=name, row=number)
