@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from car_damage import model_store, photos
-from car_damage.dataset.sample import draw_car, draw_damaged_car
+from car_damage.dataset.sample import draw_car
 from car_damage.predictor import Predictor
 from tests import no_cars
 
@@ -29,7 +29,7 @@ def predictor():
 def cars():
     """Drawn cars, the first half of them damaged."""
     return [
-        draw_car(np.random.default_rng(number), damaged)
+        draw_car(np.random.default_rng(number), damaged)[0]
         for damaged in (True, False)
         for number in range(CARS)
     ]
@@ -90,8 +90,8 @@ def peaks(predictor):
     adds to it does, and the chance that a random point would."""
 
     def of_one(number: int) -> tuple[bool, bool, float]:
-        photo, damage = draw_damaged_car(np.random.default_rng([7, number]))
-        undamaged = draw_car(np.random.default_rng([7, number]), damaged=False)
+        photo, damage = draw_car(np.random.default_rng([7, number]), damaged=True)
+        undamaged, _ = draw_car(np.random.default_rng([7, number]), damaged=False)
         heatmap = predictor.predict(photo).heatmap
         added = heatmap - predictor.predict(undamaged).heatmap
         places = cv2.resize(damage.astype(np.float32), heatmap.shape[::-1], None, 0, 0, 3) > 0
