@@ -1,12 +1,12 @@
 """Photo files to rows of CSV: find, classify and draw them on all cores, in bounded memory."""
 
 import csv
-import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 from car_damage import heatmap, photos
 from car_damage.errors import UserError
@@ -86,7 +86,7 @@ def check_csv(file: Path, paths: Sequence[Path]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results. Raises `UserError` if it cannot be made."""
+    """Make a folder for results. Raises `UserError` if that fails."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -127,20 +127,15 @@ def _answer(predictor: Predictor, path: Path, target: Path | None) -> Prediction
     return answer
 
 
-def write_rows(rows: Iterable[Row], write: Callable[[str], object]) -> int:
+def write_rows(rows: Iterable[Row], file: TextIO) -> int:
     """Write a heading and each row as a line of CSV as it comes; return how many have an error."""
-    write(_csv_line([column.name for column in fields(Row)]))
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(column.name for column in fields(Row))
     unusable = 0
     for row in rows:
-        write(_csv_line(astuple(row)))
+        table.writerow(astuple(row))
         unusable += bool(row.error)
     return unusable
-
-
-def _csv_line(values: Iterable[str]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
 
 
 @contextmanager
