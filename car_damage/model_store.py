@@ -11,7 +11,6 @@ kill at any moment the version in use is whole.
 """
 
 import argparse
-import json
 import os
 import re
 import secrets
@@ -26,7 +25,7 @@ from pathlib import Path
 from car_damage import paths
 from car_damage.errors import UserError, exit_code
 from car_damage.files import PARTIAL, sha256_of, staged_folder, write_text
-from car_damage.manifest import Manifest, Metrics
+from car_damage.manifest import Manifest
 
 CURRENT = "current"
 PRETRAINED = "pretrained"  # the folder of the included version, read-only
@@ -92,8 +91,10 @@ def load_record(models: Path, version: str | None = None) -> Record:
     if GRAPH not in manifest.files:
         raise _damaged(folder, f"{MANIFEST} has no SHA-256 of {GRAPH}")
     for name, sha256 in manifest.files.items():
-        if name == GRAPH or (folder / name).exists():
-            _check_file(folder, name, sha256)
+        if (folder / name).is_file() and sha256_of(folder / name) != sha256:
+            raise _damaged(folder, f"{name} has changed")
+    if not (folder / GRAPH).is_file():
+        raise _damaged(folder, f"{GRAPH} is missing")
     return Record(folder, manifest)
 
 
@@ -183,14 +184,6 @@ def _read_manifest(folder: Path) -> Manifest:
         raise _damaged(folder, f"{MANIFEST} cannot be used: {error}") from error
 
 
-def _check_file(folder: Path, name: str, sha256: str) -> None:
-    path = folder / name
-    if not path.is_file():
-        raise _damaged(folder, f"{name} is missing")
-    if sha256_of(path) != sha256:
-        raise _damaged(folder, f"{name} has changed")
-
-
 def _damaged(folder: Path, what: str) -> UserError:
     return UserError(
         f"{folder} is not as it was written ({what}): use another version or train again"
@@ -205,10 +198,9 @@ def _command(models: Path, action: str) -> str:
 
 
 def _seal(folder: Path) -> None:
-    record = folder / MANIFEST
     hashes = {path.name: sha256_of(path) for path in map(folder.joinpath, SEALED) if path.exists()}
-    entries = json.loads(record.read_text(encoding="utf-8")) | {"files": hashes}
-    record.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    manifest = _read_manifest(folder).model_copy(update={"files": hashes})
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def _summary(folder: Path) -> str:
@@ -217,12 +209,9 @@ def _summary(folder: Path) -> str:
     except UserError:
         return f"{MANIFEST} cannot be read"
     made = (manifest.created or "-")[:16].replace("T", " ")
-    return f"{made:18}{manifest.backbone or '-':20}{_accuracy(manifest.metrics):8}"
-
-
-def _accuracy(metrics: Metrics) -> str:
-    accuracy = metrics.photos and metrics.photos.accuracy
-    return "-" if not accuracy or accuracy.value is None else f"{accuracy.value:.1%}"
+    accuracy = manifest.metrics.photos and manifest.metrics.photos.accuracy
+    right = "-" if not accuracy or accuracy.value is None else f"{accuracy.value:.1%}"
+    return f"{made:18}{manifest.backbone or '-':20}{right:8}"
 
 
 def build_parser() -> argparse.ArgumentParser:

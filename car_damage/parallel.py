@@ -67,7 +67,6 @@ def per_thread(make: Callable[[], Result]) -> Callable[[], Result]:
     def get() -> Result:
         if not hasattr(own, "made"):
             own.made = make()
-        made: Result = own.made
-        return made
+        return own.made
 
     return get

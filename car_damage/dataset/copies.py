@@ -130,16 +130,14 @@ def _bits_of(views: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _differing_bits(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    differing: np.ndarray = np.bitwise_count(left ^ right).sum(axis=0, dtype=np.int64)
-    return differing
+    return np.bitwise_count(left ^ right).sum(axis=0, dtype=np.int64)
 
 
 def _merge(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The groups once those of each pair of members, `left` and `right`, have become one."""
     count = groups.max() + 1
     links = coo_array((np.ones(len(left), bool), (groups[left], groups[right])), (count, count))
-    merged: np.ndarray = connected_components(links, directed=False)[1][groups]
-    return merged
+    return connected_components(links, directed=False)[1][groups]
 
 
 def _merge_equals(groups: np.ndarray, names: Sequence[str]) -> np.ndarray:
