@@ -32,7 +32,7 @@ class Decision(BaseModel):
     def probabilities(self, logits: npt.ArrayLike) -> np.ndarray:
         """The calibrated probabilities of damage, float64, rounded to `DIGITS`."""
         scaled = np.asarray(logits, np.float64) / self.temperature
-        return rounded(np.exp(-np.logaddexp(0.0, -scaled)))  # a sigmoid that never overflows
+        return np.round(np.exp(-np.logaddexp(0.0, -scaled)), DIGITS)  # a sigmoid, without overflow
 
     def is_damaged(self, probabilities: npt.ArrayLike) -> np.ndarray:
         """Which of these (rounded) probabilities are classified as damaged: bool."""
@@ -45,11 +45,6 @@ class Decision(BaseModel):
             return np.zeros(probabilities.shape, bool)
         low, high = self.review_band
         return (probabilities >= low) & (probabilities < high)
-
-
-def rounded(probabilities: np.ndarray) -> np.ndarray:
-    """To `DIGITS` decimal places."""
-    return np.round(probabilities, DIGITS)
 
 
 def rounded_up(limits: npt.ArrayLike) -> np.ndarray:

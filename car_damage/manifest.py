@@ -70,8 +70,6 @@ class Decided(Frozen):
 
 
 class DecidedEstimate(Frozen):
-    """As `Decided`, with intervals."""
-
     decided: Estimate
     accuracy: Estimate
 
@@ -128,16 +126,12 @@ class Metrics(Frozen):
 
 
 class SplitCounts(Frozen):
-    """How many photos and crops a split holds."""
-
     damaged: int
     not_damaged: int
     close_ups: int
 
 
 class CopyCounts(Frozen):
-    """How many photos are copies of one another."""
-
     groups_of_copies: int
     photos_in_them: int
 
@@ -172,8 +166,6 @@ class TrainingSettings(Frozen):
 
 
 class WeightsOrigin(Frozen):
-    """Where the initial weights came from."""
-
     source: str  # `imagenet`, `none`, a file, or `<version>/model.keras`
     missing_layers: tuple[str, ...] = ()
 
@@ -200,10 +192,7 @@ class Manifest(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read `model.json`, of this format or of format 1.
-
-        Raises `ValueError` with a clause that says what is wrong.
-        """
+        """Read `model.json`. Raises `ValueError` with a clause that says what is wrong."""
         raw = json.loads(text)
         if isinstance(raw, dict) and "format" not in raw:
             raw = _from_format_1(raw)

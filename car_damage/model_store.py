@@ -46,12 +46,10 @@ class Record:
 
     @property
     def version(self) -> str:
-        """The version's name."""
         return self.folder.name
 
     @property
     def graph(self) -> Path:
-        """The exported graph that answers photos."""
         return self.folder / GRAPH
 
 

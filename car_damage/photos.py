@@ -86,10 +86,7 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
 
 
 def header_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the upright photo in pixels, from its header alone.
-
-    Raises `UnusablePhoto` when the header cannot be read or claims a size that `decode` refuses.
-    """
+    """Width and height of the upright photo in pixels, from its header. Raises `UnusablePhoto`."""
     image = _open(data)
     width, height = image.size
     return (height, width) if _orientation(image) in ON_ITS_SIDE else (width, height)
@@ -199,15 +196,11 @@ def _too_large() -> UnusablePhoto:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        image = _to_8_bits(image)
+        # Pillow clips 16-bit grey at 255 where it should divide by 257: all but black turns white.
+        image = Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")
     ground = Image.new("RGB", image.size, (MID_GREY, MID_GREY, MID_GREY))
     ground.paste(layer, mask=layer)
     return ground
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    # Pillow clips 16-bit grey at 255 where it should divide by 257, so that all but black is white.
-    return Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))
