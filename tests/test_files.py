@@ -94,14 +94,7 @@ def test_a_disk_that_is_full_only_at_the_flush_leaves_the_old_folder(old, monkey
     assert content(old) == OLD
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
-    fill(tmp_path / f"data{PARTIAL}", "of a killed run")
-    with staged_folder(tmp_path / "data") as folder:
-        assert content(folder) == {}
-    assert os.listdir(tmp_path) == ["data"]
-
-
-def test_a_killed_run_leaves_the_old_folder_whole(old):
+def test_a_killed_run_leaves_the_old_folder_whole_and_the_next_one_clears_the_rest(old):
     run = subprocess.Popen(
         [sys.executable, "-c", WRITES_HALF, str(old)],
         stdout=subprocess.PIPE,
@@ -112,9 +105,9 @@ def test_a_killed_run_leaves_the_old_folder_whole(old):
         assert run.stdout.readline() == "half\n"
         run.kill()
     assert content(old) == OLD
+    assert content(old.with_name(f"data{PARTIAL}")) == {"a.txt": "new"}
     with staged_folder(old) as folder:
-        fill(folder, "new")
-    assert content(old) == NEW
+        assert content(folder) == {}
     assert os.listdir(old.parent) == ["data"]
 
 
