@@ -28,7 +28,6 @@ SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of step 1."""
     parser = argparse.ArgumentParser(
         prog="data_preprocessing.py",
         description=__doc__,

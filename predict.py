@@ -39,7 +39,6 @@ MANY = 20  # photos: with more, a progress bar is shown
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of `predict.py`."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

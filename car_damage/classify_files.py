@@ -14,7 +14,6 @@ from car_damage.model_store import Record
 from car_damage.parallel import map_in_order, per_thread
 from car_damage.predictor import Prediction, Predictor
 
-UNREADABLE = "unreadable"  # the error of a file that the system does not let us read
 HEATMAP_SIDES = (640, 1280)  # pixels: the short side at least, and the long side at most
 
 
@@ -31,10 +30,7 @@ class Row:
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """The files in `paths` and all photos below the folders in it, sorted, each only once.
-
-    Raises `UserError` if one of `paths` is missing, or a folder has no photo.
-    """
+    """The files in `paths` and the photos below its folders, each once. Raises `UserError`."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
@@ -53,10 +49,7 @@ def _photos_in(folder: Path, pattern: str) -> list[Path]:
 
 
 def heatmap_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Where each photo's heatmap goes, no two to the same place.
-
-    Raises `UserError` if photos are in `folder`: a heatmap could replace one of them.
-    """
+    """Where each photo's heatmap goes. Raises `UserError` if one could replace a photo."""
     if _photos_in(folder, "*"):
         raise UserError(f"there are photos in {folder}: give --heatmaps another folder")
     taken: set[str] = set()
@@ -64,10 +57,7 @@ def heatmap_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def _unused_name(stem: str, taken: set[str]) -> str:
-    """`stem`, or the first of `stem`-2, `stem`-3 ... that is not taken; takes it.
-
-    Ignores case, as Windows and macOS do.
-    """
+    """Take the first free of `stem`, `stem`-2 and so on; ignores case, as Windows and macOS do."""
     name, number = stem, 1
     while name.casefold() in taken:
         number += 1
@@ -107,7 +97,7 @@ def _row(predictor: Predictor, path: Path, target: Path | None) -> Row:
     except photos.UnusablePhoto as error:
         return Row(name, error=error.reason)
     except OSError:
-        return Row(name, error=UNREADABLE)
+        return Row(name, error="unreadable")
     return Row(
         name,
         answer.label,

@@ -48,10 +48,6 @@ class Decision(BaseModel):
 
 
 def rounded_up(limits: npt.ArrayLike) -> np.ndarray:
-    """Limits between probabilities, to `DIGITS` decimal places.
-
-    Up, so that a limit between two rounded probabilities still parts them: `p >= limit` then holds
-    for the same probabilities as before.
-    """
+    """Round limits up, so that `p >= limit` still holds for the same rounded probabilities."""
     steps = 10**DIGITS
     return np.ceil(np.round(np.asarray(limits) * steps, 6)) / steps

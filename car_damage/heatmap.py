@@ -48,10 +48,7 @@ def is_drawn(path: Path) -> bool:
 
 
 def overlay(photo: Photo, heatmap: np.ndarray) -> Photo:
-    """Colour the places that speak for damage; the others stay bare.
-
-    `heatmap` is a `Prediction`'s, (h, w) in log-odds. Returns `uint8` RGB of the photo's own size.
-    """
+    """Colour the places where a `Prediction`'s heatmap, float32 (h, w), speaks for damage."""
     spread = cv2.resize(heatmap, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     strength = np.clip(spread / FULL, 0, 1)
     steps = np.rint(FIRST_COLOUR + strength * (255 - FIRST_COLOUR)).astype(np.uint8)

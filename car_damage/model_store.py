@@ -111,10 +111,7 @@ def add(models: Path, version: str) -> Iterator[Path]:
 
 
 def trained_on(folder: Path) -> frozenset[str] | None:
-    """The SHA-256 of each photo that a version, in `folder`, or an ancestor of it was trained on.
-
-    None where that is not known, as of a version that was made before it was noted.
-    """
+    """The SHA-256 of each photo that a version or an ancestor was trained on; None if unknown."""
     path = folder / TRAINED_ON
     return frozenset(path.read_text(encoding="ascii").split()) if path.exists() else None
 
@@ -213,7 +210,6 @@ def _summary(folder: Path) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of `python -m car_damage.model_store`."""
     parser = argparse.ArgumentParser(
         prog="python -m car_damage.model_store",
         description=__doc__,
@@ -234,7 +230,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Show, switch or prune versions."""
     args = build_parser().parse_args(argv)
     if args.action == "list":
         print(table(args.models) if versions(args.models) else f"no version in {args.models} yet")

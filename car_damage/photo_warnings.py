@@ -72,10 +72,7 @@ class WarningLimits(BaseModel):
 def find_warnings(
     quality: Quality, embedding: np.ndarray, limits: WarningLimits
 ) -> tuple[WarningWord, ...]:
-    """What to warn of, always in the same order.
-
-    `embedding` is the graph's, float32 (d,), of the photo that `quality` was measured of.
-    """
+    """What to warn of, always in the same order; `embedding` is the graph's, float32 (d,)."""
     found: dict[WarningWord, bool] = {
         "blurred": _below(quality.sharpness, limits.sharpness),
         "dark": _below(quality.brightness, limits.brightness),

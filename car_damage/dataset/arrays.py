@@ -24,10 +24,7 @@ AGAIN = "run python data_preprocessing.py again"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `photos.csv`: what the image in row `row` of `X_<split>.npy` was made of.
-
-    Step 1 finds a photo with its label and path, and fills in the rest as it goes.
-    """
+    """A line of `photos.csv`, which step 1 fills in as it goes: what an image was made of."""
 
     split: str = ""
     row: int = -1  # until the splits are known: among all usable photos
@@ -86,10 +83,7 @@ def check_replaceable(folder: Path) -> None:
 
 
 def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
-    """Write `X_<split>.npy` and `y_<split>.npy`, an image at a time.
-
-    A memory map would count as the process's own memory, so the peak would grow with the photos.
-    """
+    """Write both arrays, one image at a time: a memory map would count as the process's memory."""
     labels = np.array([row.label == "damaged" for row in rows], dtype=np.uint8)
     np.save(folder / f"y_{split}.npy", labels)
     with (folder / f"X_{split}.npy").open("wb") as file:
@@ -128,10 +122,7 @@ def write_config(folder: Path, config: DatasetConfig) -> None:
 
 
 def load(folder: Path) -> Dataset:
-    """Open a data set; the images stay on disk until they are read.
-
-    Raises `UserError` when it is missing, or is not what step 1 wrote.
-    """
+    """Open a data set, with its images on disk. Raises `UserError` unless step 1 wrote it so."""
     config = _read_config(folder)
     if config.fingerprint != fingerprint(folder):
         raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")

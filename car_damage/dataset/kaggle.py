@@ -16,11 +16,7 @@ WAY_OUT = "put photos of your own into data/raw, or take drawn cars with --sampl
 
 
 def fetch() -> Path:
-    """Fetch the set, unless an earlier call has, and return its folder in kagglehub's cache.
-
-    The class folders `00-damage` and `01-whole` lie twice in it, below `data1a/training` and
-    `data1a/validation`. Raises `UserError` when Kaggle does not answer or the download fails.
-    """
+    """Fetch the set, unless an earlier call has; return its folder. Raises `UserError`."""
     import kagglehub  # only where it is needed: the import takes a second
     from kagglehub.exceptions import DataCorruptionError
 

@@ -1,5 +1,6 @@
 """Other splits of a data set's images than those on disk, without reading an image."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -54,16 +55,13 @@ def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, d
     The counts are of the photos that were in validation and in test. A model that goes on from one
     that has learnt these photos must not be measured, nor calibrated, on them.
     """
-    rows = [row for name in ("val", "test") for row in getattr(dataset, name).rows]
+    rows = [*dataset.val.rows, *dataset.test.rows]
     groups = {row.group for row in rows if row.sha256 in learnt}
     if not groups:
         return dataset, {}
     moved = rearranged(dataset, lambda name, row: "train" if row.group in groups else name)
-    return moved, {"val": _photos_of(groups, dataset.val), "test": _photos_of(groups, dataset.test)}
-
-
-def _photos_of(groups: set[str], split: Split) -> int:
-    return sum(row.group in groups and row.kind == "photo" for row in split.rows)
+    counts = Counter(row.split for row in rows if row.group in groups and row.kind == "photo")
+    return moved, {name: counts[name] for name in ("val", "test")}
 
 
 def _split(splits: Sequence[Split], name: str, places: Sequence[tuple[int, int]]) -> Split:
