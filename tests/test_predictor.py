@@ -10,24 +10,14 @@ from tests import tiny_model
 from tests.photo_files import texture
 from tests.tiny_model import BIAS, CELLS, FEATURES, SIZE, VERSION, plain_photo
 
-
-def half_red(height: int = 60, width: int = 90) -> np.ndarray:
-    """A blue photo whose left third is red."""
-    photo = plain_photo(red=False, height=height, width=width)
-    photo[:, : width // 3] = plain_photo(red=True)[0, 0]
-    return photo
-
-
-def limits_with(short_side: int) -> WarningLimits:
-    """Limits by which grey is familiar and a strong colour is not."""
-    return WarningLimits(
-        sharpness=0.4,
-        brightness=100.0,
-        blown=0.3,
-        short_side=short_side,
-        distance=0.1,
-        components=np.full((1, FEATURES), FEATURES**-0.5, np.float32),
-    )
+LIMITS = WarningLimits(  # by which grey is familiar and a strong colour is not
+    sharpness=0.4,
+    brightness=100.0,
+    blown=0.3,
+    short_side=32,
+    distance=0.1,
+    components=np.full((1, FEATURES), FEATURES**-0.5, np.float32),
+)
 
 
 @pytest.mark.parametrize(("red", "prediction"), [(True, "damaged"), (False, "not_damaged")])
@@ -59,7 +49,9 @@ def test_who_compares_the_probability_that_was_told_agrees_with_the_prediction(m
 
 
 def test_the_heatmap_accounts_exactly_for_the_probability_and_is_positive_on_damage(models):
-    answer = predictor.load(models).predict(half_red())
+    photo = plain_photo(red=False)
+    photo[:, :40] = plain_photo(red=True)[0, 0]
+    answer = predictor.load(models).predict(photo)
     assert answer.heatmap.dtype == np.float32
     assert answer.heatmap.shape == (CELLS, CELLS)
     accounted = 1 / (1 + math.exp(-float(answer.heatmap.mean())))
@@ -91,8 +83,7 @@ def test_a_version_without_band_and_limits_reviews_and_warns_of_nothing(models):
 
 
 def test_a_version_with_limits_warns_of_what_it_does_not_know(models, tiny_graph):
-    limits = limits_with(short_side=32)
-    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", warning_limits=limits)
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", warning_limits=LIMITS)
     loaded = predictor.load(models, name)
     assert loaded.predict(texture(seed=1)).warnings == ()
     assert loaded.predict(plain_photo(red=True)).warnings == ("blurred", "dark", "unfamiliar")
@@ -104,8 +95,7 @@ def test_a_version_with_limits_warns_of_what_it_does_not_know(models, tiny_graph
 
 @pytest.mark.parametrize(("side", "warned"), [(31, True), (32, False), (300, False)])
 def test_only_a_photo_smaller_than_the_limit_has_a_low_resolution(models, tiny_graph, side, warned):
-    limits = limits_with(short_side=32)
-    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", warning_limits=limits)
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", warning_limits=LIMITS)
     answer = predictor.load(models, name).predict(texture(1, width=400, height=side))
     assert ("low_resolution" in answer.warnings) == warned
 
