@@ -28,56 +28,27 @@ SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of step 1."""
     parser = argparse.ArgumentParser(
         prog="data_preprocessing.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_folders(parser)
-    parser.add_argument(
-        "--size",
-        type=whole_number(32, 1024),
-        metavar="PIXELS",
-        help=f"side of the model's image (default: {SIZE}; drawn cars: {SAMPLE_SIZE})",
-    )
-    parser.add_argument(
-        "--close-ups",
-        type=whole_number(0, 20),
-        default=1,
-        metavar="N",
-        help="crops cut out of each undamaged photo (default: %(default)s)",
-    )
-    add_split(parser)
-    return parser
-
-
-def add_folders(parser: argparse.ArgumentParser) -> None:
-    """Where photos come from, and where the data set goes."""
     where = parser.add_mutually_exclusive_group()
+    folders = "folder with damaged/ and not-damaged/ below it; may be repeated (default: "
+    folders += "data/raw in the project)"
     where.add_argument(
-        "--raw-dir",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder with damaged/ and not-damaged/ below it; may be repeated (default: "
-        "data/raw in the project)",
+        "--raw-dir", type=Path, action="append", default=[], metavar="DIR", help=folders
     )
     where.add_argument("--kaggle", action="store_true", help="insist on the Kaggle set")
     where.add_argument("--sample", action="store_true", help="insist on drawn sample cars")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder for the data set (default: data/processed in the project, or "
-        "data/sample/processed for drawn cars)",
-    )
-
-
-def add_split(parser: argparse.ArgumentParser) -> None:
-    """How photos are shared out."""
-    parser.add_argument(
+    add = parser.add_argument
+    out = "folder for the data set (default: data/processed in the project, or "
+    add("--out", type=Path, metavar="DIR", help=out + "data/sample/processed for drawn cars)")
+    size = f"side of the model's image (default: {SIZE}; drawn cars: {SAMPLE_SIZE})"
+    add("--size", type=whole_number(32, 1024), metavar="PIXELS", help=size)
+    crops = "crops cut out of each undamaged photo (default: %(default)s)"
+    add("--close-ups", type=whole_number(0, 20), default=1, metavar="N", help=crops)
+    add(
         "--split",
         type=whole_number(1, 98),
         nargs=3,
@@ -85,12 +56,9 @@ def add_split(parser: argparse.ArgumentParser) -> None:
         metavar=("TRAIN", "VAL", "TEST"),
         help="shares in per cent (default: 70 15 15)",
     )
-    parser.add_argument(
-        "--seed",
-        type=whole_number(0, 2**32 - 1),
-        default=0,
-        help="of splits and crops (default: %(default)s)",
-    )
+    seed = "of splits and crops (default: %(default)s)"
+    add("--seed", type=whole_number(0, 2**32 - 1), default=0, help=seed)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> None:

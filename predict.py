@@ -16,10 +16,10 @@ import argparse
 import io
 import sys
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
+from tqdm.contrib import DummyTqdmFile
 
 from car_damage import model_store, paths
 from car_damage.classify_files import (
@@ -39,7 +39,6 @@ MANY = 20  # photos: with more, a progress bar is shown
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of `predict.py`."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -92,14 +91,14 @@ def main(argv: list[str] | None = None) -> None:
 def save(rows: Iterable[Row], file: Path) -> int:
     """Write the rows as they come; `file` is replaced once it is whole. Return how many failed."""
     with writing(file), staged_file(file) as partial_file:
-        return write_rows(rows, partial_file.write)
+        return write_rows(rows, partial_file)
 
 
 def show(rows: Iterable[Row]) -> int:
     """Print the rows as they come; return how many failed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # a pipe on Windows lacks letters of many names
-    return write_rows(rows, partial(tqdm.write, end=""))  # unlike `print`, spares a progress bar
+    return write_rows(rows, DummyTqdmFile(sys.stdout))  # unlike `print`, spares a progress bar
 
 
 if __name__ == "__main__":

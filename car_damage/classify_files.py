@@ -1,12 +1,12 @@
 """Photo files to rows of CSV: find, classify and draw them on all cores, in bounded memory."""
 
 import csv
-import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 from car_damage import heatmap, photos
 from car_damage.errors import UserError
@@ -14,7 +14,6 @@ from car_damage.model_store import Record
 from car_damage.parallel import map_in_order, per_thread
 from car_damage.predictor import Prediction, Predictor
 
-UNREADABLE = "unreadable"  # the error of a file that the system does not let us read
 HEATMAP_SIDES = (640, 1280)  # pixels: the short side at least, and the long side at most
 
 
@@ -31,10 +30,7 @@ class Row:
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """The files in `paths` and all photos below the folders in it, sorted, each only once.
-
-    Raises `UserError` if one of `paths` is missing, or a folder has no photo.
-    """
+    """The files in `paths` and the photos below its folders, each once. Raises `UserError`."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
@@ -53,10 +49,7 @@ def _photos_in(folder: Path, pattern: str) -> list[Path]:
 
 
 def heatmap_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Where each photo's heatmap goes, no two to the same place.
-
-    Raises `UserError` if photos are in `folder`: a heatmap could replace one of them.
-    """
+    """Where each photo's heatmap goes. Raises `UserError` if one could replace a photo."""
     if _photos_in(folder, "*"):
         raise UserError(f"there are photos in {folder}: give --heatmaps another folder")
     taken: set[str] = set()
@@ -64,10 +57,7 @@ def heatmap_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def _unused_name(stem: str, taken: set[str]) -> str:
-    """`stem`, or the first of `stem`-2, `stem`-3 ... that is not taken; takes it.
-
-    Ignores case, as Windows and macOS do.
-    """
+    """Take the first free of `stem`, `stem`-2 and so on; ignores case, as Windows and macOS do."""
     name, number = stem, 1
     while name.casefold() in taken:
         number += 1
@@ -86,7 +76,7 @@ def check_csv(file: Path, paths: Sequence[Path]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results. Raises `UserError` if it cannot be made."""
+    """Make a folder for results. Raises `UserError` if that fails."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -107,7 +97,7 @@ def _row(predictor: Predictor, path: Path, target: Path | None) -> Row:
     except photos.UnusablePhoto as error:
         return Row(name, error=error.reason)
     except OSError:
-        return Row(name, error=UNREADABLE)
+        return Row(name, error="unreadable")
     return Row(
         name,
         answer.label,
@@ -127,20 +117,15 @@ def _answer(predictor: Predictor, path: Path, target: Path | None) -> Prediction
     return answer
 
 
-def write_rows(rows: Iterable[Row], write: Callable[[str], object]) -> int:
+def write_rows(rows: Iterable[Row], file: TextIO) -> int:
     """Write a heading and each row as a line of CSV as it comes; return how many have an error."""
-    write(_csv_line([column.name for column in fields(Row)]))
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(column.name for column in fields(Row))
     unusable = 0
     for row in rows:
-        write(_csv_line(astuple(row)))
+        table.writerow(astuple(row))
         unusable += bool(row.error)
     return unusable
-
-
-def _csv_line(values: Iterable[str]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Decision(BaseModel):
     def probabilities(self, logits: npt.ArrayLike) -> np.ndarray:
         """The calibrated probabilities of damage, float64, rounded to `DIGITS`."""
         scaled = np.asarray(logits, np.float64) / self.temperature
-        return rounded(np.exp(-np.logaddexp(0.0, -scaled)))  # a sigmoid that never overflows
+        return np.round(np.exp(-np.logaddexp(0.0, -scaled)), DIGITS)  # a sigmoid, without overflow
 
     def is_damaged(self, probabilities: npt.ArrayLike) -> np.ndarray:
         """Which of these (rounded) probabilities are classified as damaged: bool."""
@@ -47,17 +47,7 @@ class Decision(BaseModel):
         return (probabilities >= low) & (probabilities < high)
 
 
-def rounded(probabilities: np.ndarray) -> np.ndarray:
-    """To `DIGITS` decimal places."""
-    return np.round(probabilities, DIGITS)
-
-
 def rounded_up(limits: npt.ArrayLike) -> np.ndarray:
-    """Limits between probabilities, to `DIGITS` decimal places.
-
-    Up, so that a limit between two rounded probabilities still parts them: `p >= limit` then holds
-    for the same probabilities as before.
-    """
+    """Round limits up, so that `p >= limit` still holds for the same rounded probabilities."""
     steps = 10**DIGITS
-    parted: np.ndarray = np.ceil(np.round(np.asarray(limits) * steps, 6)) / steps
-    return parted
+    return np.ceil(np.round(np.asarray(limits) * steps, 6)) / steps

@@ -26,9 +26,9 @@ HEADER = 33  # bytes of a PNG up to which its signature and IHDR reach
 def png(data: bytes, heatmap: np.ndarray, sides: tuple[int, int]) -> bytes:
     """Draw a heatmap over the photo in `data`, as a PNG file's bytes.
 
-    `heatmap` is as in `overlay`. `sides` are pixels that the short side has at
-    least, if the photo has them, and the long side at most. The photo is decoded again, so that an
-    answer does not depend on whether a picture is drawn. Raises `UnusablePhoto`.
+    `heatmap` is as in `overlay`. `sides` are pixels that the short side has at least, if the photo
+    has them, and the long side at most. The photo is decoded again, so that an answer does not
+    depend on whether a picture is drawn. Raises `UnusablePhoto`.
     """
     short, long = sides
     photo = photos.shrink(photos.decode(data, at_least=short), long)
@@ -48,16 +48,13 @@ def is_drawn(path: Path) -> bool:
 
 
 def overlay(photo: Photo, heatmap: np.ndarray) -> Photo:
-    """Colour the places that speak for damage; the others stay bare.
-
-    `heatmap` is a `Prediction`'s, (h, w) in log-odds. Returns `uint8` RGB of the photo's own size.
-    """
-    strength = np.clip(_over_photo(heatmap, photo) / FULL, 0, 1)
+    """Colour the places where a `Prediction`'s heatmap, float32 (h, w), speaks for damage."""
+    spread = cv2.resize(heatmap, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    strength = np.clip(spread / FULL, 0, 1)
     steps = np.rint(FIRST_COLOUR + strength * (255 - FIRST_COLOUR)).astype(np.uint8)
     colour = cv2.cvtColor(cv2.applyColorMap(steps, COLOURS), cv2.COLOR_BGR2RGB)
     opacity = (OPACITY * np.sqrt(strength))[:, :, np.newaxis]  # root: else the faint is invisible
-    painted: Photo = np.rint(photo + opacity * (colour.astype(np.float32) - photo)).astype(np.uint8)
-    return painted
+    return np.rint(photo + opacity * (colour.astype(np.float32) - photo)).astype(np.uint8)
 
 
 def strongest_place(heatmap: np.ndarray, width: int, height: int) -> Box | None:
@@ -72,28 +69,6 @@ def strongest_place(heatmap: np.ndarray, width: int, height: int) -> Box | None:
     _, areas = cv2.connectedComponents((heatmap >= peak / 2).astype(np.uint8))
     rows, columns = np.nonzero(areas == areas.flat[heatmap.argmax()])
     down, across = height / heatmap.shape[0], width / heatmap.shape[1]
-    return Box(
-        left=columns.min() * across,
-        top=rows.min() * down,
-        right=(columns.max() + 1) * across,
-        bottom=(rows.max() + 1) * down,
-    )
-
-
-def _over_photo(heatmap: np.ndarray, photo: Photo) -> np.ndarray:
-    """The heatmap at each pixel of the photo, float32 (height, width).
-
-    Bilinear, as two products of matrices: OpenCV's warping would round places to 1/32 of a cell,
-    which shows as steps where a cell is a hundred pixels wide.
-    """
-    (height, width), (rows, columns) = photo.shape[:2], heatmap.shape
-    spread: np.ndarray = _weights(height, rows) @ heatmap @ _weights(width, columns).T
-    return spread
-
-
-def _weights(pixels: int, cells: int) -> np.ndarray:
-    """What each cell counts for at each of the photo's pixels: float32 (pixels, cells)."""
-    in_cells = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, cells - 1)
-    distances = np.abs(in_cells[:, np.newaxis] - np.arange(cells))
-    weights: np.ndarray = np.maximum(0, 1 - distances).astype(np.float32)
-    return weights
+    left, right = columns.min(), columns.max() + 1
+    top, bottom = rows.min(), rows.max() + 1
+    return Box(left * across, top * down, right * across, bottom * down)

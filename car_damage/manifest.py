@@ -70,8 +70,6 @@ class Decided(Frozen):
 
 
 class DecidedEstimate(Frozen):
-    """As `Decided`, with intervals."""
-
     decided: Estimate
     accuracy: Estimate
 
@@ -128,16 +126,12 @@ class Metrics(Frozen):
 
 
 class SplitCounts(Frozen):
-    """How many photos and crops a split holds."""
-
     damaged: int
     not_damaged: int
     close_ups: int
 
 
 class CopyCounts(Frozen):
-    """How many photos are copies of one another."""
-
     groups_of_copies: int
     photos_in_them: int
 
@@ -172,8 +166,6 @@ class TrainingSettings(Frozen):
 
 
 class WeightsOrigin(Frozen):
-    """Where the initial weights came from."""
-
     source: str  # `imagenet`, `none`, a file, or `<version>/model.keras`
     missing_layers: tuple[str, ...] = ()
 
@@ -200,16 +192,11 @@ class Manifest(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read `model.json`, of this format or of format 1.
-
-        Raises `ValueError` with a clause that says what is wrong.
-        """
+        """Read `model.json`. Raises `ValueError` with a clause that says what is wrong."""
         raw = json.loads(text)
-        if not isinstance(raw, dict):
-            raise ValueError("it is not a JSON object")
-        if "format" not in raw:
+        if isinstance(raw, dict) and "format" not in raw:
             raw = _from_format_1(raw)
-        elif raw["format"] != FORMAT:
+        elif isinstance(raw, dict) and raw["format"] != FORMAT:
             raise ValueError(f"it has format {raw['format']}, and this program reads {FORMAT}")
         return validated(cls, raw)
 
@@ -219,14 +206,15 @@ class Manifest(Frozen):
         return json.dumps(entries, indent=2) + "\n"
 
 
-def validated(model: type[Model], raw: dict[str, Any]) -> Model:
-    """`raw` as a `model`. Raises `ValueError` with a clause that names the first wrong entry."""
+def validated(model: type[Model], raw: object) -> Model:
+    """`raw`, read from JSON, as a `model`. Raises `ValueError` that names the first wrong entry."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         what = {
+            "model_type": f"{name or 'it'} is not a JSON object",
             "extra_forbidden": f"it has the unknown entry {name}; a newer program wrote it",
             "missing": f"it lacks the entry {name}",
         }.get(first["type"], f"its entry {name} is wrong: {first['msg']}")
@@ -238,11 +226,11 @@ def _from_format_1(raw: dict[str, Any]) -> dict[str, Any]:
     if raw.get("fit", "squeeze") != "squeeze":
         raise ValueError(f"it was made with --fit {raw['fit']}, which no longer exists")
     new = _renamed(raw)
-    low, high = new.pop("review_band", None) or (None, None)
+    band = new.pop("review_band", None)
     decision = {
         "temperature": new.pop("temperature", None),
         "threshold": float(rounded_up(new.pop("threshold", 0.5))),
-        "review_band": None if low is None else tuple(rounded_up([low, high]).tolist()),
+        "review_band": band and rounded_up(band).tolist(),
     }
     return {**new, "format": FORMAT, "decision": decision}
 

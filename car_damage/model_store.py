@@ -11,7 +11,6 @@ kill at any moment the version in use is whole.
 """
 
 import argparse
-import json
 import os
 import re
 import secrets
@@ -26,7 +25,7 @@ from pathlib import Path
 from car_damage import paths
 from car_damage.errors import UserError, exit_code
 from car_damage.files import PARTIAL, sha256_of, staged_folder, write_text
-from car_damage.manifest import Manifest, Metrics
+from car_damage.manifest import Manifest
 
 CURRENT = "current"
 PRETRAINED = "pretrained"  # the folder of the included version, read-only
@@ -47,12 +46,10 @@ class Record:
 
     @property
     def version(self) -> str:
-        """The version's name."""
         return self.folder.name
 
     @property
     def graph(self) -> Path:
-        """The exported graph that answers photos."""
         return self.folder / GRAPH
 
 
@@ -92,8 +89,10 @@ def load_record(models: Path, version: str | None = None) -> Record:
     if GRAPH not in manifest.files:
         raise _damaged(folder, f"{MANIFEST} has no SHA-256 of {GRAPH}")
     for name, sha256 in manifest.files.items():
-        if name == GRAPH or (folder / name).exists():
-            _check_file(folder, name, sha256)
+        if (folder / name).is_file() and sha256_of(folder / name) != sha256:
+            raise _damaged(folder, f"{name} has changed")
+    if not (folder / GRAPH).is_file():
+        raise _damaged(folder, f"{GRAPH} is missing")
     return Record(folder, manifest)
 
 
@@ -112,10 +111,7 @@ def add(models: Path, version: str) -> Iterator[Path]:
 
 
 def trained_on(folder: Path) -> frozenset[str] | None:
-    """The SHA-256 of each photo that a version, in `folder`, or an ancestor of it was trained on.
-
-    None where that is not known, as of a version that was made before it was noted.
-    """
+    """The SHA-256 of each photo that a version or an ancestor was trained on; None if unknown."""
     path = folder / TRAINED_ON
     return frozenset(path.read_text(encoding="ascii").split()) if path.exists() else None
 
@@ -183,14 +179,6 @@ def _read_manifest(folder: Path) -> Manifest:
         raise _damaged(folder, f"{MANIFEST} cannot be used: {error}") from error
 
 
-def _check_file(folder: Path, name: str, sha256: str) -> None:
-    path = folder / name
-    if not path.is_file():
-        raise _damaged(folder, f"{name} is missing")
-    if sha256_of(path) != sha256:
-        raise _damaged(folder, f"{name} has changed")
-
-
 def _damaged(folder: Path, what: str) -> UserError:
     return UserError(
         f"{folder} is not as it was written ({what}): use another version or train again"
@@ -205,10 +193,9 @@ def _command(models: Path, action: str) -> str:
 
 
 def _seal(folder: Path) -> None:
-    record = folder / MANIFEST
     hashes = {path.name: sha256_of(path) for path in map(folder.joinpath, SEALED) if path.exists()}
-    entries = json.loads(record.read_text(encoding="utf-8")) | {"files": hashes}
-    record.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    manifest = _read_manifest(folder).model_copy(update={"files": hashes})
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def _summary(folder: Path) -> str:
@@ -217,16 +204,12 @@ def _summary(folder: Path) -> str:
     except UserError:
         return f"{MANIFEST} cannot be read"
     made = (manifest.created or "-")[:16].replace("T", " ")
-    return f"{made:18}{manifest.backbone or '-':20}{_accuracy(manifest.metrics):8}"
-
-
-def _accuracy(metrics: Metrics) -> str:
-    accuracy = metrics.photos and metrics.photos.accuracy
-    return "-" if not accuracy or accuracy.value is None else f"{accuracy.value:.1%}"
+    accuracy = manifest.metrics.photos and manifest.metrics.photos.accuracy
+    right = "-" if not accuracy or accuracy.value is None else f"{accuracy.value:.1%}"
+    return f"{made:18}{manifest.backbone or '-':20}{right:8}"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of `python -m car_damage.model_store`."""
     parser = argparse.ArgumentParser(
         prog="python -m car_damage.model_store",
         description=__doc__,
@@ -247,7 +230,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Show, switch or prune versions."""
     args = build_parser().parse_args(argv)
     if args.action == "list":
         print(table(args.models) if versions(args.models) else f"no version in {args.models} yet")

@@ -18,10 +18,7 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 def positive_number(text: str) -> float:
     """An `argparse` type: a finite number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
@@ -29,10 +26,14 @@ def positive_number(text: str) -> float:
 
 def share(text: str) -> float:
     """An `argparse` type: a number from 0 to below 1."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _float(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share, 0 to below 1")
     return number
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

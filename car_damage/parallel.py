@@ -27,14 +27,12 @@ def cores() -> int:
 
 def _quota() -> float:
     """The least CPU quota of this process's control groups, in cores; infinite without any."""
-    quotas = [math.inf]
-    for file in CGROUPS.glob("cpu.max"):  # version 2, as a container sees its own group
-        quota, period = file.read_text().split()
-        quotas.append(math.inf if quota == "max" else int(quota) / int(period))
+    limits = [file.read_text() for file in CGROUPS.glob("cpu.max")]  # version 2: of its own group
     for file in CGROUPS.glob("cpu/cpu.cfs_quota_us"):  # version 1
-        quota, period = file.read_text(), file.with_name("cpu.cfs_period_us").read_text()
-        quotas.append(math.inf if int(quota) < 0 else int(quota) / int(period))
-    return min(quotas)
+        period = file.with_name("cpu.cfs_period_us").read_text()
+        limits.append(f"{file.read_text()} {period}")
+    pairs = [limit.split() for limit in limits if not limit.startswith(("max", "-"))]
+    return min((int(quota) / int(period) for quota, period in pairs), default=math.inf)
 
 
 def map_in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -58,16 +56,12 @@ def map_in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def per_thread(make: Callable[[], Result]) -> Callable[[], Result]:
-    """A function that returns the calling thread's own object, which `make` makes the first time.
-
-    For objects that serve one thread at a time, such as an interpreter.
-    """
+    """A function that returns the calling thread's own object, made by `make` the first time."""
     own = threading.local()
 
     def get() -> Result:
         if not hasattr(own, "made"):
             own.made = make()
-        made: Result = own.made
-        return made
+        return own.made
 
     return get

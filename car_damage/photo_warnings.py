@@ -36,7 +36,7 @@ class Quality:
     short_side: int  # pixels
 
 
-def _packed(components: np.ndarray) -> dict[str, Any]:
+def _packed(components: np.ndarray) -> dict[str, str | tuple[int, ...]]:
     rows = components.astype(STORED)
     return {"shape": rows.shape, "float16": base64.b64encode(rows.tobytes()).decode()}
 
@@ -59,9 +59,7 @@ class WarningLimits(BaseModel):
     sharpness: float | None = None
     brightness: float | None = None
     blown: float | None = None
-    short_side: int | None = (
-        None  # at most the model's size: `photos.decode` may shrink any photo to it
-    )
+    short_side: int | None = None  # at most the model's: `photos.decode` may shrink photos to it
     distance: float | None = None
     # float32 (k, d): orthonormal rows that span the familiar embeddings; stored in half precision
     components: Annotated[
@@ -74,10 +72,7 @@ class WarningLimits(BaseModel):
 def find_warnings(
     quality: Quality, embedding: np.ndarray, limits: WarningLimits
 ) -> tuple[WarningWord, ...]:
-    """What to warn of, always in the same order.
-
-    `embedding` is the graph's, float32 (d,), of the photo that `quality` was measured of.
-    """
+    """What to warn of, always in the same order; `embedding` is the graph's, float32 (d,)."""
     found: dict[WarningWord, bool] = {
         "blurred": _below(quality.sharpness, limits.sharpness),
         "dark": _below(quality.brightness, limits.brightness),

@@ -75,7 +75,6 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
     Raises `UnusablePhoto`. The size that the header claims is checked before a pixel is decoded.
     """
     image = _open(data)
-    _check_size(*image.size)
     turn = TURNS.get(_orientation(image))
     picture = _decode_jpeg(data, image, at_least)
     if picture is None:
@@ -87,12 +86,8 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
 
 
 def header_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the upright photo in pixels, from its header alone.
-
-    Raises `UnusablePhoto` when the header cannot be read or claims a size that `decode` refuses.
-    """
+    """Width and height of the upright photo in pixels, from its header. Raises `UnusablePhoto`."""
     image = _open(data)
-    _check_size(*image.size)
     width, height = image.size
     return (height, width) if _orientation(image) in ON_ITS_SIDE else (width, height)
 
@@ -118,17 +113,19 @@ def shrink(photo: Photo, longest: int) -> Photo:
 
 def encode_png(photo: Photo) -> bytes:
     """The photo as a PNG file."""
-    png: bytes = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
-    return png
+    return cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def _open(data: bytes) -> Image.Image:
+    """The photo with its header read and its size checked, and no pixel decoded."""
     if not data:
         raise UnusablePhoto("empty", "the file is empty")
     _silence_pillow()
     begins_like_one = data.startswith(SIGNATURES) or data[8:12] == b"WEBP"
     with _broken_is("truncated" if begins_like_one else "not_a_photo"):
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    _check_size(*image.size)
+    return image
 
 
 @cache  # once per process: `warnings.catch_warnings` around each photo is not safe in threads
@@ -178,10 +175,9 @@ def _decode_jpeg(data: bytes, image: Image.Image, at_least: int) -> Photo | None
     if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
         return None
     try:
-        picture: Photo = simplejpeg.decode_jpeg(data, min_height=at_least, min_width=at_least)
+        return simplejpeg.decode_jpeg(data, min_height=at_least, min_width=at_least)
     except ValueError:
         return None
-    return picture
 
 
 def _check_size(width: int, height: int) -> None:
@@ -200,15 +196,11 @@ def _too_large() -> UnusablePhoto:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        image = _to_8_bits(image)
+        # Pillow clips 16-bit grey at 255 where it should divide by 257: all but black turns white.
+        image = Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")
     ground = Image.new("RGB", image.size, (MID_GREY, MID_GREY, MID_GREY))
     ground.paste(layer, mask=layer)
     return ground
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    # Pillow clips 16-bit grey at 255 where it should divide by 257, so that all but black is white.
-    return Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from car_damage import model_store, photos
 from car_damage.decision import LABELS, Label
-from car_damage.photo_warnings import WarningWord, find_warnings, measure_quality
+from car_damage.photo_warnings import WarningLimits, WarningWord, find_warnings, measure_quality
 
 SIGNATURE = "serving_default"
 
@@ -73,25 +73,18 @@ class Predictor:
         output = self._graph.run(image)
         seconds = {"fit": fitted - begun, "graph": perf_counter() - fitted}
         probability = decision.probabilities(output.logit)
+        quality = measure_quality(image, short_side=min(photo.shape[:2]))
+        limits = manifest.warning_limits or WarningLimits()  # without any, nothing is warned of
         return Prediction(
             label=LABELS[int(decision.is_damaged(probability))],
             probability=float(probability),
             threshold=decision.threshold,
             model_version=self.record.version,
             review=bool(decision.needs_review(probability)),
-            warnings=self._warnings(photo, image, output.embedding),
+            warnings=find_warnings(quality, output.embedding, limits),
             heatmap=_log_odds(output, decision.temperature),
             seconds=seconds,
         )
-
-    def _warnings(
-        self, photo: photos.Photo, image: photos.Photo, embedding: np.ndarray
-    ) -> tuple[WarningWord, ...]:
-        limits = self.record.manifest.warning_limits
-        if limits is None:
-            return ()
-        quality = measure_quality(image, short_side=min(photo.shape[:2]))
-        return find_warnings(quality, embedding, limits)
 
 
 def load(models: Path, version: str | None = None, threads: int = 1) -> Predictor:

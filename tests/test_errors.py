@@ -5,30 +5,23 @@ import pytest
 from car_damage.errors import UserError, exit_code
 
 
-def test_success_is_0_and_says_nothing(capsys):
-    assert exit_code(lambda: None) == 0
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_user_s_mistake_is_2_and_one_line_on_stderr(capsys):
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (None, 0, ""),
+        (UserError("no folder data/raw: make it"), 2, "error: no folder data/raw: make it\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+    ],
+)
+def test_a_script_ends_with_an_exit_code_and_at_most_one_line(error, code, said, capsys):
     def main() -> None:
-        raise UserError("no folder data/raw: make it")
+        if error:
+            raise error
 
-    assert exit_code(main) == 2
-    assert capsys.readouterr() == ("", "error: no folder data/raw: make it\n")
-
-
-def test_ctrl_c_is_130_and_no_traceback(capsys):
-    def main() -> None:
-        raise KeyboardInterrupt
-
-    assert exit_code(main) == 130
-    assert capsys.readouterr().err == "stopped\n"
+    assert exit_code(main) == code
+    assert capsys.readouterr() == ("", said)
 
 
 def test_a_bug_keeps_its_traceback():
-    def main() -> None:
-        raise ZeroDivisionError
-
     with pytest.raises(ZeroDivisionError):
-        exit_code(main)
+        exit_code(lambda: 1 / 0)

@@ -94,14 +94,7 @@ def test_a_disk_that_is_full_only_at_the_flush_leaves_the_old_folder(old, monkey
     assert content(old) == OLD
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
-    fill(tmp_path / f"data{PARTIAL}", "of a killed run")
-    with staged_folder(tmp_path / "data") as folder:
-        assert content(folder) == {}
-    assert os.listdir(tmp_path) == ["data"]
-
-
-def test_a_killed_run_leaves_the_old_folder_whole(old):
+def test_a_killed_run_leaves_the_old_folder_whole_and_the_next_one_clears_the_rest(old):
     run = subprocess.Popen(
         [sys.executable, "-c", WRITES_HALF, str(old)],
         stdout=subprocess.PIPE,
@@ -112,9 +105,9 @@ def test_a_killed_run_leaves_the_old_folder_whole(old):
         assert run.stdout.readline() == "half\n"
         run.kill()
     assert content(old) == OLD
+    assert content(old.with_name(f"data{PARTIAL}")) == {"a.txt": "new"}
     with staged_folder(old) as folder:
-        fill(folder, "new")
-    assert content(old) == NEW
+        assert content(folder) == {}
     assert os.listdir(old.parent) == ["data"]
 
 
@@ -166,28 +159,26 @@ def test_text_is_written_as_utf_8_with_plain_line_ends(tmp_path):
     assert (tmp_path / "a.txt").read_bytes() == "größer\n".encode()
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_text_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch, step):
-    write_text(tmp_path / "a.txt", "old")
-
+@pytest.mark.parametrize(
+    ("step", "number", "error", "said"),
+    [
+        ("fsync", errno.EIO, OSError, "Input/output error"),
+        ("replace", errno.EIO, OSError, "Input/output error"),
+        ("fsync", errno.ENOSPC, UserError, r"disk is full: .*a\.txt was not written"),
+    ],
+)
+def test_text_that_cannot_be_written_leaves_the_old_file(
+    tmp_path, monkeypatch, step, number, error, said
+):
     def fail(*arguments):
-        raise OSError(errno.EIO, "Input/output error")
+        raise OSError(number, os.strerror(number))
 
+    write_text(tmp_path / "a.txt", "old")
     monkeypatch.setattr(os, step, fail)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(error, match=said):
         write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
-
-
-def test_text_on_a_full_disk_is_the_user_s_to_put_right(tmp_path, monkeypatch):
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"disk is full: .*a\.txt was not written"):
-        write_text(tmp_path / "a.txt", "new")
-    assert os.listdir(tmp_path) == []
 
 
 def test_sha256_is_the_file_s(tmp_path):

@@ -91,10 +91,6 @@ def test_every_format_comes_out_as_rgb_bytes(file_format):
     assert alike(photo, quarters())
 
 
-def test_a_decoded_photo_cannot_be_drawn_on_by_accident():
-    assert not decode(encoded(quarters())).flags.writeable
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_a_photo_comes_out_upright(file_format, orientation):
@@ -114,14 +110,11 @@ def test_a_photo_comes_out_upright(file_format, orientation):
     assert header_size(stored) == (WIDTH, HEIGHT)
 
 
-@pytest.mark.parametrize("orientation", [0, 9, 255])
-def test_an_orientation_that_means_nothing_turns_nothing(orientation):
-    stored = encoded(quarters(), "JPEG", exif=exif_with(orientation))
-    assert alike(decode(stored), quarters())
-
-
-@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"])
-def test_broken_exif_does_not_refuse_a_fine_photo(exif):
+@pytest.mark.parametrize(
+    "exif",
+    [*map(exif_with, (0, 9, 255)), b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"],
+)
+def test_exif_that_is_broken_or_means_nothing_neither_turns_nor_refuses_a_photo(exif):
     stored = encoded(quarters(), "JPEG", exif=exif)
     assert alike(decode(stored), quarters())
     assert header_size(stored) == (WIDTH, HEIGHT)
@@ -155,15 +148,10 @@ def test_only_jpegs_are_decoded_smaller():
     assert decode(encoded(quarters(960, 640)), at_least=64).shape == (640, 960, 3)
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])  # JPEG: inverted, as Adobe does it
-def test_cmyk_keeps_its_colours(file_format):
-    cmyk = Image.fromarray(quarters()).convert("CMYK")
-    assert alike(decode(encoded(cmyk, file_format)), quarters())
-
-
-def test_a_cmyk_jpeg_keeps_its_colours_at_a_reduced_scale():
-    cmyk = Image.fromarray(quarters(480, 320)).convert("CMYK")
-    assert alike(decode(encoded(cmyk, "JPEG"), at_least=80), quarters())
+@pytest.mark.parametrize(("file_format", "scale"), [("JPEG", 1), ("JPEG", 4), ("TIFF", 1)])
+def test_cmyk_keeps_its_colours(file_format, scale):  # in JPEGs it is inverted, as Adobe does it
+    cmyk = Image.fromarray(quarters(scale * WIDTH, scale * HEIGHT)).convert("CMYK")
+    assert alike(decode(encoded(cmyk, file_format), at_least=HEIGHT), quarters())
 
 
 def test_grey_becomes_rgb():
@@ -171,15 +159,12 @@ def test_grey_becomes_rgb():
     assert np.array_equal(decode(encoded(grey)), np.repeat(grey[:, :, None], 3, axis=2))
 
 
-def test_a_palette_keeps_its_colours():
-    assert np.array_equal(decode(encoded(Image.fromarray(quarters()).quantize(8))), quarters())
-
-
-def test_a_palette_s_transparent_colour_becomes_mid_grey():
-    palette = Image.fromarray(quarters()).quantize(8)
-    photo = decode(encoded(palette, transparency=palette.getpixel((0, 0))))
-    assert (photo[0, 0] == MID_GREY).all()
-    assert (photo[-1, -1] == quarters()[-1, -1]).all()
+def test_a_palette_keeps_its_colours_and_its_transparent_one_becomes_mid_grey():
+    palette, expected = Image.fromarray(quarters()).quantize(8), quarters()
+    assert np.array_equal(decode(encoded(palette)), expected)
+    expected[: HEIGHT // 2, : WIDTH // 2] = MID_GREY
+    transparent = encoded(palette, transparency=palette.getpixel((0, 0)))
+    assert np.array_equal(decode(transparent), expected)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -251,16 +236,12 @@ def test_an_empty_file_is_refused():
 
 
 @pytest.mark.parametrize("tenth", range(1, 10))
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_a_photo_cut_short_is_refused_and_never_filled_up(file_format, tenth):
-    stored = encoded(grain(), file_format)
-    assert reason_for(stored[: len(stored) * tenth // 10]) == "truncated"
-
-
-@pytest.mark.parametrize("tenth", range(1, 10))
-@pytest.mark.parametrize("progressive", [False, True])
-def test_a_large_jpeg_cut_short_is_refused_at_a_reduced_scale_too(progressive, tenth):
-    stored = encoded(grain(960, 640), "JPEG", progressive=progressive)
+@pytest.mark.parametrize(
+    ("file_format", "options", "scale"),  # a large JPEG is decoded at a reduced scale
+    [*((kind, {}, 1) for kind in FORMATS), ("JPEG", {}, 8), ("JPEG", {"progressive": True}, 8)],
+)
+def test_a_photo_cut_short_is_refused_and_never_filled_up(file_format, options, scale, tenth):
+    stored = encoded(grain(scale * WIDTH, scale * HEIGHT), file_format, **options)
     assert reason_for(stored[: len(stored) * tenth // 10]) == "truncated"
 
 
@@ -273,16 +254,9 @@ def test_a_png_that_lost_only_its_empty_last_chunk_has_all_its_pixels():
     assert np.array_equal(decode(encoded(grain())[:-12]), grain())
 
 
-def test_a_photo_of_one_pixel_is_refused():
-    assert reason_for(encoded(np.zeros((1, 1, 3), np.uint8))) == "too_small"
-
-
-@pytest.mark.parametrize(("width", "height"), [(63, 200), (200, 63), (63, 63)])
-def test_63_pixels_a_side_are_too_small(width, height):
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (63, 200), (200, 63)])
+def test_a_side_below_64_pixels_is_too_small(width, height):
     assert reason_for(encoded(np.zeros((height, width, 3), np.uint8), "JPEG")) == "too_small"
-
-
-def test_64_pixels_a_side_are_enough():
     assert decode(encoded(np.zeros((64, 64, 3), np.uint8), "JPEG")).shape == (64, 64, 3)
 
 
@@ -295,12 +269,8 @@ def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(width, 
         header_size(png_header(width, height))
 
 
-def test_50_megapixels_are_not_too_many():
+def test_50_megapixels_are_not_too_many_and_need_not_be_there_to_be_counted():
     assert header_size(png_header(10_000, 5_000)) == (10_000, 5_000)
-
-
-def test_a_png_s_header_tells_the_size_although_its_pixels_are_missing():
-    assert header_size(png_header(200, 100)) == (200, 100)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
@@ -338,16 +308,11 @@ def checked(data: bytes) -> None:
     assert height >= photos.MIN_SIDE
 
 
-@given(st.binary(max_size=300))
-def test_arbitrary_bytes_are_a_photo_or_refused(data):
-    checked(data)
-
-
-BEGINNINGS = (*photos.SIGNATURES, b"BM", b"RIFF\0\0\0\0WEBPVP8 ")
+BEGINNINGS = (b"", *photos.SIGNATURES, b"BM", b"RIFF\0\0\0\0WEBPVP8 ")
 
 
 @given(st.sampled_from(BEGINNINGS), st.binary())
-def test_arbitrary_bytes_after_a_photo_s_beginning_are_a_photo_or_refused(beginning, rest):
+def test_arbitrary_bytes_also_after_a_photo_s_beginning_are_a_photo_or_refused(beginning, rest):
     checked(beginning + rest)
 
 
@@ -402,11 +367,8 @@ def test_every_photo_becomes_an_image_of_the_models_size(width, height):
     assert image.flags.writeable
 
 
-def test_the_image_shows_the_whole_photo():
+def test_the_image_shows_the_whole_photo_and_one_of_its_size_as_it_is():
     assert alike(fit(quarters(), 96), quarters(96, 96))
-
-
-def test_a_photo_of_the_images_size_stays_as_it_is():
     assert np.array_equal(fit(quarters(96, 96), 96), quarters(96, 96))
 
 

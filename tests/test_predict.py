@@ -110,14 +110,6 @@ def test_rows_reach_the_disk_while_photos_are_classified_and_the_file_when_all_a
     assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
 
 
-def test_a_bad_photo_gets_its_reason_and_stops_no_other(run, cars, capsys):
-    (cars / "a-bad.jpg").write_bytes(jpeg(plain_photo(red=True))[:-200])
-    assert run(cars) == 0
-    answers = rows(capsys.readouterr().out)
-    assert answers[0]["error"] == "truncated"
-    assert [row["prediction"] for row in answers] == ["", "damaged", "", "not_damaged"]
-
-
 def test_a_file_that_cannot_be_read_is_named_unreadable(run, cars, capsys, monkeypatch):
     read = Path.read_bytes
 
@@ -187,13 +179,6 @@ def test_heatmaps_never_replace_photos(run, cars, capsys):
     assert run(cars / "b-red.JPG", "--heatmaps", cars / "deep") == 2
     assert "give --heatmaps another folder" in capsys.readouterr().err
     assert (cars / "deep" / "b-red.png").read_bytes() == before
-
-
-def test_another_version_can_be_asked(run, cars, models, tiny_graph, capsys):
-    decision = Decision(temperature=2.0, threshold=1.0)
-    strict = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", decision)
-    assert run(cars / "b-red.JPG", "--model", strict) == 0
-    assert rows(capsys.readouterr().out)[0]["prediction"] == "not_damaged"
 
 
 def test_a_sample_model_says_that_it_only_knows_drawn_cars(run, cars, models, tiny_graph, capsys):

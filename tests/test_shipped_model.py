@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from car_damage import model_store, photos
-from car_damage.dataset.sample import draw_car, draw_damaged_car
+from car_damage.dataset.sample import draw_car
 from car_damage.predictor import Predictor
 from tests import no_cars
 from tests.photo_files import jpeg
@@ -28,7 +28,7 @@ def predictor():
 
 @pytest.fixture(scope="module")
 def cars():
-    return [draw_car(np.random.default_rng(number), number < CARS) for number in range(2 * CARS)]
+    return [draw_car(np.random.default_rng(number), number < CARS)[0] for number in range(2 * CARS)]
 
 
 def probabilities(predictor: Predictor, pictures) -> np.ndarray:
@@ -63,8 +63,8 @@ def test_grey_and_black_are_warned_of_and_like_noise_never_taken_for_surely_dama
 def peaks(predictor: Predictor, number: int) -> tuple[bool, bool, float]:
     """Of a drawn car: whether the heatmap's peak is on the damage, whether that of what the damage
     adds to it is, and the chance that a random point would be."""
-    photo, damage = draw_damaged_car(np.random.default_rng([7, number]))
-    undamaged = draw_car(np.random.default_rng([7, number]), damaged=False)
+    photo, damage = draw_car(np.random.default_rng([7, number]), damaged=True)
+    undamaged, _ = draw_car(np.random.default_rng([7, number]), damaged=False)
     heatmap = predictor.predict(photo).heatmap
     added = heatmap - predictor.predict(undamaged).heatmap
     places = cv2.resize(damage.astype(np.float32), heatmap.shape[::-1], None, 0, 0, 3) > 0

@@ -24,10 +24,7 @@ AGAIN = "run python data_preprocessing.py again"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `photos.csv`: what the image in row `row` of `X_<split>.npy` was made of.
-
-    Step 1 finds a photo with its label and path, and fills in the rest as it goes.
-    """
+    """A line of `photos.csv`, which step 1 fills in as it goes: what an image was made of."""
 
     split: str = ""
     row: int = -1  # until the splits are known: among all usable photos
@@ -86,18 +83,15 @@ def check_replaceable(folder: Path) -> None:
 
 
 def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
-    """Write `X_<split>.npy` and `y_<split>.npy`, an image at a time.
-
-    A memory map would count as the process's own memory, so the peak would grow with the photos.
-    """
+    """Write both arrays, one image at a time: a memory map would count as the process's memory."""
     labels = np.array([row.label == "damaged" for row in rows], dtype=np.uint8)
     np.save(folder / f"y_{split}.npy", labels)
     with (folder / f"X_{split}.npy").open("wb") as file:
         for number, image in enumerate(images):
             if number == 0:
-                header = {"descr": "|u1", "fortran_order": False}
                 shape = (len(rows), *image.shape)
-                np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
             file.write(image.tobytes())
 
 
@@ -122,20 +116,15 @@ def read_table(path: Path, kind: type[Line]) -> list[Line]:
         raise UserError(f"{path} is not as this program wrote it: make it again") from error
 
 
-def write_config(folder: Path, entries: dict[str, Any]) -> DatasetConfig:
-    """Write `dataset.json`: `entries`, and the fingerprint of all that the folder holds so far."""
-    config = DatasetConfig(**entries, fingerprint=_fingerprint(folder))
+def write_config(folder: Path, config: DatasetConfig) -> None:
+    """Write `dataset.json`."""
     (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return config
 
 
 def load(folder: Path) -> Dataset:
-    """Open a data set; the images stay on disk until they are read.
-
-    Raises `UserError` when it is missing, or is not what step 1 wrote.
-    """
-    config = read_config(folder)
-    if config.fingerprint != _fingerprint(folder):
+    """Open a data set, with its images on disk. Raises `UserError` unless step 1 wrote it so."""
+    config = _read_config(folder)
+    if config.fingerprint != fingerprint(folder):
         raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
     rows = read_table(folder / "photos.csv", Row)
     splits = {
@@ -149,8 +138,7 @@ def load(folder: Path) -> Dataset:
     return Dataset(**splits, config=config)
 
 
-def read_config(folder: Path) -> DatasetConfig:
-    """`dataset.json` of a data set. Raises `UserError` when there is none that can be read."""
+def _read_config(folder: Path) -> DatasetConfig:
     try:
         return validated(DatasetConfig, json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
@@ -160,7 +148,7 @@ def read_config(folder: Path) -> DatasetConfig:
         raise UserError(f"{folder / CONFIG} cannot be used ({error}): {AGAIN}") from error
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """SHA-256 over the names and SHA-256s of the arrays and tables."""
     files = [folder / name for name in sorted(FILES) if (folder / name).exists()]
     lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)

@@ -60,10 +60,7 @@ _MIRROR = np.packbits(_ACROSS % 2).view(np.uint64)  # the bits that mirroring fl
 
 
 def perceptual_hash(photo: np.ndarray) -> np.ndarray:
-    """Hash an upright RGB photo, `uint8` (height, width, 3), to `uint8` (HASH_BYTES,).
-
-    The whole photo's 192 bits come first, then each window's.
-    """
+    """Hash an upright RGB photo to `uint8` (HASH_BYTES,): 192 bits of it, then of each window."""
     whole = _shrink(photo, SQUARE)
     windows = [
         whole[top : top + WINDOW, left : left + WINDOW] for top in OFFSETS for left in OFFSETS
@@ -95,10 +92,7 @@ def _shrink(photo: np.ndarray, side: int) -> np.ndarray:
 
 
 def _near_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of near hashes as two arrays of indices, a sorting's at a time; most come repeatedly.
-
-    Compares at most `SORTINGS * NEIGHBOURS` views with each view.
-    """
+    """Pairs of near hashes as two arrays of indices, for each sorting; most come repeatedly."""
     views, owners = _all_views(hashes)
     random = np.random.default_rng(0)
     for _ in range(SORTINGS):
@@ -130,16 +124,14 @@ def _bits_of(views: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _differing_bits(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    differing: np.ndarray = np.bitwise_count(left ^ right).sum(axis=0, dtype=np.int64)
-    return differing
+    return np.bitwise_count(left ^ right).sum(axis=0, dtype=np.int64)
 
 
 def _merge(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The groups once those of each pair of members, `left` and `right`, have become one."""
     count = groups.max() + 1
     links = coo_array((np.ones(len(left), bool), (groups[left], groups[right])), (count, count))
-    merged: np.ndarray = connected_components(links, directed=False)[1][groups]
-    return merged
+    return connected_components(links, directed=False)[1][groups]
 
 
 def _merge_equals(groups: np.ndarray, names: Sequence[str]) -> np.ndarray:

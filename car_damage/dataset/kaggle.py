@@ -16,11 +16,7 @@ WAY_OUT = "put photos of your own into data/raw, or take drawn cars with --sampl
 
 
 def fetch() -> Path:
-    """Fetch the set, unless an earlier call has, and return its folder in kagglehub's cache.
-
-    The class folders `00-damage` and `01-whole` lie twice in it, below `data1a/training` and
-    `data1a/validation`. Raises `UserError` when Kaggle does not answer or the download fails.
-    """
+    """Fetch the set, unless an earlier call has; return its folder. Raises `UserError`."""
     import kagglehub  # only where it is needed: the import takes a second
     from kagglehub.exceptions import DataCorruptionError
 
@@ -33,16 +29,13 @@ def fetch() -> Path:
         raise UserError(f"Kaggle's {SET} was not fetched ({reason}): {WAY_OUT}") from error
 
 
-def is_reachable(timeout: float = TIMEOUT) -> bool:
-    """Whether the set can be had: an earlier call has fetched it, or Kaggle answers.
-
-    Known after `timeout` seconds at the latest.
-    """
+def is_reachable() -> bool:
+    """Whether the set can be had: an earlier call has fetched it, or Kaggle answers in time."""
     from kagglehub.cache import Cache
     from kagglehub.handle import parse_dataset_handle
 
     fetched = Cache().load_from_cache(parse_dataset_handle(f"{SET}/versions/{VERSION}"))
-    return fetched is not None or answers(ADDRESS, timeout)
+    return fetched is not None or answers(ADDRESS, TIMEOUT)
 
 
 def answers(address: str, timeout: float) -> bool:
@@ -50,13 +43,12 @@ def answers(address: str, timeout: float) -> bool:
 
     Asked in a thread that may be left behind: looking a name up has no time limit of its own.
     """
+    request = urllib.request.Request(address, method="HEAD")
     answered = threading.Event()
 
     def ask() -> None:
         try:
-            urllib.request.urlopen(
-                urllib.request.Request(address, method="HEAD"), timeout=timeout
-            ).close()
+            urllib.request.urlopen(request, timeout=timeout).close()
         except urllib.error.HTTPError:
             pass  # a refusal is an answer
         except (OSError, http.client.HTTPException):

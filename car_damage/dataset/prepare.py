@@ -3,11 +3,10 @@
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,7 +20,7 @@ from car_damage.dataset.scan import scan
 from car_damage.dataset.split import SPLITS, split_class
 from car_damage.errors import UserError
 from car_damage.files import staged_folder
-from car_damage.manifest import DatasetConfig
+from car_damage.manifest import CopyCounts, DatasetConfig, SplitCounts
 from car_damage.parallel import Item, map_in_order
 from car_damage.paths import located
 from car_damage.photos import Photo
@@ -56,7 +55,9 @@ def prepare(found: Sequence[Row], folder: Path, settings: Settings) -> DatasetCo
         (staging / IMAGES).unlink()
         arrays.write_table(staging / "photos.csv", rows, Row)
         arrays.write_table(staging / "rejected.csv", rejected, RejectedRow)
-        return arrays.write_config(staging, _entries(rows, rejected, photos, settings))
+        config = _config(rows, rejected, settings, arrays.fingerprint(staging))
+        arrays.write_config(staging, config)
+    return config
 
 
 def _scan_all(
@@ -118,19 +119,16 @@ def _write_splits(staging: Path, photos: Sequence[Row], settings: Settings) -> l
             replace(photo, kind="close_up") for photo in whole for _ in range(settings.close_ups)
         ]
         in_order = [replace(photo, row=row) for row, photo in enumerate(chosen + crops)]
-        images = _read_images(staging / IMAGES, chosen, settings.size)
+        images = (_read_image(staging / IMAGES, photo.row, settings.size) for photo in chosen)
         close_ups = _close_up_images(whole, split, settings)
         arrays.write_split(staging, split, chain(images, close_ups), in_order)
         rows += in_order
     return rows
 
 
-def _read_images(path: Path, photos: Sequence[Row], size: int) -> Iterator[Photo]:
+def _read_image(path: Path, number: int, size: int) -> Photo:
     length = size * size * 3
-    with path.open("rb") as file:
-        for photo in photos:
-            file.seek(photo.row * length)
-            yield np.frombuffer(file.read(length), np.uint8).reshape(size, size, 3)
+    return np.fromfile(path, np.uint8, length, offset=number * length).reshape(size, size, 3)
 
 
 def _close_up_images(sources: Sequence[Row], split: str, settings: Settings) -> Iterator[Photo]:
@@ -147,35 +145,26 @@ def _progress(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
     return tqdm(items, what, total, unit="photo", dynamic_ncols=True, disable=not total)
 
 
-def _entries(
-    rows: Sequence[Row], rejected: Sequence[RejectedRow], photos: Sequence[Row], settings: Settings
-) -> dict[str, Any]:
-    counts = {split: _counts([row for row in rows if row.split == split]) for split in SPLITS}
-    groups = Counter(photo.group for photo in photos)
-    return {
-        "sample": settings.sample,
-        "size": settings.size,
-        "seed": settings.seed,
-        "shares": dict(settings.shares),
-        "close_ups": settings.close_ups,
-        "counts": counts,
-        "copies": {
-            "groups_of_copies": sum(size > 1 for size in groups.values()),
-            "photos_in_them": sum(size for size in groups.values() if size > 1),
-        },
-        "rejected": dict(Counter(one.reason for one in rejected)),
-        "python": platform.python_version(),
-        "libraries": {
-            name: version(name) for name in ("numpy", "opencv-python-headless", "pillow")
-        },
-    }
+def _config(
+    rows: Sequence[Row], rejected: Sequence[RejectedRow], settings: Settings, fingerprint: str
+) -> DatasetConfig:
+    groups = Counter(row.group for row in rows if row.kind == "photo")
+    sizes = [size for size in groups.values() if size > 1]
+    return DatasetConfig(
+        **asdict(settings),
+        counts={split: _counts([row for row in rows if row.split == split]) for split in SPLITS},
+        copies=CopyCounts(groups_of_copies=len(sizes), photos_in_them=sum(sizes)),
+        rejected=Counter(one.reason for one in rejected),
+        python=platform.python_version(),
+        libraries={name: version(name) for name in ("numpy", "opencv-python-headless", "pillow")},
+        fingerprint=fingerprint,
+    )
 
 
-def _counts(rows: Sequence[Row]) -> dict[str, int]:
-    photos = Counter(row.label for row in rows if row.kind == "photo")
-    close_ups = sum(row.kind == "close_up" for row in rows)
-    return {
-        "damaged": photos["damaged"],
-        "not_damaged": photos["not-damaged"],
-        "close_ups": close_ups,
-    }
+def _counts(rows: Sequence[Row]) -> SplitCounts:
+    count = Counter((row.kind, row.label) for row in rows)
+    return SplitCounts(
+        damaged=count["photo", "damaged"],
+        not_damaged=count["photo", "not-damaged"],
+        close_ups=count["close_up", "not-damaged"],
+    )

@@ -39,27 +39,18 @@ def write_sample_photos(folder: Path, per_class: int, seed: int = 0) -> None:
 
 def _draw_jpeg(seed: int, label: str, number: int) -> bytes:
     rng = np.random.default_rng([seed, LABELS.index(label), number])
-    photo = draw_car(rng, damaged=label == "damaged")
+    photo, _ = draw_car(rng, damaged=label == "damaged")
     buffer = io.BytesIO()
     quality = int(rng.integers(*QUALITIES))
     Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
-def draw_car(rng: np.random.Generator, damaged: bool) -> Photo:
-    """Draw a car, uint8 RGB (height, width, 3), about 480 pixels wide.
+def draw_car(rng: np.random.Generator, damaged: bool) -> tuple[Photo, np.ndarray]:
+    """Draw a car, uint8 RGB (height, width, 3), and where it is damaged, bool (height, width).
 
-    Two generators from the same seed give the same scene with the damage and without it.
+    It is about 480 pixels wide. Generators of one seed give the same scene with and without damage.
     """
-    return _draw(rng, damaged)[0]
-
-
-def draw_damaged_car(rng: np.random.Generator) -> tuple[Photo, np.ndarray]:
-    """Draw a damaged car as `draw_car` does, and where the damage is: bool (height, width)."""
-    return _draw(rng, damaged=True)
-
-
-def _draw(rng: np.random.Generator, damaged: bool) -> tuple[Photo, np.ndarray]:
     scene_rng, damage_rng, lens_rng = rng.spawn(3)  # so that damage leaves the rest as it was
     drawing, car = draw_scene(scene_rng)
     before = _shrunk(drawing.pixels)

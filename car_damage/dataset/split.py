@@ -34,10 +34,7 @@ MIN_GROUPS = 10  # in each split of a class; with fewer, chance could leave one 
 def split_class(
     label: str, groups: Sequence[Collection[str]], shares: Mapping[str, float], seed: int
 ) -> list[str]:
-    """Choose the split of each group of a class from its photos' SHA-256s; `shares` sum to 1.
-
-    Raises `UserError` when there are fewer groups than splits.
-    """
+    """Choose each group's split by its photos' SHA-256s. Raises `UserError` for too few groups."""
     if len(groups) < len(SPLITS):
         raise UserError(
             f"the class '{label}' is too small to split: {len(groups)} different photos do not "

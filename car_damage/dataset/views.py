@@ -1,5 +1,6 @@
 """Other splits of a data set's images than those on disk, without reading an image."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,20 +15,17 @@ from car_damage.errors import UserError
 class ImageRows:
     """Rows of several arrays as one, `uint8` (n, size, size, 3), read when they are asked for."""
 
-    def __init__(self, arrays: Sequence[Any], which: np.ndarray, rows: np.ndarray):
-        self._arrays, self._which, self._rows = arrays, which, rows
-        self.shape = (len(rows), *arrays[0].shape[1:])
+    def __init__(self, arrays: Sequence[Any], places: np.ndarray):
+        self._arrays, self._places = arrays, places  # (n, 2): which array, and its row
+        self.shape = (len(places), *arrays[0].shape[1:])
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._places)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        which, rows = self._which[key], self._rows[key]
-        if np.ndim(rows) == 0:
-            image: np.ndarray = self._arrays[which][rows]
-            return image
-        read = [self._arrays[at][row] for at, row in zip(which, rows, strict=True)]
-        return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.uint8)
+        places = self._places[key]
+        images = [self._arrays[which][row] for which, row in np.atleast_2d(places)]
+        return np.array(images, np.uint8).reshape(*places.shape[:-1], *self.shape[1:])
 
 
 def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> Dataset:
@@ -57,7 +55,7 @@ def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, d
     The counts are of the photos that were in validation and in test. A model that goes on from one
     that has learnt these photos must not be measured, nor calibrated, on them.
     """
-    rows = [row for name in ("val", "test") for row in getattr(dataset, name).rows]
+    rows = [*dataset.val.rows, *dataset.test.rows]
     groups = {row.group for row in rows if row.sha256 in learnt}
     if not groups:
         return dataset, {}
@@ -68,17 +66,13 @@ def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, d
             f"the earlier model was trained on too many of these photos ({error}): add photos, or "
             "start from other weights"
         ) from error
-    return moved, {"val": _photos_of(groups, dataset.val), "test": _photos_of(groups, dataset.test)}
-
-
-def _photos_of(groups: set[str], split: Split) -> int:
-    return sum(row.group in groups and row.kind == "photo" for row in split.rows)
+    counts = Counter(row.split for row in rows if row.group in groups and row.kind == "photo")
+    return moved, {name: counts[name] for name in ("val", "test")}
 
 
 def _split(splits: Sequence[Split], name: str, places: Sequence[tuple[int, int]]) -> Split:
-    which, rows = np.array(places, np.int64).reshape(-1, 2).T
     return Split(
-        X=ImageRows([split.X for split in splits], which, rows),
+        X=ImageRows([split.X for split in splits], np.array(places, np.int64).reshape(-1, 2)),
         y=np.array([splits[at].y[row] for at, row in places], np.uint8),
         rows=[
             replace(splits[at].rows[row], split=name, row=number)

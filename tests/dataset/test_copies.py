@@ -6,6 +6,7 @@ import pytest
 
 from car_damage.dataset import copies
 from car_damage.dataset.copies import HASH_BYTES, group_copies, perceptual_hash
+from car_damage.photos import decode
 from tests.photo_files import jpeg, texture
 
 PHOTOS = 60
@@ -25,39 +26,16 @@ def picture(seed, width=320, height=240):
     return (128 + sum(layers)).clip(0, 255).astype(np.uint8)
 
 
-def rescaled(photo):
-    return cv2.resize(photo, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-
-
-def recompressed(photo):
-    file = np.frombuffer(jpeg(photo, quality=35), np.uint8)
-    return cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1]
-
-
-def cropped(photo):
-    height, width = photo.shape[:2]
-    return photo[: height - height // 30, width // 20 :]
-
-
-def cropped_all_round(photo):
-    height, width = photo.shape[:2]
-    return photo[height // 30 : -(height // 30), width // 30 : -(width // 30)]
-
-
-def brightened(photo):
-    return (photo * 1.2).clip(0, 255).astype(np.uint8)
-
-
-def darkened(photo):
-    return (photo * 0.8).astype(np.uint8)
-
-
-def mirrored(photo):
-    return photo[:, ::-1]
-
-
-def grey(photo):
-    return np.repeat(photo.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+CHANGES = {  # of a picture of 320 x 240 pixels
+    "rescaled": lambda photo: cv2.resize(photo, None, None, 0.6, 0.6, cv2.INTER_AREA),
+    "recompressed": lambda photo: decode(jpeg(photo, quality=35)),
+    "cropped": lambda photo: photo[:232, 16:],
+    "cropped all round": lambda photo: photo[8:-8, 10:-10],
+    "brightened": lambda photo: (photo * 1.2).clip(0, 255).astype(np.uint8),
+    "darkened": lambda photo: (photo * 0.8).astype(np.uint8),
+    "mirrored": lambda photo: photo[:, ::-1],
+    "grey": lambda photo: np.repeat(photo.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2),
+}
 
 
 def numbered(hashes):
@@ -86,35 +64,29 @@ def hashes(photos):
 
 
 @pytest.mark.parametrize(
-    "steps",
+    "changes",
     [
-        [rescaled],
-        [recompressed],
-        [cropped],
-        [cropped_all_round],
-        [brightened],
-        [darkened],
-        [mirrored],
-        [rescaled, recompressed],
-        [cropped, mirrored],
-        [brightened, mirrored],
+        ["rescaled"],
+        ["recompressed"],
+        ["cropped"],
+        ["cropped all round"],
+        ["brightened"],
+        ["darkened"],
+        ["mirrored"],
+        ["rescaled", "recompressed"],
+        ["cropped", "mirrored"],
+        ["brightened", "mirrored"],
+        ["grey", "mirrored"],
     ],
-    ids=lambda steps: "+".join(step.__name__ for step in steps),
+    ids="+".join,
 )
-def test_copies_are_found(photos, hashes, steps):
+def test_copies_are_found(photos, changes):
+    if changes[0] == "grey":  # both are
+        photos = [CHANGES["grey"](photo) for photo in photos]
     changed = photos
-    for step in steps:
-        changed = [step(photo) for photo in changed]
-    both = np.concatenate([hashes, [perceptual_hash(photo) for photo in changed]])
-
-    groups = group_copies(both, numbered(both))
-
-    assert np.mean(groups[:PHOTOS] == groups[PHOTOS:]) >= 0.95
-
-
-def test_mirrored_copies_of_grey_photos_are_found(photos):
-    originals = [perceptual_hash(grey(photo)) for photo in photos]
-    both = np.stack(originals + [perceptual_hash(mirrored(grey(photo))) for photo in photos])
+    for change in changes:
+        changed = [CHANGES[change](photo) for photo in changed]
+    both = np.stack([perceptual_hash(photo) for photo in [*photos, *changed]])
 
     groups = group_copies(both, numbered(both))
 
@@ -125,14 +97,10 @@ def test_different_photos_are_not_joined(hashes):
     assert len(set(group_copies(hashes, numbered(hashes)))) == PHOTOS
 
 
-def test_a_hash_is_a_row_of_bytes(hashes):
-    assert hashes.shape == (PHOTOS, HASH_BYTES)
-    assert hashes.dtype == np.uint8
-
-
-@pytest.mark.parametrize("size", [(64, 64), (64, 900), (900, 64)])
-def test_small_and_narrow_photos_have_a_hash(size):
-    assert perceptual_hash(texture(0, *size)).shape == (HASH_BYTES,)
+@pytest.mark.parametrize("size", [(320, 240), (64, 64), (64, 900), (900, 64)])
+def test_a_hash_is_a_row_of_bytes_also_of_small_and_narrow_photos(size):
+    hashed = perceptual_hash(texture(0, *size))
+    assert (hashed.shape, hashed.dtype) == ((HASH_BYTES,), np.uint8)
 
 
 def test_exact_copies_share_a_group_whatever_their_hashes():
@@ -174,11 +142,8 @@ def test_groups_are_numbered_from_0_without_gaps(hashes):
     assert sorted(set(groups.tolist())) == list(range(PHOTOS))
 
 
-def test_no_photos_make_no_groups():
-    assert group_copies(np.zeros((0, HASH_BYTES), np.uint8), []).shape == (0,)
-
-
-def test_one_photo_is_one_group():
+def test_no_photos_make_no_groups_and_one_photo_makes_one():
+    assert group_copies(random_hashes(0), []).shape == (0,)
     assert group_copies(random_hashes(1), ["a"]).tolist() == [0]
 
 

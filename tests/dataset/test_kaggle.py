@@ -119,10 +119,6 @@ def test_a_refusal_is_an_answer(site):
     assert kaggle.answers(site, timeout=5)
 
 
-def test_an_unknown_name_is_no_answer():
-    assert not kaggle.answers("https://api.kaggle.com", timeout=5)
-
-
 def test_a_look_up_that_hangs_is_given_up_in_time(monkeypatch):
     hanging = threading.Event()
 
@@ -137,7 +133,3 @@ def test_a_look_up_that_hangs_is_given_up_in_time(monkeypatch):
         assert time.monotonic() - began < 15  # half of what the look-up would take
     finally:
         hanging.set()
-
-
-def test_ten_seconds_are_enough_to_know():
-    assert kaggle.TIMEOUT <= 10

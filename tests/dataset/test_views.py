@@ -6,7 +6,7 @@ import pytest
 from car_damage.dataset.arrays import Dataset, Row, Split
 from car_damage.dataset.views import without_learnt
 from car_damage.errors import UserError
-from tests.images import config_of
+from tests.images import config_of, split_of
 
 
 def split(name: str, first: int) -> Split:
@@ -24,10 +24,8 @@ def split(name: str, first: int) -> Split:
             ]
         )
     ]
-    X = np.arange(first, first + 6, dtype=np.uint8)[:, None, None, None] * np.ones(
-        (2, 2, 3), np.uint8
-    )
-    return Split(X, np.array([row.label == "damaged" for row in rows], np.uint8), rows)
+    numbers = np.arange(first, first + 6, dtype=np.uint8)[:, None, None, None]
+    return split_of(rows, numbers * np.ones((2, 2, 3), np.uint8))
 
 
 @pytest.fixture

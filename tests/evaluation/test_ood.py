@@ -80,7 +80,7 @@ def test_at_the_limits_there_is_no_warning():
     [lambda photo: cv2.GaussianBlur(photo, (0, 0), 6), lambda photo: cv2.blur(photo, (25, 1))],
 )
 def test_blur_takes_sharpness_away_and_so_does_shaking(blur):
-    photo = draw_car(np.random.default_rng(1), damaged=False)
+    photo, _ = draw_car(np.random.default_rng(1), damaged=False)
     assert measured(blur(photo)).sharpness < measured(photo).sharpness - 0.2
 
 
@@ -92,7 +92,7 @@ def test_a_smooth_thing_with_sharp_edges_is_sharp():
 
 
 def test_a_thumbnail_is_as_sharp_as_what_it_was_shrunk_from():
-    photo = draw_car(np.random.default_rng(3), damaged=False)
+    photo, _ = draw_car(np.random.default_rng(3), damaged=False)
     thumbnail = cv2.resize(photo, (200, 150), interpolation=cv2.INTER_AREA)
     images = [photos.fit(picture, 224) for picture in (photo, thumbnail)]
     large, small = (measured(image).sharpness for image in images)
