@@ -124,7 +124,7 @@ def add_result(parser: argparse.ArgumentParser) -> None:
         "--promote",
         choices=("auto", "always", "never"),
         default="auto",
-        help="auto: make the new version current unless it is worse (default: %(default)s)",
+        help="auto: make the new version current if it is surely as good (default: %(default)s)",
     )
 
 
@@ -153,7 +153,7 @@ def train(args: argparse.Namespace) -> Path:
     hardware.set_up(args.seed)
     start = starting_model(args.backbone, args.weights, dataset.config, models)
     dataset, moved = without_learnt(dataset, start.learnt or frozenset())
-    print_learnt(start, moved)
+    check_learnt(start, moved, args.leave_out)
     settings = choose_settings(args, start, dataset.config.size)
     run = Run(models, start, settings, dataset.config.fingerprint)
     train_model(start, dataset, settings, run, args.resume)
@@ -168,8 +168,16 @@ def train(args: argparse.Namespace) -> Path:
     return models
 
 
-def print_learnt(start: "Start", moved: dict[str, int]) -> None:
-    """Say what of the data set an earlier model has learnt already."""
+def check_learnt(start: "Start", moved: dict[str, int], left_out: list[str]) -> None:
+    """Say what of the data set an earlier model has learnt already.
+
+    Raises `UserError` if it has learnt photos of a source that is left out.
+    """
+    if moved and left_out:
+        raise UserError(
+            f"{start.weights.source} was trained on photos of this data set: --leave-out needs "
+            "weights that never saw the source"
+        )
     if start.learnt is None:
         print(
             f"it is not known which photos {start.weights.source} was trained on: if some of this "

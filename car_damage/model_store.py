@@ -128,7 +128,7 @@ def remove(models: Path, version: str) -> None:
     if is_included(folder):
         raise UserError(f"{version} is the included version: it is read-only and stays in {folder}")
     if version == current(models):
-        raise UserError(f"{version} is in use: {_command(models, 'use')} another version first")
+        raise UserError(f"{version} is in use: {command(models, 'use')} another version first")
     leaving = folder.with_name(version + PARTIAL)
     os.rename(folder, leaving)  # first, so that a half-deleted version is not taken for one
     shutil.rmtree(leaving)
@@ -156,7 +156,7 @@ def _chosen(models: Path) -> str:
     if name:
         return name
     if versions(models):
-        raise UserError(f"no version in {models} is in use: choose with {_command(models, 'use')}")
+        raise UserError(f"no version in {models} is in use: choose with {command(models, 'use')}")
     raise UserError(
         f"there is no model in {models}: run bash run_pipeline.sh first, or python "
         "data_preprocessing.py and python model_training.py"
@@ -169,7 +169,7 @@ def _folder(models: Path, version: str) -> Path:
     for folder in (models / version, models / PRETRAINED / version):
         if (folder / MANIFEST).is_file():
             return folder
-    raise UserError(f"there is no version {version} in {models}: see {_command(models, 'list')}")
+    raise UserError(f"there is no version {version} in {models}: see {command(models, 'list')}")
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -185,11 +185,11 @@ def _damaged(folder: Path, what: str) -> UserError:
     )
 
 
-def _command(models: Path, action: str) -> str:
-    """What to type to have this module do `action` in `models`."""
+def command(models: Path, action: str, version: str = "VERSION") -> str:
+    """What to type in the project's folder to have this module do `action` in `models`."""
     where = "" if models.absolute() == paths.MODELS else f" --models {models}"
-    version = "" if action == "list" else " VERSION"
-    return f"python -m car_damage.model_store{where} {action}{version}"
+    name = "" if action == "list" else f" {version}"
+    return f"python -m car_damage.model_store{where} {action}{name}"
 
 
 def _seal(folder: Path) -> None:

@@ -52,7 +52,10 @@ def test_a_version_of_format_1_still_loads():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"colour": "red"}, "it has the unknown entry colour; a newer program wrote it"),
+        (
+            {"colour": "red"},
+            "it has the unknown entry colour, of another version",
+        ),
         ({"metrics": {"beauty": 1}}, "it has the unknown entry metrics.beauty"),
         ({"format": 3}, "it has format 3, and this program reads 2"),
         ({"size": "large"}, "its entry size is wrong"),

@@ -61,9 +61,9 @@ def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float:
     if damaged.size == 0 or others.size == 0:
         return NEUTRAL_THRESHOLD
     candidates = np.append(NEUTRAL_THRESHOLD, _middles(probabilities))
-    missed = np.searchsorted(damaged, candidates) / damaged.size
-    cleared = np.searchsorted(others, candidates) / others.size
-    balanced_accuracy = (1 - missed + cleared) / 2
+    recall = 1 - np.searchsorted(damaged, candidates) / damaged.size
+    specificity = np.searchsorted(others, candidates) / others.size
+    balanced_accuracy = (recall + specificity) / 2
     one_photo = 1 / (2 * min(damaged.size, others.size))
     good = candidates[balanced_accuracy >= balanced_accuracy.max() - one_photo - ROUNDING]
     return float(good[np.abs(good - NEUTRAL_THRESHOLD).argmin()])

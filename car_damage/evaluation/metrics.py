@@ -48,14 +48,14 @@ def compute(
     precision. `brier`: mean squared error of the probability. `ece`: see `calibration_error`. The
     others: see `shares`.
     """
-    found = int(np.count_nonzero(predicted & damaged))
-    missed = int(np.count_nonzero(~predicted & damaged))
-    false_alarms = int(np.count_nonzero(predicted & ~damaged))
+    true_positives = int(np.count_nonzero(predicted & damaged))
+    false_negatives = int(np.count_nonzero(~predicted & damaged))
+    false_positives = int(np.count_nonzero(predicted & ~damaged))
     return {
         **shares(damaged, predicted),
-        "precision": _share(found, found + false_alarms),
-        "recall": _share(found, found + missed),
-        "f1": _share(2 * found, 2 * found + false_alarms + missed),
+        "precision": _share(true_positives, true_positives + false_positives),
+        "recall": _share(true_positives, true_positives + false_negatives),
+        "f1": _share(2 * true_positives, 2 * true_positives + false_positives + false_negatives),
         "roc_auc": _roc_auc(damaged, probabilities),
         "pr_auc": _average_precision(damaged, probabilities),
         "brier": float(np.mean((probabilities - damaged) ** 2)),

@@ -30,7 +30,7 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
     try:
         comparison = _compare(models, current, exported, dataset)
     except (OSError, photos.UnusablePhoto, UserError) as error:
-        return f"{name} was not compared with {current}: {error}; {_how_to_use(name)}"
+        return f"{name} was not compared with {current}: {error}; {_how_to_use(models, name)}"
     seen = _described(comparison, name, current)
     if comparison.as_good:
         model_store.use(models, name)
@@ -38,7 +38,7 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
     why = "it looks worse"
     if (needed := comparison.photos_needed()) is not None:
         why = f"too few photos to be sure that it is as good (about {needed:,} are needed)"
-    return f"{seen}; {why}, so {current} stays; {_how_to_use(name)}"
+    return f"{seen}; {why}, so {current} stays; {_how_to_use(models, name)}"
 
 
 def _described(comparison: Comparison, name: str, current: str) -> str:
@@ -51,8 +51,8 @@ def _described(comparison: Comparison, name: str, current: str) -> str:
     )
 
 
-def _how_to_use(name: str) -> str:
-    return f"to use {name} all the same: python -m car_damage.model_store use {name}"
+def _how_to_use(models: Path, name: str) -> str:
+    return f"to use {name} all the same: {model_store.command(models, 'use', name)}"
 
 
 def _compare(models: Path, current: str, exported: Exported, dataset: Dataset) -> Comparison:

@@ -89,7 +89,7 @@ def test_one_with_more_mistakes_or_fewer_decisions_does_not(
     assert model_store.current(models) == tiny_model.VERSION
     assert figures in said
     assert "it looks worse" in said
-    assert f"python -m car_damage.model_store use {NEW}" in said
+    assert f"python -m car_damage.model_store --models {models} use {NEW}" in said
 
 
 def test_the_included_version_stays_if_it_is_clearly_better(models, dataset):

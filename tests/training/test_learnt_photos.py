@@ -8,6 +8,7 @@ from car_damage.dataset.arrays import load
 from car_damage.dataset.find import find_photos
 from car_damage.dataset.prepare import Settings, prepare
 from car_damage.dataset.sample import write_sample_photos
+from car_damage.errors import UserError
 
 SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
 
@@ -17,6 +18,10 @@ def folder(tmp_path_factory):
     """The same drawn cars, split in two ways; a model that learnt from the first."""
     folder = tmp_path_factory.mktemp("learnt")
     write_sample_photos(folder / "raw", per_class=40)
+    lot = folder / "raw" / "damaged" / "lot"
+    lot.mkdir()
+    for photo in sorted((folder / "raw" / "damaged").glob("*.jpg"))[:10]:
+        photo.rename(lot / photo.name)
     for seed in (0, 1):
         settings = Settings(32, close_ups=0, shares=SHARES, seed=seed, sample=True)
         prepare(find_photos([folder / "raw"]), folder / f"data-{seed}", settings)
@@ -60,6 +65,12 @@ def test_photos_that_the_earlier_model_learnt_move_to_training_and_that_is_said(
     ).read_text(encoding="utf-8")
     learnt = model_store.trained_on(record.folder)
     assert learnt == first | sha256s(before.train)  # its ancestors' too
+
+
+def test_a_source_that_the_earlier_model_learnt_cannot_be_left_out(folder):
+    weights = str(the_record(folder, "first").folder / "model.keras")
+    with pytest.raises(UserError, match="weights that never saw the source"):
+        train(folder, 1, "fourth", "--weights", weights, "--leave-out", "lot")
 
 
 def test_a_model_of_which_nobody_knows_what_it_learnt_comes_with_a_warning(folder, capsys):
