@@ -215,7 +215,7 @@ def validated(model: type[Model], raw: object) -> Model:
         name = ".".join(map(str, first["loc"]))
         what = {
             "model_type": f"{name or 'it'} is not a JSON object",
-            "extra_forbidden": f"it has the unknown entry {name}, of another version of this program",
+            "extra_forbidden": f"it has the unknown entry {name}, of another program version",
             "missing": f"it lacks the entry {name}",
         }.get(first["type"], f"its entry {name} is wrong: {first['msg']}")
         raise ValueError(what) from error

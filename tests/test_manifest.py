@@ -54,7 +54,7 @@ def test_a_version_of_format_1_still_loads():
     [
         (
             {"colour": "red"},
-            "it has the unknown entry colour, of another version",
+            "it has the unknown entry colour, of another program version",
         ),
         ({"metrics": {"beauty": 1}}, "it has the unknown entry metrics.beauty"),
         ({"format": 3}, "it has format 3, and this program reads 2"),
