@@ -13,7 +13,6 @@ from car_damage.report.results import Results, read_results
 
 MOST = 8  # versions: more columns fit no page, and their names no file's name
 
-
 Row = list[Estimate | None]  # a figure of each version
 Rows = dict[str, Row]  # by their titles
 

@@ -32,6 +32,6 @@ def test_what_the_photo_shows_stays():
     assert np.abs(difference).mean() < 3
 
 
-def test_squares_smaller_than_that_are_not_enlarged_on_the_way():
+def test_images_smaller_than_that_are_not_enlarged_on_the_way():
     image = np.full((48, 48, 3), (200, 30, 30), np.uint8)
     assert np.abs(equalise(image).astype(int) - image).max() < 5
