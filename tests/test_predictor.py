@@ -60,9 +60,8 @@ def test_the_heatmap_accounts_exactly_for_the_probability_and_is_positive_on_dam
 
 
 def test_a_graph_gives_logit_heatmap_and_embedding_of_a_square(models):
-    outputs = predictor.Graph(models / VERSION / "model.tflite").run(
-        np.zeros((SIZE, SIZE, 3), np.uint8)
-    )
+    graph = predictor.Graph(models / VERSION / "model.tflite")
+    outputs = graph.run(np.zeros((SIZE, SIZE, 3), np.uint8))
     assert outputs.logit == pytest.approx(BIAS)
     assert (outputs.heatmap.shape, outputs.heatmap.dtype) == ((CELLS, CELLS), np.float32)
     assert (outputs.embedding.shape, outputs.embedding.dtype) == ((FEATURES,), np.float32)
@@ -87,10 +86,8 @@ def test_a_version_with_limits_warns_of_what_it_does_not_know(models, tiny_graph
     loaded = predictor.load(models, name)
     assert loaded.predict(texture(seed=1)).warnings == ()
     assert loaded.predict(plain_photo(red=True)).warnings == ("blurred", "dark", "unfamiliar")
-    assert loaded.predict(np.full((80, 99, 3), 255, np.uint8)).warnings == (
-        "blurred",
-        "overexposed",
-    )
+    white = loaded.predict(np.full((80, 99, 3), 255, np.uint8))
+    assert white.warnings == ("blurred", "overexposed")
 
 
 @pytest.mark.parametrize(("side", "warned"), [(31, True), (32, False), (300, False)])

@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -75,14 +74,8 @@ def test_every_file_is_either_used_or_rejected_with_its_reason(raw_dir, processe
     used = {path for path, kind in splits_by_path(load(processed)) if kind == "photo"}
     assert used | rejected.keys() == {photo.path for photo in find_photos([raw_dir])}
     assert not used & rejected.keys()
-    assert Counter(rejected.values()) == {
-        "both_classes": 2,
-        "truncated": 1,
-        "not_a_photo": 1,
-        "empty": 1,
-        "too_small": 1,
-        "too_large": 1,
-    }
+    faults = ["truncated", "not_a_photo", "empty", "too_small", "too_large"]
+    assert sorted(rejected.values()) == sorted([*faults, "both_classes", "both_classes"])
 
 
 def test_copies_share_a_group(processed):

@@ -10,7 +10,7 @@ from car_damage.service import logs
 from car_damage.service.metrics import STAGES
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, form
-from tests.test_predictor import limits_with
+from tests.test_predictor import LIMITS
 
 
 @pytest.fixture
@@ -110,8 +110,9 @@ def test_requests_photos_stages_and_refusals_are_counted_and_have_a_line(client,
 
 
 def test_a_photo_that_is_sent_again_for_its_heatmap_counts_as_one_prediction(models, tiny_graph):
-    limits = {"warning_limits": limits_with(short_side=32)}
-    version = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", **limits)
+    version = tiny_model.add_version(
+        models, tiny_graph, "20260401-0900-ffff", warning_limits=LIMITS
+    )
     client = client_of(models, version)
     for again in ("", "&repeat=true"):
         client.post(f"/predict?heatmap=true{again}", data=form(RED))
