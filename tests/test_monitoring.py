@@ -153,8 +153,10 @@ def prometheus(service: Service, folder: Path) -> AbstractContextManager[Service
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{service.port}"]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
-    options = f"--config.file=prometheus.yml --web.listen-address=127.0.0.1:{port}"
-    command = [program("prometheus", "prometheus"), *options.split()]
+    # Debian's own default for the data is one folder for the whole machine.
+    files = ["--config.file=prometheus.yml", "--storage.tsdb.path=data"]
+    listen = f"--web.listen-address=127.0.0.1:{port}"
+    command = [program("prometheus", "prometheus"), *files, listen]
     return started(command, port, folder / "log", "/-/ready", cwd=folder)
 
 
