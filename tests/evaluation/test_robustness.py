@@ -1,9 +1,25 @@
-"""Photos that were told apart by their quality alone no longer are."""
+"""Whether a version looks at the car, and not at its photo's quality or border."""
 
 import cv2
 import numpy as np
+import pytest
 
-from car_damage.evaluation.robustness import SIDE, equalise
+from car_damage.decision import Decision
+from car_damage.evaluation.inference import Outputs, graph_outputs
+from car_damage.evaluation.predictions import predictions_from
+from car_damage.evaluation.robustness import (
+    SIDE,
+    attention,
+    border_places,
+    border_shares,
+    equalise,
+    grey_middle,
+    greyed_middle,
+)
+from car_damage.manifest import Estimate, GreyedMiddle
+from car_damage.photos import MID_GREY
+from tests import tiny_model
+from tests.images import row, split_of
 from tests.photo_files import texture
 
 
@@ -35,3 +51,74 @@ def test_what_the_photo_shows_stays():
 def test_images_smaller_than_that_are_not_enlarged_on_the_way():
     image = np.full((48, 48, 3), (200, 30, 30), np.uint8)
     assert np.abs(equalise(image).astype(int) - image).max() < 5
+
+
+def outputs(*heatmaps, bias=0.0):
+    maps = np.array(heatmaps, np.float32)
+    return Outputs(maps.mean(axis=(1, 2)) + bias, maps, np.zeros((len(maps), 1), np.float32))
+
+
+@pytest.mark.parametrize(("side", "inner"), [(3, 1), (7, 5), (8, 6), (14, 10), (16, 12)])
+def test_the_border_is_an_eighth_of_the_side_and_one_place_at_least(side, inner):
+    assert border_places((side, side)).sum() == side**2 - inner**2
+
+
+def test_the_share_on_the_border_is_that_of_what_speaks_for_damage_with_the_bias():
+    # 6 in the middle, 2 in a corner; what speaks against damage does not count.
+    heatmap = [[2, -9, 0], [0, 6, 0], [0, 0, 0]]
+    assert border_shares(outputs(heatmap)) == pytest.approx([2 / 8])
+    assert border_shares(outputs(heatmap, bias=-1.0)) == pytest.approx([1 / 6])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_heatmap_in_which_nothing_speaks_for_damage_has_no_such_share():
+    assert np.isnan(border_shares(outputs(np.full((3, 3), -1.0)))).all()
+
+
+def test_greying_the_middle_leaves_the_border_and_the_photo_itself():
+    image = np.full((16, 16, 3), 9, np.uint8)
+    greyed = grey_middle(image)
+    assert (greyed[2:14, 2:14] == MID_GREY).all()
+    assert (greyed == 9).sum() == 3 * (16**2 - 12**2)
+    assert (image == 9).all()
+
+
+def test_answers_are_unsure_between_a_tenth_and_nine_tenths():
+    before = np.array([0.05, 0.1, 0.9, 0.95])
+    after = np.array([0.5, 0.5, 0.5, 0.95])
+    assert greyed_middle(before, after) == GreyedMiddle(
+        count=4,
+        unsure_before=0.25,
+        unsure_after=0.75,
+        confident_damaged_before=0.5,
+        confident_damaged_after=0.25,
+    )
+
+
+def test_a_version_that_looks_at_the_middle_is_told_from_one_that_looks_at_the_border(
+    tmp_path, tiny_graph
+):
+    graph = tmp_path / "model.tflite"
+    graph.write_bytes(tiny_graph)
+    size, cell = tiny_model.SIZE, tiny_model.SIZE // tiny_model.CELLS
+    in_middle, at_border, blue = (np.zeros((size, size, 3), np.uint8) for _ in range(3))
+    in_middle[cell:-cell, cell:-cell, 0] = 255  # the tiny model takes red for damage
+    at_border[:, :, 0] = 255
+    at_border[cell:-cell, cell:-cell] = 0
+    blue[:, :, 2] = 255
+    labels = ["damaged", "damaged", "not-damaged"]
+    rows = [row(number, label) for number, label in enumerate(labels)]
+
+    def measured(image):
+        images = np.stack([image, image, blue])
+        found = graph_outputs(graph, images)
+        decision = Decision(temperature=0.5, threshold=0.5)
+        predictions = predictions_from(split_of(rows, images), found.logits, decision)
+        return attention(predictions, found, graph, seed=0)
+
+    looking_at_middle, looking_at_border = measured(in_middle), measured(at_border)
+    assert looking_at_middle.border_area == 12 / 16
+    assert looking_at_middle.border_share == Estimate(value=0, low=0, high=0)
+    assert looking_at_border.border_share.value == 1
+    assert looking_at_middle.greyed_middle.confident_damaged_after == 0
+    assert looking_at_border.greyed_middle.confident_damaged_after == pytest.approx(2 / 3)
