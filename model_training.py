@@ -169,9 +169,9 @@ def train(args: argparse.Namespace) -> Path:
 
 
 def check_learnt(start: "Start", moved: dict[str, int], left_out: list[str]) -> None:
-    """Say what of the data set an earlier model has learnt already.
+    """Print how many photos of the data set the earlier model was trained on.
 
-    Raises `UserError` if it has learnt photos of a source that is left out.
+    Raises `UserError` if sources are left out, which that model may have been trained on.
     """
     if moved and left_out:
         raise UserError(

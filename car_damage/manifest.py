@@ -1,7 +1,7 @@
-"""What a version says about itself: the types of `model.json`, and of what it takes over.
+"""The types of `model.json`, of `dataset.json` and of the training settings.
 
-A field that was added later has a default, so that versions made before it still load. An entry
-that is not known here comes from a newer program, and is refused rather than passed over.
+A field that is added later has a default, so that earlier versions still load. An unknown entry
+comes from another version of the program and is refused, not ignored.
 """
 
 import json
@@ -30,7 +30,7 @@ BY_FOLDER = ("slices", "data_folders", "left_out")  # the names in these are not
 
 
 class Frozen(BaseModel):
-    """A part of a manifest: immutable, and without entries that nobody knows."""
+    """A part of a manifest: immutable, and it refuses unknown entries."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +44,7 @@ class Estimate(Frozen):
 
 
 class MetricSet(Frozen):
-    """What was measured on some photos; None for what was not asked for there."""
+    """Metrics of some photos; None for a metric that was not measured on them."""
 
     count: int
     damaged: int | None = None
@@ -153,7 +153,7 @@ class DatasetConfig(Frozen):
 
 
 class TrainingSettings(Frozen):
-    """What decides, together with data set and initial weights, what is learnt."""
+    """The settings that, with the data set and the initial weights, determine the model."""
 
     unfreeze: str
     epochs: int
@@ -184,7 +184,9 @@ class Manifest(Frozen):
     precision: str | None = None  # of the exported graph
     sample: bool = False  # trained on drawn cars
     dataset: DatasetConfig | None = None
-    moved_to_training: dict[str, int] | None = None  # photos of val and test that had been learnt
+    moved_to_training: dict[str, int] | None = (
+        None  # photos that left val and test, see `without_learnt`
+    )
     metrics: Metrics = Metrics()
     warning_limits: WarningLimits | None = None
     libraries: dict[str, str] | None = None

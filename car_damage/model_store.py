@@ -32,7 +32,7 @@ PRETRAINED = "pretrained"  # the folder of the included version, read-only
 MANIFEST = "model.json"
 GRAPH = "model.tflite"
 KERAS_MODEL = "model.keras"
-TRAINED_ON = "trained_on.txt"  # a line for each photo that was learnt: its SHA-256
+TRAINED_ON = "trained_on.txt"  # the SHA-256 of each training photo, one per line
 SEALED = (KERAS_MODEL, GRAPH, TRAINED_ON)
 VERSION = re.compile(r"\d{8}-\d{4}-[0-9a-f]{4}")  # safe in a path on every system
 
@@ -101,7 +101,7 @@ def add(models: Path, version: str) -> Iterator[Path]:
     """Yield an empty folder to fill; it becomes the version `version` when the block ends well.
 
     The block writes `model.json` without its entry `files`, which is added here: the SHA-256 of
-    each file in `SEALED`. The rest tells of the model and may come and go.
+    each file in `SEALED`. The other files describe the model and may be added or deleted.
     """
     if (models / version).exists():
         raise UserError(f"{models / version} is there already: start again under another name")

@@ -1,4 +1,4 @@
-"""Other splits of a data set's images than those on disk, without reading an image."""
+"""Rearrange the splits of a data set without reading its images."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from car_damage.errors import UserError
 
 
 class ImageRows:
-    """Rows of several arrays as one, `uint8` (n, size, size, 3), read when they are asked for."""
+    """Rows of several arrays as one array, `uint8` (n, size, size, 3), each read on access."""
 
     def __init__(self, arrays: Sequence[Any], places: np.ndarray):
         self._arrays, self._places = arrays, places  # (n, 2): which array, and its row
@@ -50,10 +50,10 @@ def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> 
 
 
 def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, dict[str, int]]:
-    """Move the groups that hold a photo with a SHA-256 in `learnt` to training, and count photos.
+    """Move each group with a photo whose SHA-256 is in `learnt` to training.
 
-    The counts are of the photos that were in validation and in test. A model that goes on from one
-    that has learnt these photos must not be measured, nor calibrated, on them.
+    Also returns how many photos left validation and test. A model that starts from one trained on
+    these photos must not be calibrated or tested on them.
     """
     rows = [*dataset.val.rows, *dataset.test.rows]
     groups = {row.group for row in rows if row.sha256 in learnt}

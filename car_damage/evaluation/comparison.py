@@ -1,4 +1,4 @@
-"""Is a new version as good as another? Both classify the same photos, which neither has learnt."""
+"""Compare two versions on photos that neither was trained on."""
 
 import math
 from bisect import bisect_left
@@ -16,17 +16,17 @@ MOST_PHOTOS = 10_000_000  # where the search for a sufficient number ends
 
 @dataclass(frozen=True)
 class Difference:
-    """On how many of `photos` something holds for two versions."""
+    """How many of `photos` the new and the current version classify correctly, or decide."""
 
     photos: int
-    new: int  # for the new version
-    current: int  # for the current version
-    only_new: int  # for the new version alone
-    margin: float  # share of the photos
+    new: int
+    current: int
+    only_new: int  # the new version, but not the current one
+    margin: float  # the largest loss that is accepted, as a share of the photos
 
     @property
     def only_current(self) -> int:
-        """For the current version alone."""
+        """The current version, but not the new one."""
         return self.only_new - self.new + self.current
 
     @property
@@ -96,8 +96,8 @@ def compare(
 ) -> Comparison:
     """Compare two versions by their probabilities, (n,), for the same photos, n > 0.
 
-    `labels` are 1 for damaged. Of the photos of a group, (n,), the first counts: copies are no
-    independent evidence.
+    `labels` are 1 for damaged. Only the first photo of each group, (n,), counts, because copies are
+    not independent evidence.
     """
     first = np.unique(groups, return_index=True)[1]
     damaged, versions = labels[first] == 1, (new, current)

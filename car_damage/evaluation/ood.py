@@ -1,4 +1,4 @@
-"""The limits from which on a version warns of a photo, fitted on the photos that it learnt.
+"""Fit the limits of a version's warnings on its training photos.
 
 Of each warning of quality at most 1 % of the training photos are warned; `unfamiliar` are at most
 1 % of the validation images, since the training images' own embeddings are too familiar.

@@ -1,9 +1,9 @@
-"""Does a version look at the car, and not at its photo's size, quality or border?
+"""Does a version look at the car, or at the size, quality and border of its photo?
 
-Photos of damage are mostly thumbnails and photos of whole cars mostly are not, so a classifier may
-tell the photos apart and not the cars: `equalise` makes all alike in size, sharpness and
-compression. Cars stand in the middle, banners and backdrops at the border: `attention` tells which
-of them counts.
+Most photos of damage are thumbnails and most photos of whole cars are not, so a classifier may
+separate the photos and not the cars. `equalise` gives all photos the same size, sharpness and
+compression. Cars are usually in the middle of a photo, banners and backdrops at its border;
+`attention` measures which of them the model uses.
 """
 
 from pathlib import Path

@@ -18,8 +18,9 @@ from car_damage.release.export import Exported
 def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule: str) -> str:
     """Make `name` current if `rule` (`auto`, `always` or `never`) says so; return a sentence why.
 
-    `auto` asks for non-inferiority: the new version must surely make hardly more mistakes than the
-    current one, and decide hardly fewer photos alone, on test photos that neither has learnt.
+    `auto` tests for non-inferiority, on test photos that neither version was trained on: the new
+    version may lose at most `ACCURACY_MARGIN` of accuracy and `DECIDED_MARGIN` of the share of
+    photos decided without a person, each with 95 % confidence.
     """
     current = model_store.current(models)
     if rule == "never":
@@ -56,7 +57,7 @@ def _how_to_use(models: Path, name: str) -> str:
 
 
 def _compare(models: Path, current: str, exported: Exported, dataset: Dataset) -> Comparison:
-    """Compare on the test photos of which neither version has learnt a copy."""
+    """Compare on the test photos that neither version was trained on, copies included."""
     record = model_store.load_record(models, current)
     learnt = model_store.trained_on(record.folder)
     if learnt is None:

@@ -76,9 +76,9 @@ def serving_model(model: keras.Model, size: int) -> keras.Model:
 def spread(features: keras.KerasTensor) -> keras.KerasTensor:
     """How much each feature varies over the photo: (n, h, w, d) to standard deviations (n, d).
 
-    Fine-tuned for damage, a network's mean features say little of what is no car. How much they
-    vary from place to place still does: a street, a page or a texture is alike all over in other
-    ways than a car on its ground is.
+    Once a network is fine-tuned for damage, its mean features hardly show whether there is a car.
+    How much the features vary over the photo still does: a street, a page or a texture varies less,
+    or in other ways, than a car in front of its background.
     """
     _, height, width, channels = features.shape
     places = keras.ops.reshape(features, (-1, height * width, channels))

@@ -123,7 +123,7 @@ def _measured(
 
 
 def _write_trained_on(folder: Path, dataset: Dataset, before: frozenset[str] | None) -> None:
-    """A line for each photo that the model or an ancestor learnt; no file where that is unknown."""
+    """List the training photos of the model and its ancestors; no file if they are unknown."""
     if before is not None:
         learnt = sorted(before | {row.sha256 for row in dataset.train.rows})
         (folder / model_store.TRAINED_ON).write_text("\n".join(learnt) + "\n", encoding="ascii")
