@@ -31,29 +31,31 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
     try:
         comparison = _compare(models, current, exported, dataset)
     except (OSError, photos.UnusablePhoto, UserError) as error:
-        return f"{name} was not compared with {current}: {error}; {_how_to_use(models, name)}"
+        return f"{name} was not compared with {current}: {error}. {_how_to_use(models, name)}"
     seen = _described(comparison, name, current)
     if comparison.as_good:
         model_store.use(models, name)
-        return f"{seen}; {name} is now the current version"
-    why = "it looks worse"
+        return f"{seen} {name} is now the current version"
+    why = f"{name} looks worse"
     if (needed := comparison.photos_needed()) is not None:
-        why = f"too few photos to be sure that it is as good (about {needed:,} are needed)"
-    return f"{seen}; {why}, so {current} stays; {_how_to_use(models, name)}"
+        why = (
+            f"These are too few photos to be sure that it is as good (about {needed:,} are needed)"
+        )
+    return f"{seen} {why}, so {current} stays. {_how_to_use(models, name)}"
 
 
 def _described(comparison: Comparison, name: str, current: str) -> str:
     correct, decided = comparison.accuracy, comparison.decided
     return (
-        f"on {comparison.photos} test photos that neither was trained on, {name} is right on "
+        f"On {comparison.photos} test photos that neither was trained on, {name} is right on "
         f"{correct.new} and {current} on {correct.current}, and they decide "
         f"{decided.new / decided.photos:.0%} and {decided.current / decided.photos:.0%} of the "
-        "photos without a person"
+        "photos without a person."
     )
 
 
 def _how_to_use(models: Path, name: str) -> str:
-    return f"to use {name} all the same: {model_store.command(models, 'use', name)}"
+    return f"To use {name} all the same: {model_store.command(models, 'use', name)}"
 
 
 def _compare(models: Path, current: str, exported: Exported, dataset: Dataset) -> Comparison:

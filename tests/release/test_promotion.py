@@ -70,7 +70,7 @@ def first(dataset: Dataset, photos: int) -> Dataset:
 def test_a_new_version_that_is_surely_as_good_comes_into_use(models, dataset):
     said = promote(models, NEW, new_version(dataset, wrong=2, unsure=4), dataset, "auto")
     assert model_store.current(models) == NEW
-    assert f"on 400 test photos that neither was trained on, {NEW} is right on 398" in said
+    assert f"On 400 test photos that neither was trained on, {NEW} is right on 398" in said
     assert "they decide 99% and 100%" in said
 
 
@@ -88,7 +88,7 @@ def test_one_with_more_mistakes_or_fewer_decisions_does_not(
     said = promote(models, NEW, new_version(part, **mistakes), part, "auto")
     assert model_store.current(models) == tiny_model.VERSION
     assert figures in said
-    assert "it looks worse" in said
+    assert f"{NEW} looks worse" in said
     assert f"python -m car_damage.model_store --models {models} use {NEW}" in said
 
 
@@ -115,7 +115,7 @@ def test_photos_that_the_current_version_has_learnt_do_not_count(tmp_path, tiny_
     learnt = "\n".join(row.sha256 for row in dataset.test.rows[:100]).encode()
     models = two_versions(tmp_path, tiny_graph, learnt)
     said = promote(models, NEW, new_version(dataset, wrong=100), dataset, "auto")
-    assert "on 300 test photos" in said
+    assert "On 300 test photos" in said
     assert model_store.current(models) == NEW
 
 
