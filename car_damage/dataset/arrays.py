@@ -31,6 +31,7 @@ class Row:
     label: str = ""
     kind: str = "photo"  # or `close_up`, cut out of the photo that the other columns name
     path: str = ""
+    source: str = ""
     group: str = ""
     width: int = 0  # pixels, in the upright photo
     height: int = 0

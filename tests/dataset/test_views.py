@@ -12,7 +12,7 @@ from tests.images import config_of, split_of
 def split(name: str, first: int) -> Split:
     """Four photos of both classes, the first two of them copies, and a crop of the last."""
     rows = [
-        Row(name, at, label, kind, f"{first + at}.jpg", group, 64, 64, sha256, "")
+        Row(name, at, label, kind, f"{first + at}.jpg", "", group, 64, 64, sha256, "")
         for at, (label, kind, group, sha256) in enumerate(
             [
                 ("damaged", "photo", f"{name}-a", f"{name}-1"),
