@@ -1,6 +1,9 @@
 """What a logit means: its probability, where "damaged" begins, and which answers need a person."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from car_damage.decision import Decision, ReviewBand, rounded_up
@@ -14,68 +17,102 @@ MAX_TEMPERATURE = 10.0  # logits made ten times smaller
 NEUTRAL_THRESHOLD = 0.5
 
 REVIEW_TARGET = 0.99  # of the photos that no person looks at, the share to be answered rightly
+# On sources that the model was not trained on 99 % may be out of reach.
+ABROAD_TARGET = 0.975
 FEWEST_DECIDED = 100  # photos: among fewer, 99 % and 100 % are the same, and both are luck
 EVERY_PHOTO = ReviewBand(0.0, 1.0)
 
 ROUNDING = 1e-9  # shares that are equal but for it are equal
 
 
-def fit_decision(logits: np.ndarray, labels: np.ndarray) -> Decision:
-    """Fit temperature, threshold and review band on validation photos, each (n,)."""
-    temperature = fit_temperature(logits, labels)
+def fit_decision(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray | None = None,
+    target: float = REVIEW_TARGET,
+) -> Decision:
+    """Fit temperature, threshold and review band on validation photos, each (n,).
+
+    `weights`, (n,), are how much each photo counts, on average 1; without them all count the same.
+    `target` is the share of correct answers outside the review band.
+    """
+    temperature = fit_temperature(logits, labels, weights)
     scaled = Decision(temperature=temperature, threshold=NEUTRAL_THRESHOLD)
     probabilities = scaled.probabilities(logits)
-    threshold = choose_threshold(probabilities, labels)
-    band = choose_review_band(probabilities, labels, threshold)
+    threshold = choose_threshold(probabilities, labels, weights)
+    band = choose_review_band(probabilities, labels, threshold, weights, target)
     return Decision(temperature=temperature, threshold=threshold, review_band=band)
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def source_weights(sources: ArrayLike, labels: np.ndarray) -> np.ndarray:
+    """Weights, float64 (n,), that make each source count the same within its class.
+
+    All photos of a class from one source together weigh as much as those from any other source, and
+    both classes weigh the same. The mean weight is 1. `sources` are names, (n,); `labels` 0 or 1.
+    """
+    _, numbers = np.unique(sources, return_inverse=True)
+    _, cells, sizes = np.unique(2 * numbers + labels, return_inverse=True, return_counts=True)
+    weights = 1 / sizes[cells]  # each cell, a source's photos of one class, sums to 1
+    for label in np.unique(labels):
+        weights[labels == label] /= weights[labels == label].sum()
+    return np.asarray(weights / weights.mean(), np.float64)
+
+
+def fit_temperature(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """The temperature T for which sigmoid(logit / T) makes the labels likeliest.
 
     Temperature scaling after Guo et al., "On Calibration of Modern Neural Networks", ICML 2017:
     one number, which changes how sure the answers are and never their order. `logits` and `labels`
-    (0 or 1) have shape (n,) and belong to the validation photos. The result lies between
-    `MIN_TEMPERATURE` and `MAX_TEMPERATURE`.
+    (0 or 1) have shape (n,) and belong to the validation photos; `weights` as in `fit_decision`.
+    The result lies between `MIN_TEMPERATURE` and `MAX_TEMPERATURE`.
     """
     towards_label = np.where(np.asarray(labels) == 1, 1.0, -1.0) * np.asarray(logits, np.float64)
 
     def negative_log_likelihood(log_temperature: float) -> float:
-        return float(np.logaddexp(0.0, -towards_label / np.exp(log_temperature)).mean())
+        losses = np.logaddexp(0.0, -towards_label / np.exp(log_temperature))
+        return float(np.average(losses, weights=weights))
 
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=bounds).x))
 
 
-def choose_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def choose_threshold(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """The threshold on the calibrated probability from which on the answer is "damaged".
 
     Of all thresholds whose balanced accuracy, the mean of both classes' recalls, is within one
     photo of the best, the one nearest to 0.5: one photo more or less is luck, not a reason to move.
     Candidates are 0.5 and the middles between neighbouring probabilities, so that no photo lies
     right beside the threshold. `probabilities` and `labels` (0 or 1) have shape (n,) and belong to
-    the validation photos. With one class only nothing speaks against 0.5.
+    the validation photos; `weights` as in `fit_decision`. With one class only nothing speaks
+    against 0.5.
     """
-    damaged = np.sort(probabilities[labels == 1])
-    others = np.sort(probabilities[labels == 0])
-    if damaged.size == 0 or others.size == 0:
+    damaged, others = _by_class(probabilities, labels, weights)
+    if damaged.values.size == 0 or others.values.size == 0:
         return NEUTRAL_THRESHOLD
     candidates = np.append(NEUTRAL_THRESHOLD, _middles(probabilities))
-    recall = 1 - np.searchsorted(damaged, candidates) / damaged.size
-    specificity = np.searchsorted(others, candidates) / others.size
+    recall = 1 - damaged.weight_below(candidates) / damaged.total
+    specificity = others.weight_below(candidates) / others.total
     balanced_accuracy = (recall + specificity) / 2
-    one_photo = 1 / (2 * min(damaged.size, others.size))
+    one_photo = 1 / (2 * min(damaged.effective_size, others.effective_size))
     good = candidates[balanced_accuracy >= balanced_accuracy.max() - one_photo - ROUNDING]
     return float(good[np.abs(good - NEUTRAL_THRESHOLD).argmin()])
 
 
 def choose_review_band(
-    probabilities: np.ndarray, labels: np.ndarray, threshold: float
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    threshold: float,
+    weights: np.ndarray | None = None,
+    target: float = REVIEW_TARGET,
 ) -> ReviewBand:
     """The calibrated probabilities, low <= p < high, whose photos need a person.
 
-    Outside of the band, which `threshold` lies in or at the edge of, at least `REVIEW_TARGET` of
-    the validation photos are answered rightly; no other such band leaves a person fewer of them,
+    Outside of the band, which `threshold` lies in or at the edge of, at least `target` of the
+    validation photos are answered rightly; no other such band leaves a person fewer of them,
     and of those that leave as few it is the narrowest. Where no photo needs a person, both ends are
     the threshold. Other ends lie in the middle between neighbouring probabilities. This is
     classification with a reject option (Chow 1970), its risk bounded and its coverage the largest
@@ -83,25 +120,65 @@ def choose_review_band(
 
     `EVERY_PHOTO` where the target is out of reach, where fewer than `FEWEST_DECIDED` photos would
     lie outside, or where the photos show one class only: nothing is known of the other then.
-    `probabilities` and `labels` (0 or 1) have shape (n,).
+    `probabilities` and `labels` (0 or 1) have shape (n,). With `weights`, as in `fit_decision`, the
+    shares are weighted, and `FEWEST_DECIDED` still counts photos.
     """
-    damaged = np.sort(probabilities[labels == 1])
-    others = np.sort(probabilities[labels == 0])
-    if damaged.size == 0 or others.size == 0:
+    damaged, others = _by_class(probabilities, labels, weights)
+    if damaged.values.size == 0 or others.values.size == 0:
         return EVERY_PHOTO
     ends = np.unique([*_middles(probabilities), *EVERY_PHOTO, threshold])
     lows, highs = ends[ends <= threshold], ends[ends >= threshold]
-    right_below, wrong_below = np.searchsorted(others, lows), np.searchsorted(damaged, lows)
-    right_above = damaged.size - np.searchsorted(damaged, highs)
-    wrong_above = others.size - np.searchsorted(others, highs)
-    best = (FEWEST_DECIDED, -1.0, EVERY_PHOTO)  # what a band has to surpass: decided, less width
-    for low, right, wrong in zip(lows, right_below, wrong_below, strict=True):
-        decided = right + right_above + wrong + wrong_above
-        good = np.flatnonzero(wrong + wrong_above <= (1 - REVIEW_TARGET) * decided + ROUNDING)
-        if good.size:  # the lowest upper end is the narrowest, and decides the most
+    right_below, wrong_below = others.weight_below(lows), damaged.weight_below(lows)
+    right_above = damaged.total - damaged.weight_below(highs)
+    wrong_above = others.total - others.weight_below(highs)
+    in_order = np.sort(probabilities)
+    below = np.searchsorted(in_order, lows)  # photos, and not their weights
+    above = in_order.size - np.searchsorted(in_order, highs)
+    best = (0.0, -1.0, EVERY_PHOTO)  # what a band has to surpass: weight decided, less its width
+    for at, low in enumerate(lows):
+        wrong = wrong_below[at] + wrong_above
+        decided = right_below[at] + right_above + wrong
+        good = np.flatnonzero(wrong <= (1 - target) * decided + ROUNDING)
+        # The lowest upper end is the narrowest, and decides the most
+        if good.size and below[at] + above[good[0]] >= FEWEST_DECIDED:
             high = highs[good[0]]
             best = max(best, (decided[good[0]], low - high, ReviewBand(float(low), float(high))))
     return best[-1]
+
+
+@dataclass(frozen=True)
+class _Weighted:
+    """The probabilities of one class, in rising order, and the weight of each; both (n,)."""
+
+    values: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def total(self) -> float:
+        return float(self.weights.sum())
+
+    @property
+    def effective_size(self) -> float:
+        """How many photos of the same weight say as much (Kish 1965)."""
+        return float(self.total**2 / (self.weights**2).sum())
+
+    def weight_below(self, limits: np.ndarray) -> np.ndarray:
+        """The weight of all values below each limit, (m,)."""
+        sums = np.append(0.0, np.cumsum(self.weights))
+        return np.asarray(sums[np.searchsorted(self.values, limits)], np.float64)
+
+
+def _by_class(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+) -> tuple[_Weighted, _Weighted]:
+    """Those of damaged cars, and those of the others."""
+    weights = np.ones(len(labels)) if weights is None else weights
+    order = np.argsort(probabilities)
+    damaged, others = (order[labels[order] == label] for label in (1, 0))
+    return (
+        _Weighted(probabilities[damaged], weights[damaged]),
+        _Weighted(probabilities[others], weights[others]),
+    )
 
 
 def _middles(probabilities: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from car_damage.evaluation.calibration import (
     MIN_TEMPERATURE,
     choose_review_band,
     choose_threshold,
+    fit_decision,
     fit_temperature,
+    source_weights,
 )
 
 
@@ -145,3 +147,50 @@ def test_no_narrower_band_of_drawn_photos_reaches_the_target(temperature):
     assert low <= 0.5 <= high
     assert right_outside(inner_low, high) < 0.99
     assert right_outside(low, inner_high) < 0.99
+
+
+# Photos that do not all count the same
+
+
+def test_each_source_weighs_the_same_within_its_class_and_both_classes_the_same():
+    sources = np.array(["uk", "uk", "uk", "kr", "kr", "de"])
+    weights = source_weights(sources, np.array([1, 1, 1, 1, 0, 0]))
+    assert weights.tolist() == pytest.approx([0.5, 0.5, 0.5, 1.5, 1.5, 1.5])
+
+
+def test_weights_of_one_class_alone_average_one():
+    weights = source_weights(["uk", "uk", "kr"], np.array([1, 1, 1]))
+    assert weights.tolist() == pytest.approx([0.75, 0.75, 1.5])
+
+
+def test_a_photo_of_double_weight_counts_as_two_photos():
+    logits, labels = drawn_photos(temperature=2, count=2000)
+    twice = np.arange(2000) % 3 == 0
+    weighted = fit_decision(logits, labels, np.where(twice, 2.0, 1.0))
+    repeated = fit_decision(np.append(logits, logits[twice]), np.append(labels, labels[twice]))
+    assert weighted.temperature == pytest.approx(repeated.temperature, rel=1e-4)
+    assert weighted.threshold == pytest.approx(repeated.threshold, abs=0.01)
+    assert tuple(weighted.review_band) == pytest.approx(tuple(repeated.review_band), abs=2e-4)
+
+
+def test_the_same_weight_for_all_photos_changes_nothing():
+    logits, labels = drawn_photos(temperature=2, count=400)
+    assert fit_decision(logits, labels, np.ones(400)) == fit_decision(logits, labels)
+
+
+def test_a_source_with_few_photos_moves_the_threshold_as_much_as_one_with_many():
+    photos = photos_at(damaged={0.3: 10, 0.9: 1000}, others={0.1: 980, 0.4: 30})
+    sources = np.array([*["few"] * 10, *["many"] * 1000, *["few"] * 10, *["many"] * 1000])
+    assert choose_threshold(*photos) == 0.5  # 10 of 1010 damaged cars missed, and no false alarm
+    assert choose_threshold(*photos, source_weights(sources, photos[1])) == pytest.approx(0.2)
+
+
+def test_a_lower_target_leaves_fewer_photos_to_a_person():
+    photos = photos_at(damaged={0.2: 2, 0.9: 49}, others={0.1: 60})
+    assert choose_review_band(*photos, 0.5) == pytest.approx((0.15, 0.5))
+    assert choose_review_band(*photos, 0.5, target=0.975) == pytest.approx((0.5, 0.5))
+
+
+def test_weights_make_up_no_photos_where_too_few_are_decided():
+    photos = photos_at(damaged={0.9: 49}, others={0.1: 50})
+    assert choose_review_band(*photos, 0.5, np.full(99, 2.0)) == EVERY_PHOTO
