@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from car_damage.decision import Decision, rounded_up
+from car_damage.decision import Decision, Label, rounded_up
 from car_damage.photo_warnings import WarningLimits
 
 FORMAT = 2
@@ -110,6 +110,66 @@ class ExportComparison(Frozen):
     largest_logit_difference: float
 
 
+class LogitScale(Frozen):
+    """A change of scale: `factor` * logit + `offset`."""
+
+    factor: float
+    offset: float
+
+
+class ClassMetrics(Frozen):
+    """How many photos of a class there are, and the share of them that is classified correctly."""
+
+    count: int
+    accuracy: Estimate
+
+
+class SourceMetrics(Frozen):
+    """The photos of one source; None for a class that it does not show."""
+
+    fold: int  # which held it out, from 0
+    damaged: ClassMetrics | None = None
+    not_damaged: ClassMetrics | None = None
+
+
+class WorstSource(ClassMetrics):
+    """The class of a source, among those with enough photos, with the lowest accuracy."""
+
+    source: str
+    label: Label
+
+
+class CrossSourceMetrics(Frozen):
+    """Cross-source validation: photos of each source, by a model that was trained without it.
+
+    Means are macro averages: each source counts the same within its class, and both classes count
+    the same. Their intervals are of a bootstrap over sources. Temperature, threshold and review
+    band for a fold's photos were chosen on the other folds. See
+    `evaluation.cross_source_metrics`.
+    """
+
+    count: int  # photos
+    folds: tuple[tuple[str, ...], ...]  # the sources that each model was trained without
+    balanced_accuracy: Estimate  # the mean of recall and specificity
+    recall: Estimate  # the share of damaged cars found, mean over sources
+    specificity: Estimate  # the share of undamaged cars cleared, mean over sources
+    ece: Estimate  # expected calibration error
+    review_target: float  # accuracy among the photos that are decided, when the band is chosen
+    review: DecidedEstimate
+    sources: dict[str, SourceMetrics]
+    worst_source: WorstSource | None = None
+    roc_auc_by_fold: tuple[float | None, ...]  # None where a fold shows one class only
+    logit_scale: LogitScale  # from the final model's logits to those of the folds
+    threshold: float  # a probability: chosen on held-out sources, for the final model
+    home_threshold: float  # the same, had it been chosen on validation photos of known sources
+
+    @property
+    def roc_auc(self) -> float | None:
+        """The mean over folds of the ROC AUC within each."""
+        found = [each for each in self.roc_auc_by_fold if each is not None]
+        return sum(found) / len(found) if found else None
+
+
 class Metrics(Frozen):
     """All that was measured of a version, on the test photos unless a field says otherwise."""
 
@@ -123,6 +183,7 @@ class Metrics(Frozen):
     export: ExportComparison | None = None
     warnings: dict[str, dict[str, float]] | None = None  # shares, by kind of photo and warning
     held_out_sources: dict[str, MetricSet] | None = None  # of other versions, by data folder
+    abroad: CrossSourceMetrics | None = None  # on train and val photos; None: never measured
 
 
 class SplitCounts(Frozen):
