@@ -110,9 +110,9 @@ def add_result(parser: argparse.ArgumentParser) -> None:
         "--leave-out",
         action="append",
         default=[],
-        metavar="FOLDER",
-        help="train without the photos below folders of this name and measure on them instead, to "
-        "see how the recipe does on a source it never saw; may be repeated. Never made current",
+        metavar="SOURCE",
+        help="train without the photos of this source and test on them instead, to see how the "
+        "recipe does on a source it never saw; may be repeated. Never made current",
     )
     add(
         "--precision",

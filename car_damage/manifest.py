@@ -22,11 +22,13 @@ RENAMED = {
     "doubt": "warning_limits",
     "missed": "false_negative_rate",
     "cleared": "specificity",
-    "left_out": "held_out_sources",
     "squares": "images",
 }
-DROPPED = ("labels", "fit", "leaks")
-BY_FOLDER = ("slices", "data_folders", "left_out")  # the names in these are not entries
+DROPPED = ("labels", "fit", "leaks", "left_out")
+BY_FOLDER = ("slices", "data_folders")  # the names in these are not entries
+
+# Format 2 had it until cross-source validation measured the same without other versions.
+DROPPED_METRIC = "held_out_sources"
 
 
 class Frozen(BaseModel):
@@ -59,7 +61,6 @@ class MetricSet(Frozen):
     brier: Estimate | None = None
     ece: Estimate | None = None
     slices: dict[str, "MetricSet"] | None = None
-    version: str | None = None  # that was measured, where it is another one
 
 
 class Decided(Frozen):
@@ -182,7 +183,6 @@ class Metrics(Frozen):
     attention: AttentionMetrics | None = None
     export: ExportComparison | None = None
     warnings: dict[str, dict[str, float]] | None = None  # shares, by kind of photo and warning
-    held_out_sources: dict[str, MetricSet] | None = None  # of other versions, by data folder
     abroad: CrossSourceMetrics | None = None  # on train and val photos; None: never measured
 
 
@@ -261,6 +261,8 @@ class Manifest(Frozen):
             raw = _from_format_1(raw)
         elif isinstance(raw, dict) and raw["format"] != FORMAT:
             raise ValueError(f"it has format {raw['format']}, and this program reads {FORMAT}")
+        if isinstance(raw, dict) and isinstance(raw.get("metrics"), dict):
+            raw["metrics"].pop(DROPPED_METRIC, None)
         return validated(cls, raw)
 
     def to_json(self) -> str:

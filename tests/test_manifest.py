@@ -45,8 +45,15 @@ def test_a_version_of_format_1_still_loads():
     assert manifest.metrics.photos.false_negative_rate.value == 0.9
     assert manifest.metrics.photos.specificity.value == 0.9
     assert manifest.metrics.data_folders.keys() == {"data"}  # a folder's name stays
-    assert manifest.metrics.held_out_sources.keys() == {"missed"}
     assert manifest.warning_limits == WarningLimits(brightness=100)  # the others came later
+
+
+def test_a_version_still_loads_that_measured_other_versions_on_held_out_sources():
+    photos = {"count": 10, "accuracy": ESTIMATE}
+    held_out = {"dealers": {"count": 5, "accuracy": ESTIMATE, "version": "another"}}
+    metrics = {"photos": photos, "held_out_sources": held_out}
+    raw = json.loads(MANIFEST.to_json()) | {"metrics": metrics}
+    assert Manifest.from_json(json.dumps(raw)).metrics.photos.count == 10
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,11 +14,10 @@ from car_damage import model_store
 from car_damage.dataset.arrays import Dataset
 from car_damage.evaluation import ood
 from car_damage.evaluation.evaluate import evaluate
-from car_damage.evaluation.held_out_sources import held_out_metrics
 from car_damage.evaluation.inference import graph_outputs
 from car_damage.evaluation.label_issues import LABEL_ISSUES
 from car_damage.evaluation.predictions import PREDICTIONS, predictions_from, write_predictions
-from car_damage.manifest import Estimate, Manifest, Metrics, TrainingSettings
+from car_damage.manifest import CrossSourceMetrics, Estimate, Manifest, Metrics, TrainingSettings
 from car_damage.photo_warnings import WarningLimits
 from car_damage.release import saving
 from car_damage.release.export import Exported, export_checked
@@ -63,7 +63,7 @@ def release(
         saving.save(start.model, folder / model_store.KERAS_MODEL)
         graph = folder / model_store.GRAPH
         exported = export_checked(start.model, dataset, precision, graph, settings.seed)
-        metrics, limits = _measured(trained, dataset, models, exported, graph)
+        metrics, limits = _measured(trained, dataset, exported, graph)
         manifest = Manifest(
             version=name,
             created=now.isoformat(timespec="seconds"),
@@ -101,11 +101,11 @@ def table(manifest: Manifest) -> str:
     lines["decided without a person"] = review.test.decided
     lines["right among those"] = review.test.accuracy
     head = f"\n{manifest.version}: {photos.count} test photos"
-    return "\n".join([head, *(_line(title, estimate) for title, estimate in lines.items())])
+    return "\n".join([head, *_lines(lines), *_lines_abroad(metrics.abroad)])
 
 
 def _measured(
-    trained: Trained, dataset: Dataset, models: Path, exported: Exported, graph: Path
+    trained: Trained, dataset: Dataset, exported: Exported, graph: Path
 ) -> tuple[Metrics, WarningLimits]:
     print("measuring on the test photos")
     embedded = graph_outputs(graph, dataset.train.X).embeddings
@@ -113,10 +113,8 @@ def _measured(
     metrics = evaluate(
         dataset, graph, exported.val, exported.test, exported.decision, trained.settings.seed
     )
-    backbone, fingerprint = trained.start.backbone.name, dataset.config.fingerprint
     more = {
         "export": exported.comparison,
-        "held_out_sources": held_out_metrics(models, backbone, fingerprint),
         "warnings": {"unseen_cars": ood.shares_warned(limits, dataset, exported.test.embeddings)},
     }
     return metrics.model_copy(update=more), limits
@@ -143,6 +141,28 @@ def _libraries() -> dict[str, str]:
         with suppress(PackageNotFoundError):  # TensorFlow goes by another name in its CPU build
             found[name] = library_version(name)
     return found
+
+
+def _lines_abroad(abroad: CrossSourceMetrics | None) -> list[str]:
+    if abroad is None:
+        return []
+    lines = {
+        "mean of found and cleared": abroad.balanced_accuracy,
+        "damaged cars found": abroad.recall,
+        "undamaged cars cleared": abroad.specificity,
+        "expected calibration error": abroad.ece,
+        "decided without a person": abroad.review.decided,
+        "right among those": abroad.review.accuracy,
+    }
+    if worst := abroad.worst_source:
+        label = worst.label.replace("_", " ")
+        lines[f"worst: {worst.source}, {label} ({worst.count})"] = worst.accuracy
+    head = f"sources that training did not use: {abroad.count} photos of {len(abroad.sources)}"
+    return [f"{head} sources, which all count the same", *_lines(lines)]
+
+
+def _lines(estimates: Mapping[str, Estimate | None]) -> list[str]:
+    return [_line(title, estimate) for title, estimate in estimates.items()]
 
 
 def _line(title: str, estimate: Estimate | None) -> str:

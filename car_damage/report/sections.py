@@ -9,13 +9,14 @@ from car_damage import model_store
 from car_damage.decision import Decision
 from car_damage.evaluation.label_issues import LabelIssue
 from car_damage.evaluation.predictions import PredictionRow
-from car_damage.manifest import Estimate, Manifest, Metrics, MetricSet
+from car_damage.manifest import CrossSourceMetrics, Estimate, Manifest, Metrics, MetricSet
 from car_damage.predictor import Predictor
 from car_damage.report import analysis, formats, pictures, plots, words
 from car_damage.report.results import Results, labels_and_probabilities
 
 SHOWN = 8  # photos, of the most wrong and of the least sure
 ISSUES_SHOWN = 20
+FEWEST_SHOWN = 10  # photos of a class from one source: a share of fewer says nothing
 
 Pairs = dict[str, tuple[Estimate | None, Estimate]]  # a metric before and after, by its name
 
@@ -35,6 +36,7 @@ def sections(
         "curves": test and curves(test, manifest.decision),
         "learning": results.history and plots.learning_curves(results.history),
         "slices": slices(metrics),
+        "abroad": metrics.abroad and abroad(metrics.abroad),
         "same_size_and_quality": pairs(metrics.photos, metrics.same_size_and_quality, "roc_auc"),
         "review": review(results),
         "mistakes": test and predictor and mistakes(test, manifest.decision, predictor),
@@ -68,9 +70,20 @@ def curves(test: list[PredictionRow], decision: Decision) -> dict[str, Markup]:
 
 
 def slices(metrics: Metrics) -> dict[str, dict[str, MetricSet]]:
-    """Slices, data folders and held-out sources."""
-    names = ("slices", "data_folders", "held_out_sources")
+    """Slices and data folders."""
+    names = ("slices", "data_folders")
     return {name: getattr(metrics, name) for name in names if getattr(metrics, name)}
+
+
+def abroad(metrics: CrossSourceMetrics) -> dict[str, Any]:
+    """Cross-source validation, the fewest photos that say anything, and the scale of the bars."""
+    shown = [
+        found.accuracy
+        for source in metrics.sources.values()
+        for found in (source.damaged, source.not_damaged)
+        if found and found.count >= FEWEST_SHOWN
+    ]
+    return {"metrics": metrics, "fewest": FEWEST_SHOWN, "scale": formats.scale_for(shown)}
 
 
 def pairs(before: MetricSet | None, after: MetricSet | None, *more: str) -> Pairs:

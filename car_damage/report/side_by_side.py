@@ -6,7 +6,7 @@ from pathlib import Path
 
 from car_damage.errors import UserError
 from car_damage.files import write_text
-from car_damage.manifest import DecidedEstimate, Estimate, Metrics, MetricSet
+from car_damage.manifest import CrossSourceMetrics, DecidedEstimate, Estimate, Metrics, MetricSet
 from car_damage.report import analysis, formats, words
 from car_damage.report.page import render
 from car_damage.report.results import Results, read_results
@@ -79,17 +79,24 @@ def _figures(metrics: Sequence[Metrics]) -> Iterator[tuple[str, Rows]]:
     band = [each.review.test if each.review else None for each in metrics]
     decided = {"Decided without a person": "decided", "Right among these": "accuracy"}
     yield "With the review band", {title: _row(band, name) for title, name in decided.items()}
-    for group, caption in (("slices", "Slices"), ("held_out_sources", "Held-out sources")):
-        slices = [getattr(each, group) or {} for each in metrics]
-        titles = dict.fromkeys(chain(*slices))
-        for name, (title, whole) in words.OF_A_SLICE.items():
-            rows = {row: _row([each.get(row) for each in slices], name) for row in titles}
-            yield f"{caption}: {title.lower()}, share {whole}", rows
+    abroad = {"Found": "recall", "Cleared": "specificity", "Mean of both": "balanced_accuracy"}
+    measured = [each.abroad for each in metrics]
+    yield (
+        "On sources the model never saw",
+        {title: _row(measured, name) for title, name in abroad.items()},
+    )
+    slices = [each.slices or {} for each in metrics]
+    titles = dict.fromkeys(chain(*slices))
+    for name, (title, whole) in words.OF_A_SLICE.items():
+        rows = {row: _row([each.get(row) for each in slices], name) for row in titles}
+        yield f"Slices: {title.lower()}, share {whole}", rows
 
 
 def _rows(measured: Sequence[MetricSet | None], names: Sequence[str]) -> Rows:
     return {words.MEANINGS[name][0]: _row(measured, name) for name in names}
 
 
-def _row(measured: Sequence[MetricSet | DecidedEstimate | None], name: str) -> Row:
+def _row(
+    measured: Sequence[MetricSet | DecidedEstimate | CrossSourceMetrics | None], name: str
+) -> Row:
     return [getattr(each, name, None) for each in measured]

@@ -10,8 +10,9 @@ SECTIONS = {  # a section's title, a question for everyone, and what the field c
     "learning": ("How did the training go?", "Learning curves"),
     "slices": (
         "On which photos is it better, on which worse?",
-        "Slices, data folders, held-out sources",
+        "Slices, data folders",
     ),
+    "abroad": ("On sources the model never saw", "Cross-source validation"),
     "same_size_and_quality": (
         "Does it judge the car, or the size and quality of the photo?",
         "Same size and quality",

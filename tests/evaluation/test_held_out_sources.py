@@ -1,4 +1,4 @@
-"""Sources held out whole: who trains on them, who is measured on them, and what is reported."""
+"""Sources held out whole: who trains on them, and who is tested on them."""
 
 from pathlib import Path
 
@@ -7,19 +7,15 @@ import pytest
 
 from car_damage.dataset.arrays import Dataset, Split
 from car_damage.errors import UserError
-from car_damage.evaluation.held_out_sources import held_out_metrics, leave_out
-from car_damage.manifest import Estimate, Metrics, MetricSet, TrainingSettings
-from tests import tiny_model
+from car_damage.evaluation.held_out_sources import leave_out
 from tests.images import config_of, row, split_of
 
-FINGERPRINT = "of this data set"
 
-
-def split(name: str, photos: list[tuple[str, str, str]]) -> Split:
-    """Photos given as (folder below `raw`, group, kind); the image's value is its place."""
+def split(name: str, photos: list[tuple[str, str, str, str]]) -> Split:
+    """Photos given as (label, source, group, kind); the image's value is its place."""
     rows = [
-        row(at, folder.split("/")[0], f"raw/{folder}/{at}.jpg", kind, split=name, group=group)
-        for at, (folder, group, kind) in enumerate(photos)
+        row(at, label, f"{at}.jpg", kind, split=name, source=source, group=group)
+        for at, (label, source, group, kind) in enumerate(photos)
     ]
     return split_of(rows, np.arange(len(rows), dtype=np.uint8)[:, None, None, None])
 
@@ -27,32 +23,38 @@ def split(name: str, photos: list[tuple[str, str, str]]) -> Split:
 @pytest.fixture
 def dataset():
     both = [
-        ("not-damaged/dealers", "a", "photo"),
-        ("not-damaged/dealers", "a", "close_up"),
-        ("not-damaged/roads", "b", "photo"),
-        ("damaged/dents", "c", "photo"),
-        ("damaged/crashes/old", "d", "photo"),
+        ("not-damaged", "dealers", "a", "photo"),
+        ("not-damaged", "dealers", "a", "close_up"),
+        ("not-damaged", "roads", "b", "photo"),
+        ("damaged", "dents", "c", "photo"),
+        ("damaged", "crashes", "d", "photo"),
     ]
-    copy = ("not-damaged/roads", "a", "photo")  # of a dealer's photo
-    test = [("not-damaged/dealers", "e", "photo"), both[3]]
+    copy = ("not-damaged", "roads", "a", "photo")  # of a dealer's photo
+    test = [("not-damaged", "dealers", "e", "photo"), both[3]]
     splits = split("train", [*both, copy]), split("val", both), split("test", test)
     return Dataset(*splits, config_of())
 
 
-def folders(part: Split) -> list[str]:
-    return [row.path.split("/", 1)[1].rsplit("/", 1)[0] for row in part.rows]
+def sources(part: Split) -> list[str]:
+    return [row.source for row in part.rows]
 
 
-def test_without_folders_nothing_is_left_out(dataset):
+def test_without_sources_nothing_is_left_out(dataset):
     assert leave_out(dataset, []) is dataset
 
 
-def test_a_folder_left_out_is_tested_on_whole_and_never_trained_on_nor_are_its_copies(dataset):
+def test_a_source_left_out_is_tested_on_and_never_trained_on_nor_are_its_copies(dataset):
     part = leave_out(dataset, ["dealers"])
-    assert folders(part.test) == ["not-damaged/dealers"] * 3
-    assert "not-damaged/dealers" not in folders(part.train) + folders(part.val)
-    assert "a" not in {row.group for row in part.train.rows}  # a copy in another folder
+    assert set(sources(part.test)) == {"dealers"}
+    assert sources(part.train) == sources(part.val) == ["roads", "dents", "crashes"]
+    assert "a" not in {row.group for row in part.train.rows}  # a copy from another source
     assert {row.kind for row in part.train.rows + part.test.rows} == {"photo"}  # and no crop
+
+
+def test_test_photos_stay_unseen_also_those_of_the_source_left_out(dataset):
+    part = leave_out(dataset, ["dents", "dealers"])
+    assert sorted(sources(part.test)) == ["dealers", "dealers", "dents", "dents"]
+    assert "e" not in {row.group for each in (part.train, part.val, part.test) for row in each.rows}
 
 
 def test_images_labels_and_rows_stay_together(dataset):
@@ -64,48 +66,11 @@ def test_images_labels_and_rows_stay_together(dataset):
         assert one.y.tolist() == [row.label == "damaged" for row in one.rows]
 
 
-def test_a_name_means_whole_folder_names_and_all_below_them(dataset):
-    assert folders(leave_out(dataset, ["damaged/crashes"]).test) == ["damaged/crashes/old"] * 2
-    with pytest.raises(UserError, match="crash"):
-        leave_out(dataset, ["crash"])
+def test_an_unknown_source_is_refused_and_the_known_ones_are_listed(dataset):
+    with pytest.raises(UserError, match=r"no source crash: .* crashes, dealers, dents, roads"):
+        leave_out(dataset, ["dents", "crash"])
 
 
 def test_a_class_that_would_vanish_from_training_is_refused(dataset):
     with pytest.raises(UserError, match="a class"):
         leave_out(dataset, ["dents", "crashes"])
-
-
-def version(models, name, graph=b"", fingerprint=FINGERPRINT, leave_out=("dealers",), **changes):
-    accuracy = Estimate(value=2 / 3, low=0.1, high=1.0)
-    how = {"epochs": 1, "sides": (64,), "learning_rate": 1, "batch_size": 8, "seed": 0}
-    settings = TrainingSettings(unfreeze="all", leave_out=leave_out, **how)
-    return tiny_model.add_version(
-        models,
-        graph,
-        name,
-        settings=settings,
-        dataset=config_of(fingerprint=fingerprint),
-        metrics=Metrics(data_folders={"dealers": MetricSet(count=len(name), accuracy=accuracy)}),
-        **changes,
-    )
-
-
-def test_a_version_reports_how_the_newest_other_did_on_what_it_never_saw(tmp_path):
-    for name in ("20261102-0900-0002", "20261101-0900-0001"):
-        version(tmp_path, name)
-    found = held_out_metrics(tmp_path, "tiny", FINGERPRINT)["dealers"]
-    assert (found.version, found.count) == ("20261102-0900-0002", 18)
-
-
-@pytest.mark.parametrize(
-    "other", [{"backbone": "mobilenetv2"}, {"fingerprint": "another"}, {"leave_out": ()}]
-)
-def test_versions_of_another_kind_do_not_count(tmp_path, other):
-    version(tmp_path, "20261101-0900-0001", **other)
-    assert held_out_metrics(tmp_path, "tiny", FINGERPRINT) is None
-
-
-def test_a_broken_version_is_passed_over(tmp_path):
-    name = version(tmp_path, "20261101-0900-0001")
-    (tmp_path / name / "model.tflite").write_bytes(b"changed")
-    assert held_out_metrics(tmp_path, "tiny", FINGERPRINT) is None

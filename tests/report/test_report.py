@@ -15,14 +15,19 @@ from car_damage.evaluation.label_issues import LabelIssue, write_label_issues
 from car_damage.evaluation.predictions import PredictionRow
 from car_damage.manifest import (
     AttentionMetrics,
+    ClassMetrics,
+    CrossSourceMetrics,
     Decided,
     DecidedEstimate,
     Estimate,
     GreyedMiddle,
+    LogitScale,
     Metrics,
     MetricSet,
     ReviewMetrics,
+    SourceMetrics,
     TrainingSettings,
+    WorstSource,
 )
 from car_damage.report import analysis, formats
 from car_damage.report.__main__ import main
@@ -45,6 +50,10 @@ def fig(value, low, high):
     return Estimate(value=value, low=low, high=high)
 
 
+def of_class(count, accuracy):
+    return ClassMetrics(count=count, accuracy=fig(accuracy, accuracy - 0.05, accuracy + 0.05))
+
+
 METRICS = Metrics(
     photos=MetricSet(
         count=8,
@@ -64,7 +73,29 @@ METRICS = Metrics(
         )
     },
     data_folders={"damaged/garage": MetricSet(count=5, accuracy=fig(0.71, 0.6, 0.8))},
-    held_out_sources={"auction": MetricSet(count=9, damaged=4, accuracy=fig(0.66, 0.5, 0.8))},
+    abroad=CrossSourceMetrics(
+        count=1300,
+        folds=(("auction", "dealers"), ("crashes", "roads")),
+        balanced_accuracy=fig(0.855, 0.8, 0.91),
+        recall=fig(0.872, 0.81, 0.93),
+        specificity=fig(0.838, 0.74, 0.92),
+        ece=fig(0.056, 0.04, 0.08),
+        review_target=0.975,
+        review=DecidedEstimate(decided=fig(0.723, 0.6, 0.8), accuracy=fig(0.976, 0.95, 0.99)),
+        sources={
+            "auction": SourceMetrics(fold=0, damaged=of_class(900, 0.93)),
+            "roads": SourceMetrics(
+                fold=1, damaged=of_class(9, 0.11), not_damaged=of_class(391, 0.66)
+            ),
+        },
+        worst_source=WorstSource(
+            source="roads", label="not_damaged", **of_class(391, 0.66).model_dump()
+        ),
+        roc_auc_by_fold=(0.971, None),
+        logit_scale=LogitScale(factor=0.8, offset=0.1),
+        threshold=0.461,
+        home_threshold=0.512,
+    ),
     same_size_and_quality=MetricSet(count=8, accuracy=fig(0.737, 0.6, 0.85)),
     review=ReviewMetrics(
         target=0.99,
@@ -97,8 +128,8 @@ DATASET = config_of(
 TABLES = ("predictions.csv", "history.csv", "label_issues.csv")
 HISTORY = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.7,0.6,0.75,0.5\n2,0.8,0.4,0.85,0.3\n"
 SECTIONS = [
-    *("metrics", "confusion", "curves", "learning", "slices", "same_size_and_quality", "review"),
-    *("attention", "warnings", "label_issues", "data", "making"),
+    *("metrics", "confusion", "curves", "learning", "slices", "abroad", "same_size_and_quality"),
+    *("review", "attention", "warnings", "label_issues", "data", "making"),
 ]
 
 
@@ -245,7 +276,12 @@ def test_the_report_has_every_section_that_was_measured(page):
         "Truly not damaged 3 75.0 % 1 25.0 % Truly damaged 1 25.0 % 3 75.0 %",
         "dark 3 photos, 2 damaged 61.0 % 50.0–70.0 % 31.0 % 20.0–40.0 % –",  # noqa: RUF001
         "damaged/garage 5 photos 71.0 %",
-        "auction 9 photos, 4 damaged 66.0 %",
+        "found 87.2 % (81.0–93.0 %) of the damaged cars",  # noqa: RUF001
+        "the mean of both is 85.5 % (80.0–91.0 %)",  # noqa: RUF001
+        "72.3 % (60.0–80.0 %) of the photos are decided without a person",  # noqa: RUF001
+        "worst on the not damaged cars of roads: 66.0 % (61.0–71.0 %) of 391",  # noqa: RUF001
+        "auction 1 93.0 % 88.0–98.0 % 900 photos none",  # noqa: RUF001
+        "roads 2 9 photos: too few 66.0 %",
         "73.7 % 60.0–85.0 % \N{MINUS SIGN}1.3",  # noqa: RUF001
         "from 30.0 % up to 70.0 % need a person",
         "77.0 % (70.0–80.0 %) are decided without a person",  # noqa: RUF001
@@ -273,6 +309,14 @@ def test_a_version_of_which_nothing_is_known_has_a_report_all_the_same(tmp_path)
     found = outline(write_report(tmp_path, VERSION, with_photos=False))
     assert found.sections == ["making"]
     assert "This version has no test results." in found.text
+
+
+def test_a_version_that_was_measured_on_known_sources_only_says_so(tmp_path, page):
+    version = add(tmp_path, metrics=METRICS.model_copy(update={"abroad": None}))
+    found = outline(write_report(tmp_path, version, with_photos=False))
+    assert "abroad" not in found.sections
+    assert "Measured at home only" in found.text
+    assert "Measured at home only" not in page
 
 
 @pytest.mark.parametrize("part", [*Metrics.model_fields, *TABLES])
@@ -470,6 +514,7 @@ def test_several_versions_stand_side_by_side(tmp_path, capsys):
     assert "Accuracy 50.0 % 40.0–60.0 % 75.0 % 62.5–87.5 %" in found.text  # noqa: RUF001
     assert "ROC AUC – 0.938" in found.text  # noqa: RUF001
     assert "dark – 61.0 %" in found.text  # noqa: RUF001
+    assert "Cleared – 83.8 % 74.0–92.0 %" in found.text  # noqa: RUF001
     assert f"{VERSION} : accuracy +12.5 points" in found.text
     assert "different data sets" not in found.text
     assert ".jpg" not in path.read_text(encoding="utf-8")  # nothing of the photos
