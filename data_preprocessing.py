@@ -24,6 +24,8 @@ from car_damage.manifest import DatasetConfig
 from car_damage.options import whole_number
 from car_damage.photos import SIZE
 
+STORED = 1.5  # times the size: training crops the squares, down to about two thirds of their side
+MOST_STORED = 448  # pixels: larger ones cost more time than they bring
 SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in a minute
 
 
@@ -46,6 +48,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--out", type=Path, metavar="DIR", help=out + "data/sample/processed for drawn cars)")
     size = f"side of the model's image (default: {SIZE}; drawn cars: {SAMPLE_SIZE})"
     add("--size", type=whole_number(32, 1024), metavar="PIXELS", help=size)
+    stored = (
+        f"side of the squares to crop from (default: {STORED} times --size, at most {MOST_STORED})"
+    )
+    add("--stored", type=whole_number(32, 2048), metavar="PIXELS", help=stored)
     crops = "crops cut out of each undamaged photo (default: %(default)s)"
     add("--close-ups", type=whole_number(0, 20), default=1, metavar="N", help=crops)
     add(
@@ -73,8 +79,10 @@ def prepare_photos(args: argparse.Namespace) -> Path:
     if sum(args.split) != 100:
         raise UserError(f"--split {' '.join(map(str, args.split))} must sum to 100")
     source = choose_source(args.raw_dir, args.kaggle, args.sample)
+    size = args.size or (SAMPLE_SIZE if source.sample else SIZE)
     settings = Settings(
-        size=args.size or (SAMPLE_SIZE if source.sample else SIZE),
+        size=size,
+        stored=stored_side(size, args.stored),
         close_ups=args.close_ups,
         shares={split: share / 100 for split, share in zip(SPLITS, args.split, strict=True)},
         seed=args.seed,
@@ -86,9 +94,16 @@ def prepare_photos(args: argparse.Namespace) -> Path:
     return folder
 
 
+def stored_side(size: int, asked: int | None) -> int:
+    """The side of the stored squares. Raises `UserError` if it would be smaller than the image."""
+    if asked is not None and asked < size:
+        raise UserError(f"--stored {asked} must be at least the model's size, {size}")
+    return asked or max(size, min(MOST_STORED, round(STORED * size)))
+
+
 def print_summary(folder: Path, config: DatasetConfig) -> None:
     """A table of what went where, and what was left out."""
-    print(f"\n{folder}: images of {config.size} px")
+    print(f"\n{folder}: squares of {config.stored} px for images of {config.size} px")
     print(f"{'':8}{'damaged':>10}{'not damaged':>14}{'close-ups':>12}")
     for split, counts in config.counts.items():
         print(f"{split:8}{counts.damaged:10,}{counts.not_damaged:14,}{counts.close_ups:12,}")

@@ -55,7 +55,7 @@ def ours(raw_dir: Path, out: Path) -> int:
 
     shares = {"train": 0.7, "val": 0.15, "test": 0.15}
     found = find_photos([raw_dir])
-    prepare(found, out, Settings(SIZE, close_ups=0, shares=shares, seed=0))
+    prepare(found, out, Settings(SIZE, SIZE, close_ups=0, shares=shares, seed=0))
     return len(found)
 
 

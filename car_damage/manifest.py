@@ -184,6 +184,8 @@ class Metrics(Frozen):
     export: ExportComparison | None = None
     warnings: dict[str, dict[str, float]] | None = None  # shares, by kind of photo and warning
     abroad: CrossSourceMetrics | None = None  # on train and val photos; None: never measured
+    # Of the features that the head pools, over 300 validation photos; see `evaluation.features`.
+    effective_dimension: float | None = None
 
 
 class SplitCounts(Frozen):
@@ -201,7 +203,8 @@ class DatasetConfig(Frozen):
     """`dataset.json`: what a data set holds, and what it was made from."""
 
     sample: bool = False  # drawn cars
-    size: int  # pixels: the side of the images
+    size: int  # pixels: the side of the model's image
+    stored: int | None = None  # pixels: the side of the squares in the arrays; None: `size`
     seed: int
     shares: dict[str, float]
     close_ups: int  # crops cut out of each undamaged photo
@@ -218,7 +221,7 @@ class TrainingSettings(Frozen):
 
     unfreeze: str
     epochs: int
-    sides: tuple[int, ...]  # pixels, of each epoch's images
+    sides: tuple[int, ...] | None = None  # pixels, of each epoch's images, in earlier versions
     learning_rate: float
     batch_size: int
     seed: int

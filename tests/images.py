@@ -19,10 +19,13 @@ def row(number: int, label: str, path: str = "", kind: str = "photo", **more: An
     return Row(row=number, label=label, kind=kind, path=path, sha256="", phash="", **columns)
 
 
-def split_of(rows: Sequence[Row], images: np.ndarray | None = None) -> Split:
-    """A split with these rows; its images are black unless given."""
+def split_of(
+    rows: Sequence[Row], images: np.ndarray | None = None, size: int | None = None
+) -> Split:
+    """A split with these rows; its images are black unless given, and as large as stored."""
     y = np.array([row.label == "damaged" for row in rows], np.uint8)
-    return Split(np.zeros((len(rows), 8, 8, 3), np.uint8) if images is None else images, y, rows)
+    images = np.zeros((len(rows), 8, 8, 3), np.uint8) if images is None else images
+    return Split(images, y, list(rows), size or images.shape[1])
 
 
 def config_of(**changes: Any) -> DatasetConfig:

@@ -3,8 +3,9 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError
 from car_damage.files import LITTER, sha256_of
 from car_damage.manifest import DatasetConfig, validated
-from car_damage.photos import Photo
+from car_damage.photos import Photo, fit
 
 CONFIG = "dataset.json"
 FILES = ("photos.csv", "rejected.csv", *(f"{one}_{split}.npy" for split in SPLITS for one in "Xy"))
@@ -31,7 +32,7 @@ class Row:
     label: str = ""
     kind: str = "photo"  # or `close_up`, cut out of the photo that the other columns name
     path: str = ""
-    source: str = ""
+    source: str = ""  # where the photo comes from
     group: str = ""
     width: int = 0  # pixels, in the upright photo
     height: int = 0
@@ -48,13 +49,45 @@ class RejectedRow:
     reason: str
 
 
+class Images:
+    """Images that are made when they are read: `uint8` (n, side, side, 3)."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, read: Callable[[int], Photo], count: int, side: int):
+        self._read, self._rows = read, np.arange(count)
+        self.shape = (count, side, side, 3)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        rows = self._rows[key]
+        if rows.ndim == 0:
+            return self._read(int(rows))
+        images = [self._read(row) for row in rows.tolist()]
+        return np.array(images, np.uint8).reshape(len(images), *self.shape[1:])
+
+
 @dataclass(frozen=True)
 class Split:
-    """One split: `X` uint8 (n, size, size, 3) RGB, mapped from disk; `y` uint8 (n,); `rows` (n)."""
+    """One split of n images.
 
-    X: Any
+    `stored`: squares, `uint8` (n, stored, stored, 3), RGB, read from disk on access. `y`: `uint8`
+    (n,), 1 for damaged. `size`: the side in pixels of the model's image, at most that of a square.
+    """
+
+    stored: Any
     y: np.ndarray
     rows: list[Row]
+    size: int
+
+    @cached_property
+    def X(self) -> Any:  # noqa: N802 - the field's name for it
+        """The squares as the model sees them, `uint8` (n, size, size, 3), shrunk on access."""
+        if self.stored.shape[1] == self.size:
+            return self.stored
+        return Images(lambda row: fit(self.stored[row], self.size), len(self.y), self.size)
 
     def of_kind(self, kind: str) -> np.ndarray:
         """Which rows are of this kind: bool (n,)."""
@@ -130,9 +163,10 @@ def load(folder: Path) -> Dataset:
     rows = read_table(folder / "photos.csv", Row)
     splits = {
         split: Split(
-            X=np.load(folder / f"X_{split}.npy", mmap_mode="r"),
+            stored=np.load(folder / f"X_{split}.npy", mmap_mode="r"),
             y=np.load(folder / f"y_{split}.npy"),
             rows=[row for row in rows if row.split == split],
+            size=config.size,
         )
         for split in SPLITS
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from car_damage.dataset.arrays import Row
+from car_damage.dataset.sources import SOURCES, read_sources, source_of
 from car_damage.errors import UserError
 from car_damage.files import LITTER
 from car_damage.paths import stored
@@ -19,20 +20,23 @@ CLASS_FOLDERS = {  # in lower case, without separators; the Kaggle set's own nam
 
 
 def find_photos(raw_dirs: Sequence[Path]) -> list[Row]:
-    """Return path and label of all photos below the class folders of `raw_dirs`, sorted by path.
+    """Return path, source and label of all photos below the class folders, sorted by path.
 
-    A class folder may lie at any depth, and photos at any depth below it. Links to folders are
-    followed; each file comes once, or once in each class. Raises `UserError` when a folder is
-    missing, or a class has no photo.
+    A class folder may lie at any depth below one of the `raw_dirs`, and photos at any depth below
+    it. Links to folders are followed; each file comes once, or once in each class. Raises
+    `UserError` when a folder is missing, a class has no photo, or a `sources.csv` is wrong.
     """
     for raw_dir in raw_dirs:
         if not raw_dir.is_dir():
             raise UserError(f"there is no folder {raw_dir}: check --raw-dir")
     files = [file for raw_dir in raw_dirs for file in _files(raw_dir)]
+    named = {folder: name for raw_dir in raw_dirs for folder, name in read_sources(raw_dir).items()}
     photos: dict[tuple[Path, str], Row] = {}
-    for path, label in sorted(files, key=lambda file: file[0].as_posix()):
-        if label and path.suffix.lower() in SUFFIXES and path.is_file():
-            photos.setdefault((path.resolve(), label), Row(label=label, path=stored(path)))
+    for path, class_folder in sorted(files, key=lambda file: file[0].as_posix()):
+        if class_folder and path.suffix.lower() in SUFFIXES and path.is_file():
+            label = folder_label(class_folder.name) or ""
+            row = Row(label=label, path=stored(path), source=source_of(path, class_folder, named))
+            photos.setdefault((path.resolve(), label), row)
     if missing := set(LABELS) - {photo.label for photo in photos.values()}:
         raise _no_photos(sorted(missing), raw_dirs, files)
     return list(photos.values())
@@ -49,24 +53,25 @@ def folder_label(name: str) -> str | None:
 
 
 def _files(
-    folder: Path, label: str | None = None, way: tuple[Path, ...] = ()
-) -> Iterator[tuple[Path, str | None]]:
-    """Each file below `folder` with the class of the outermost class folder on the way to it."""
+    folder: Path, class_folder: Path | None = None, way: tuple[Path, ...] = ()
+) -> Iterator[tuple[Path, Path | None]]:
+    """Each file below `folder` with the outermost class folder on the way to it."""
     real = folder.resolve()
     if any(passed.is_relative_to(real) for passed in way):
         return  # a link back to a folder that we are in
     try:
         for path in folder.iterdir():
             if path.is_dir():
-                yield from _files(path, label or folder_label(path.name), (*way, real))
-            elif path.name.lower() not in LITTER:
-                yield path, label
+                found = path if folder_label(path.name) else None
+                yield from _files(path, class_folder or found, (*way, real))
+            elif path.name.lower() not in LITTER and path.name != SOURCES:
+                yield path, class_folder
     except PermissionError as error:
         raise UserError(f"{folder} cannot be read: change its permissions") from error
 
 
 def _no_photos(
-    missing: Sequence[str], raw_dirs: Sequence[Path], files: Sequence[tuple[Path, str | None]]
+    missing: Sequence[str], raw_dirs: Sequence[Path], files: Sequence[tuple[Path, Path | None]]
 ) -> UserError:
     names = " and ".join(f"'{label}'" for label in missing)
     where = " and ".join(map(str, raw_dirs))

@@ -17,6 +17,7 @@ from car_damage.dataset.close_ups import cut_close_ups
 from car_damage.dataset.copies import group_copies
 from car_damage.dataset.find import LABELS
 from car_damage.dataset.scan import scan
+from car_damage.dataset.sources import run_of
 from car_damage.dataset.split import SPLITS, split_class
 from car_damage.errors import UserError
 from car_damage.files import staged_folder
@@ -32,7 +33,8 @@ IMAGES = "images"  # raw bytes of every image in the order found, until each kno
 class Settings:
     """What decides, together with the photos, what a data set holds."""
 
-    size: int  # pixels: the image's side
+    size: int  # pixels: the side of the model's image
+    stored: int  # pixels: the side of the squares that crops are cut from, at least `size`
     close_ups: int  # crops cut out of each undamaged photo
     shares: Mapping[str, float]  # of training, validation and test; they sum to 1
     seed: int
@@ -65,7 +67,7 @@ def _scan_all(
 ) -> tuple[list[Row], list[RejectedRow]]:
     scanned: list[Row] = []
     rejected: list[RejectedRow] = []
-    results = map_in_order(lambda photo: scan(photo, settings.size), found)
+    results = map_in_order(lambda photo: scan(photo, settings.stored), found)
     with (staging / IMAGES).open("wb") as file:
         for result in _progress(results, "reading photos", len(found)):
             if isinstance(result, RejectedRow):
@@ -103,10 +105,14 @@ def _split(groups: Sequence[Sequence[Row]], settings: Settings) -> list[Row]:
     photos: list[Row] = []
     for label in LABELS:
         members = [group for group in groups if group[0].label == label]
-        sha256s = [[photo.sha256 for photo in group] for group in members]
-        splits = split_class(label, sha256s, settings.shares, settings.seed)
-        for group, names, split in zip(members, sha256s, splits, strict=True):
-            photos += [replace(photo, group=min(names)[:12], split=split) for photo in group]
+        names = [
+            [(photo.sha256, run_of(photo.source, photo.path)) for photo in group]
+            for group in members
+        ]
+        splits = split_class(label, names, settings.shares, settings.seed)
+        for group, split in zip(members, splits, strict=True):
+            name = min(photo.sha256 for photo in group)[:12]
+            photos += [replace(photo, group=name, split=split) for photo in group]
     return sorted(photos, key=lambda photo: photo.row)
 
 
@@ -119,7 +125,7 @@ def _write_splits(staging: Path, photos: Sequence[Row], settings: Settings) -> l
             replace(photo, kind="close_up") for photo in whole for _ in range(settings.close_ups)
         ]
         in_order = [replace(photo, row=row) for row, photo in enumerate(chosen + crops)]
-        images = (_read_image(staging / IMAGES, photo.row, settings.size) for photo in chosen)
+        images = (_read_image(staging / IMAGES, photo.row, settings.stored) for photo in chosen)
         close_ups = _close_up_images(whole, split, settings)
         arrays.write_split(staging, split, chain(images, close_ups), in_order)
         rows += in_order
@@ -135,7 +141,7 @@ def _close_up_images(sources: Sequence[Row], split: str, settings: Settings) -> 
     def cut(photo: Row) -> list[Photo]:
         # Seeded by the photo itself, so that a crop does not depend on which others are there.
         rng = np.random.default_rng([settings.seed, int(photo.sha256[:8], 16)])
-        return cut_close_ups(located(photo.path), settings.close_ups, settings.size, rng)
+        return cut_close_ups(located(photo.path), settings.close_ups, settings.stored, rng)
 
     crops = map_in_order(cut, sources)
     return chain.from_iterable(_progress(crops, f"cutting close-ups ({split})", len(sources)))

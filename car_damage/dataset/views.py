@@ -3,29 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from car_damage.dataset.arrays import Dataset, Row, Split
+from car_damage.dataset.arrays import Dataset, Images, Row, Split
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError
-
-
-class ImageRows:
-    """Rows of several arrays as one array, `uint8` (n, size, size, 3), each read on access."""
-
-    def __init__(self, arrays: Sequence[Any], places: np.ndarray):
-        self._arrays, self._places = arrays, places  # (n, 2): which array, and its row
-        self.shape = (len(places), *arrays[0].shape[1:])
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        places = self._places[key]
-        images = [self._arrays[which][row] for which, row in np.atleast_2d(places)]
-        return np.array(images, np.uint8).reshape(*places.shape[:-1], *self.shape[1:])
+from car_damage.photos import Photo
 
 
 def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> Dataset:
@@ -71,11 +55,18 @@ def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, d
 
 
 def _split(splits: Sequence[Split], name: str, places: Sequence[tuple[int, int]]) -> Split:
+    """The split of the rows at `places`: which of `splits`, and the row there."""
+
+    def read(row: int) -> Photo:
+        at, old = places[row]
+        return np.asarray(splits[at].stored[old])
+
     return Split(
-        X=ImageRows([split.X for split in splits], np.array(places, np.int64).reshape(-1, 2)),
+        stored=Images(read, len(places), splits[0].stored.shape[1]),
         y=np.array([splits[at].y[row] for at, row in places], np.uint8),
         rows=[
             replace(splits[at].rows[row], split=name, row=number)
             for number, (at, row) in enumerate(places)
         ],
+        size=splits[0].size,
     )

@@ -25,7 +25,7 @@ def dataset(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     raw_dir = write_raw_dir(folder / "raw", per_class=30)
     shares = {"train": 0.6, "val": 0.2, "test": 0.2}
-    settings = Settings(64, close_ups=2, shares=shares, seed=1)
+    settings = Settings(64, 64, close_ups=2, shares=shares, seed=1)
     prepare(find_photos([raw_dir]), folder / "processed", settings)
     return load(folder / "processed")
 

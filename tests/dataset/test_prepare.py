@@ -16,7 +16,9 @@ from car_damage.dataset.prepare import Settings, prepare
 from car_damage.errors import UserError
 from tests.photo_files import jpeg, texture, write_photos, write_raw_dir
 
-SETTINGS = Settings(size=32, close_ups=1, shares={"train": 0.7, "val": 0.15, "test": 0.15}, seed=0)
+SETTINGS = Settings(
+    size=32, stored=32, close_ups=1, shares={"train": 0.7, "val": 0.15, "test": 0.15}, seed=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,8 @@ def test_own_files_in_the_data_sets_folder_are_neither_read_nor_replaced(
 
 def test_photos_keep_their_splits_when_one_is_added_and_others_move_to_another_folder(tmp_path):
     raw_dir = write_raw_dir(tmp_path / "raw", per_class=120)
+    for path in raw_dir.rglob("*.jpg"):
+        path.rename(path.with_stem(f"{path.stem}-x"))  # a number at the end would make runs
     settings = replace(SETTINGS, shares={"train": 0.34, "val": 0.33, "test": 0.33})
     prepare(find_photos([raw_dir]), tmp_path / "before", settings)
     write_photos(raw_dir / "a" / "damaged", 1, first_seed=5_000)

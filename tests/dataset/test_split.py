@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from car_damage.dataset.sources import run_of
 from car_damage.dataset.split import SPLITS, split_class
 from car_damage.errors import UserError
 
@@ -25,8 +26,12 @@ def mixed(count=1_000):
     ]
 
 
+def unnumbered(groups):
+    return [[(one, None) for one in group] for group in groups]
+
+
 def split_photos(groups, seed=0):
-    splits = split_class("damaged", groups, SHARES, seed)
+    splits = split_class("damaged", unnumbered(groups), SHARES, seed)
     return {one: split for group, split in zip(groups, splits, strict=True) for one in group}
 
 
@@ -54,7 +59,9 @@ def test_photos_keep_their_split_and_what_was_trained_on_is_never_tested(change,
 
 
 def test_shares_come_out_as_asked_in_a_class_and_on_average_in_each_folder(capsys):
-    splits = np.array([split_class("damaged", singles(1_000), SHARES, seed) for seed in range(50)])
+    splits = np.array(
+        [split_class("damaged", unnumbered(singles(1_000)), SHARES, seed) for seed in range(50)]
+    )
     assert capsys.readouterr().out == ""  # nothing was split by count
     for split, share in SHARES.items():
         for part in (splits[0], splits[:, :20], splits[:, 20:100], splits[:, 100:]):
@@ -82,9 +89,43 @@ def test_few_photos_or_many_copies_are_split_by_count_and_that_is_said(groups, c
 @given(st.lists(st.integers(1, 40), min_size=3, max_size=60), st.integers(0, 5))
 def test_no_split_is_empty_however_small_or_uneven_the_groups(sizes, seed):
     groups = [[f"{number}-{one}" for one in range(size)] for number, size in enumerate(sizes)]
-    assert set(split_class("damaged", groups, SHARES, seed)) == set(SPLITS)
+    assert set(split_photos(groups, seed).values()) == set(SPLITS)
 
 
 def test_a_class_too_small_for_every_split_is_named():
     with pytest.raises(UserError, match="'damaged' is too small to split: 2 different photos"):
         split_photos(singles(2))
+
+
+def numbered(numbers, name="IMG_"):
+    """A group for each numbered photo, with its run as step 1 finds it."""
+    files = [f"{name}{number:04}.jpg" for number in numbers]
+    return [[(file, run_of("phone", file))] for file in files]
+
+
+def test_views_of_one_car_that_follow_each_other_by_number_stay_in_one_split():
+    splits = split_class("damaged", numbered(range(1, 100)), SHARES, 0)
+    runs = [splits[:23], splits[23:47], splits[47:71], splits[71:95], splits[95:]]
+    assert all(len(set(run)) == 1 for run in runs)
+    assert set(splits) == set(SPLITS)
+
+
+def test_a_copy_of_a_photo_in_another_run_joins_both_runs():
+    groups = numbered(range(480))
+    groups[0] = [*groups[0], ("copy.jpg", run_of("phone", "IMG_0479.jpg"))]
+    for seed in range(20):
+        splits = split_class("damaged", groups, SHARES, seed)
+        assert len({*splits[:24], *splits[456:]}) == 1
+
+
+def test_new_photos_with_new_numbers_move_no_other(capsys):
+    before = split_class("damaged", numbered(range(2_400)), SHARES, 0)
+    more = numbered(range(2_400)) + numbered(range(2_400, 2_900)) + numbered(range(99), "new")
+    assert split_class("damaged", more, SHARES, 0)[: len(before)] == before
+    assert capsys.readouterr().out == ""  # nothing was split by count
+
+
+def test_numbered_photos_of_too_few_runs_are_split_all_the_same_and_that_is_said(capsys):
+    splits = split_class("damaged", numbered(range(40)), SHARES, 0)
+    assert set(splits) == set(SPLITS)
+    assert "photos of one car may be in two splits" in capsys.readouterr().out

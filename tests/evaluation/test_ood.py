@@ -243,7 +243,7 @@ def test_a_fitted_version_knows_its_kind_of_photo_and_doubts_others(graph, datas
 def test_crops_do_not_count_for_the_quality_of_photos(graph, dataset):
     train, crops = dataset.train, split("train", 4, kind="close_up")
     images = np.concatenate([train.X, np.zeros_like(crops.X)])
-    together = Split(images, np.concatenate([train.y, crops.y]), train.rows + crops.rows)
+    together = split_of(train.rows + crops.rows, images)
     with_crops = fitted(graph, replace(dataset, train=together))
     without = fitted(graph, dataset)
     assert with_crops.brightness == without.brightness
@@ -253,7 +253,7 @@ def test_crops_do_not_count_for_the_quality_of_photos(graph, dataset):
 def test_the_share_of_test_photos_that_is_warned_of_is_told_by_word(graph, dataset):
     dark = dataset.test.X.copy()
     dark[:5] //= 8  # five of twenty
-    darker = replace(dataset, test=replace(dataset.test, X=dark))
+    darker = replace(dataset, test=replace(dataset.test, stored=dark))
     shares = shares_warned(fitted(graph, dataset), darker, embeddings(graph, dataset.test.X))
     assert list(shares) == ["blurred", "dark", "overexposed", "low_resolution", "unfamiliar"]
     assert shares["dark"] == 0.25

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from car_damage import model_store
-from car_damage.dataset.arrays import Dataset, Split
+from car_damage.dataset.arrays import Dataset
 from car_damage.decision import Decision
 from car_damage.release.export import Exported
 from car_damage.release.promotion import promote
@@ -63,7 +63,7 @@ def new_version(dataset, wrong: int = 0, unsure: int = 0) -> Exported:
 def first(dataset: Dataset, photos: int) -> Dataset:
     """The data set with this many of its test photos."""
     test = dataset.test
-    fewer = Split(test.X[:photos], test.y[:photos], test.rows[:photos])
+    fewer = split_of(test.rows[:photos], test.X[:photos])
     return Dataset(fewer, fewer, fewer, dataset.config)
 
 

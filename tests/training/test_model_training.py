@@ -29,7 +29,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_sample_photos(folder / "raw", per_class=40)
     found = find_photos([folder / "raw"])
-    settings = Settings(48, close_ups=1, shares=SHARES, seed=0, sample=True)
+    settings = Settings(48, 72, close_ups=1, shares=SHARES, seed=0, sample=True)
     prepare(found, folder / "processed", settings)
     return folder / "processed"
 
@@ -98,7 +98,7 @@ def test_the_exported_graph_agrees_with_the_keras_model(trained, data):
     version, test = the_version(trained), load(data).test
     keras_model = keras.saving.load_model(version / "model.keras", compile=False)
     graph = Graph(version / "model.tflite")
-    expected = np.asarray(keras_model.predict(test.X, verbose=0)["logit"])[:, 0]
+    expected = np.asarray(keras_model.predict(np.asarray(test.X), verbose=0)["logit"])[:, 0]
     logits = np.array([graph.run(image).logit for image in np.asarray(test.X)])
     spread = max(1.0, np.ptp(expected))
     assert np.abs(logits - expected).mean() < 0.05 * spread
