@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from car_damage import paths
 from car_damage.dataset.arrays import CONFIG, Dataset, load
+from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import TrainingSettings
 from car_damage.options import positive_number, share, whole_number
@@ -24,10 +25,9 @@ from car_damage.release.precisions import PRECISIONS
 from car_damage.training.backbones import BACKBONES, DEFAULT, SAMPLE_DEFAULT, TINY
 
 if TYPE_CHECKING:
-    from car_damage.training.checkpoints import Run
     from car_damage.training.initial_weights import Start
 
-EPOCHS = 8
+EPOCHS = 6
 BATCH_SIZE = 32
 TINY_EPOCHS = 30  # of a small network from random values, when no pre-trained one can be had
 
@@ -83,7 +83,7 @@ def add_fine_tuning(parser: argparse.ArgumentParser) -> None:
         "--epochs",
         type=whole_number(0, 1000),
         metavar="N",
-        help=f"at most, of fine-tuning; 0 fits the head only (default: {EPOCHS})",
+        help=f"of fine-tuning; 0 fits the head only (default: {EPOCHS})",
     )
     add(
         "--learning-rate",
@@ -107,12 +107,21 @@ def add_result(parser: argparse.ArgumentParser) -> None:
     """How the model is measured, exported and put into use."""
     add = parser.add_argument_group("what becomes of the model").add_argument
     add(
+        "--cross-sources",
+        nargs="?",
+        type=whole_number(2, 100),
+        const=0,
+        metavar="K",
+        help="first train K more models, each without some of the sources, to measure and "
+        "calibrate on photos of sources that a model never saw (default: up to 6)",
+    )
+    add(
         "--leave-out",
         action="append",
         default=[],
         metavar="SOURCE",
-        help="train without the photos of this source and test on them instead, to see how the "
-        "recipe does on a source it never saw; may be repeated. Never made current",
+        help="train without this source and measure on its photos instead; may be repeated. The "
+        "version is never made current",
     )
     add(
         "--precision",
@@ -143,40 +152,61 @@ def train(args: argparse.Namespace) -> Path:
     from car_damage.evaluation.held_out_sources import leave_out
     from car_damage.release import promotion, version
     from car_damage.report.page import write_report
-    from car_damage.training import hardware
-    from car_damage.training.checkpoints import Run
+    from car_damage.training import hardware, phases
+    from car_damage.training.checkpoints import Run, check_can_resume
+    from car_damage.training.cross_sources import answer_folds
     from car_damage.training.initial_weights import starting_model
 
     dataset = leave_out(load(args.data or default_data_set()), args.leave_out)
+    folds = choose_folds(args, dataset)  # as long as a wrong number costs nothing
     default = paths.SAMPLE_MODELS if dataset.config.sample else paths.MODELS
     models = args.models or paths.shown(default)
     hardware.set_up(args.seed)
     start = starting_model(args.backbone, args.weights, dataset.config, models)
     dataset, moved = without_learnt(dataset, start.learnt or frozenset())
-    check_learnt(start, moved, args.leave_out)
-    settings = choose_settings(args, start, dataset.config.size)
-    run = Run(models, start, settings, dataset.config.fingerprint)
-    train_model(start, dataset, settings, run, args.resume)
+    check_learnt(start, moved, bool(args.leave_out or folds))
+    settings = choose_settings(args, start)
+    *fold_runs, run = (
+        Run(models, start, settings.model_copy(update={"leave_out": sources}), dataset.config)
+        for sources in (*folds, settings.leave_out)
+    )
+    if args.resume:
+        check_can_resume([*fold_runs, run])
+    answers = answer_folds(start, dataset, fold_runs, args.resume)
+    phases.train(start, dataset, run, args.resume)
 
-    trained = version.Trained(start, settings, moved, run.folder)
+    trained = version.Trained(start, settings, moved, run.folder, answers)
     manifest, exported = version.release(trained, dataset, models, args.precision)
     print(version.table(manifest))
     print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
     rule = "never" if args.leave_out else args.promote
     print(promotion.promote(models, manifest.version, exported, dataset, rule))
-    run.finish()
+    for each in (*fold_runs, run):
+        each.finish()
     return models
 
 
-def check_learnt(start: "Start", moved: dict[str, int], left_out: list[str]) -> None:
+def choose_folds(args: argparse.Namespace, dataset: Dataset) -> list[tuple[str, ...]]:
+    """The folds that `--cross-sources` asks for; none without it."""
+    from car_damage.evaluation.folds import deal_folds
+
+    if args.cross_sources is None:
+        return []
+    if args.leave_out:
+        raise UserError("--cross-sources leaves out each source in turn: drop --leave-out")
+    rows = [row for name in SPLITS for row in getattr(dataset, name).rows]
+    return deal_folds(rows, args.cross_sources or None)
+
+
+def check_learnt(start: "Start", moved: dict[str, int], leaves_out: bool) -> None:
     """Print how many photos of the data set the earlier model was trained on.
 
     Raises `UserError` if sources are left out, which that model may have been trained on.
     """
-    if moved and left_out:
+    if moved and leaves_out:
         raise UserError(
-            f"{start.weights.source} was trained on photos of this data set: --leave-out needs "
-            "weights that never saw the source"
+            f"{start.weights.source} was trained on photos of this data set: --leave-out and "
+            "--cross-sources need weights that never saw the sources"
         )
     if start.learnt is None:
         print(
@@ -190,60 +220,19 @@ def check_learnt(start: "Start", moved: dict[str, int], left_out: list[str]) -> 
         )
 
 
-def train_model(
-    start: "Start", dataset: Dataset, settings: TrainingSettings, run: "Run", resume: bool
-) -> None:
-    """Fit the head unless a killed run has done so, then fine-tune."""
-    from car_damage.training.classifier import trainable_from
-    from car_damage.training.fine_tune import fine_tune, mix_in
-
-    before = start.model.get_weights()
-    from_random = start.weights.source == "none"
-    trainable_from(start.model, settings.unfreeze, from_random)
-    if resume:
-        run.check_can_resume()
-    else:
-        run.start()
-        if not (from_random and settings.epochs):  # random features would only mislead a head
-            fit_head(start, dataset, settings, run)
-    if settings.epochs:
-        print(f"phase 2: fine-tuning from {settings.unfreeze} on")
-        fine_tune(start.model, dataset, settings, run, resume)
-        mix_in(start.model, before, settings.keep)
-
-
-def fit_head(start: "Start", dataset: Dataset, settings: TrainingSettings, run: "Run") -> None:
-    """Phase 1; its features also show which labels look wrong, unless they are random."""
-    from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
-    from car_damage.training import linear_probe
-
-    print("phase 1: fitting the head on the frozen backbone's features")
-    fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size, settings.seed)
-    print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
-    if start.weights.source != "none":
-        issues = find_label_issues(dataset, fitted.features, fitted.probe, settings.seed)
-        write_label_issues(run.folder, issues)
-        print(f"labels that look wrong: {len(issues)}, to be listed with the version")
-
-
-def choose_settings(args: argparse.Namespace, start: "Start", size: int) -> TrainingSettings:
+def choose_settings(args: argparse.Namespace, start: "Start") -> TrainingSettings:
     """The training settings: the options, and defaults that suit the start.
 
     Raises `UserError` for `--keep` without an earlier model to mix with.
     """
-    from car_damage.training.fine_tune import growing_sides
-
     if args.keep and not start.goes_on:
         raise UserError("--keep mixes with an earlier model: name its model.keras with --weights")
     backbone = start.backbone
     default_epochs = TINY_EPOCHS if backbone is TINY else EPOCHS
     epochs = default_epochs if args.epochs is None else args.epochs
-    # An earlier model has learnt already what small images teach.
-    sides = (size,) * epochs if start.goes_on else growing_sides(size, epochs)
     return TrainingSettings(
         unfreeze=args.unfreeze or backbone.default_stage,
         epochs=epochs,
-        sides=sides,
         learning_rate=args.learning_rate or backbone.learning_rate,
         batch_size=args.batch_size,
         seed=args.seed,

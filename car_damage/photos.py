@@ -116,6 +116,15 @@ def encode_png(photo: Photo) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
+def recompress(image: Photo, quality: int) -> Photo:
+    """The image, `uint8` (size, size, 3), after a JPEG of this quality, 1 to 100."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert again is not None, "OpenCV cannot read its own JPEG"
+    return cv2.cvtColor(again, cv2.COLOR_BGR2RGB)
+
+
 def _open(data: bytes) -> Image.Image:
     """The photo with its header read and its size checked, and no pixel decoded."""
     if not data:

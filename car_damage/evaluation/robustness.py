@@ -14,8 +14,7 @@ import numpy as np
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions
 from car_damage.manifest import AttentionMetrics, GreyedMiddle
-from car_damage.photos import MID_GREY, Photo
-from car_damage.training.augmentation import recompress
+from car_damage.photos import MID_GREY, Photo, recompress
 
 SIDE = 160  # pixels: less than both sides of nearly every photo, thumbnails too, so that all lose
 QUALITY = 75  # libjpeg's own default

@@ -14,13 +14,12 @@ from car_damage.evaluation.inference import Outputs, graph_outputs
 from car_damage.manifest import ExportComparison
 from car_damage.release.precisions import PRECISIONS
 from car_damage.release.tflite import to_tflite
-from car_damage.training.batches import PlainBatches
+from car_damage.training.classifier import predicted_logits
 
 CALIBRATION_IMAGES = 200  # training images that the ranges of int8 are taken from
 MAX_LOSS = 0.005  # of accuracy, by exporting in int8
 MAX_LOGIT_DIFFERENCE = 4.0  # calibrated: an even chance becomes 98 %
 FALL_BACK = dict(pairwise(PRECISIONS))
-BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -34,20 +33,28 @@ class Exported:
 
 
 def export_checked(
-    model: keras.Model, dataset: Dataset, precision: str, path: Path, seed: int
+    model: keras.Model,
+    dataset: Dataset,
+    precision: str,
+    path: Path,
+    seed: int,
+    abroad: Decision | None = None,
 ) -> Exported:
     """Write the graph to `path` and run it on every validation and test image.
+
+    `abroad` is the decision fitted on sources that a model never saw. Without it, the decision is
+    fitted on the validation photos.
 
     Where it is right on over half a point fewer of the validation images than the Keras model, or
     far surer or less sure of any one of them, the next finer precision is written instead, and
     said. Test images choose nothing: what is measured on them would be too good.
     """
-    exported = _export(model, dataset, precision, path, seed)
+    exported = _export(model, dataset, precision, path, seed, abroad)
     if not (fault := _fault(exported)) or precision not in FALL_BACK:
         return exported
     finer = FALL_BACK[precision]
     print(f"{precision} {fault}: exporting in {finer} instead")
-    return export_checked(model, dataset, finer, path, seed)
+    return export_checked(model, dataset, finer, path, seed, abroad)
 
 
 def _fault(exported: Exported) -> str | None:
@@ -64,17 +71,21 @@ def _fault(exported: Exported) -> str | None:
 
 
 def _export(
-    model: keras.Model, dataset: Dataset, precision: str, path: Path, seed: int
+    model: keras.Model,
+    dataset: Dataset,
+    precision: str,
+    path: Path,
+    seed: int,
+    abroad: Decision | None,
 ) -> Exported:
     print(f"exporting model.tflite in {precision}")
     images = _calibration_images(dataset.train, seed)
     path.write_bytes(to_tflite(model, dataset.config.size, precision, images))
     val, photos = dataset.val, dataset.val.of_kind("photo")
     outputs = graph_outputs(path, val.X)
-    of_batches = model.predict(PlainBatches(val, BATCH_SIZE), verbose=0)["logit"]
-    keras_logits = np.asarray(of_batches, np.float64)[:, 0]
-    decision = fit_decision(outputs.logits[photos], val.y[photos])
-    of_keras = fit_decision(keras_logits[photos], val.y[photos])
+    keras_logits = predicted_logits(model, val)
+    decision = abroad or fit_decision(outputs.logits[photos], val.y[photos])
+    of_keras = abroad or fit_decision(keras_logits[photos], val.y[photos])
     comparison = ExportComparison(
         precision=precision,
         images=len(val.y),

@@ -10,10 +10,22 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as library_version
 from pathlib import Path
 
+import numpy as np
+
 from car_damage import model_store
 from car_damage.dataset.arrays import Dataset
+from car_damage.decision import Decision
 from car_damage.evaluation import ood
+from car_damage.evaluation.cross_source_metrics import cross_source_metrics
+from car_damage.evaluation.cross_sources import (
+    CROSS_SOURCES,
+    FoldAnswer,
+    common_scale,
+    fit_decision_abroad,
+    write_answers,
+)
 from car_damage.evaluation.evaluate import evaluate
+from car_damage.evaluation.features import effective_dimension
 from car_damage.evaluation.inference import graph_outputs
 from car_damage.evaluation.label_issues import LABEL_ISSUES
 from car_damage.evaluation.predictions import PREDICTIONS, predictions_from, write_predictions
@@ -22,6 +34,7 @@ from car_damage.photo_warnings import WarningLimits
 from car_damage.release import saving
 from car_damage.release.export import Exported, export_checked
 from car_damage.training.checkpoints import HISTORY
+from car_damage.training.classifier import feature_extractor, predicted_logits, rescale_head
 from car_damage.training.initial_weights import Start
 
 LEARNING = ("tensorflow", "keras", "ai-edge-litert", "scikit-learn")
@@ -39,6 +52,9 @@ TITLES = {
 }
 
 
+DIMENSION_PHOTOS = 300  # enough: the effective dimension of fine-tuned features is far smaller
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trained model, and what is known of it before anything is measured."""
@@ -47,6 +63,7 @@ class Trained:
     settings: TrainingSettings
     moved_to_training: dict[str, int]  # how many photos of val and test an ancestor had learnt
     progress: Path  # the folder of its training run
+    answers: list[FoldAnswer]  # of cross-source validation; empty without it
 
 
 def release(
@@ -54,15 +71,17 @@ def release(
 ) -> tuple[Manifest, Exported]:
     """Add a version to `models`; return its manifest and what it gives for the test photos.
 
-    The weights of the model are rounded (`saving.round_weights`).
+    The head of the model is brought to the scale of the folds' logits, if there are folds, and its
+    weights are rounded (`saving.round_weights`).
     """
     start, settings, now = trained.start, trained.settings, datetime.now(UTC)
+    decision, abroad = _abroad(trained, dataset)
     name = model_store.new_version_name(now)
     saving.round_weights(start.model)
     with model_store.add(models, name) as folder:
         saving.save(start.model, folder / model_store.KERAS_MODEL)
         graph = folder / model_store.GRAPH
-        exported = export_checked(start.model, dataset, precision, graph, settings.seed)
+        exported = export_checked(start.model, dataset, precision, graph, settings.seed, decision)
         metrics, limits = _measured(trained, dataset, exported, graph)
         manifest = Manifest(
             version=name,
@@ -76,13 +95,15 @@ def release(
             sample=dataset.config.sample,
             dataset=dataset.config,
             moved_to_training=trained.moved_to_training or None,
-            metrics=metrics,
+            metrics=metrics.model_copy(update={"abroad": abroad}),
             warning_limits=limits,
             libraries=_libraries(),
         )
         (folder / model_store.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         _write_trained_on(folder, dataset, start.learnt)
         _write_predictions(folder, dataset, exported)
+        if trained.answers:
+            write_answers(folder / CROSS_SOURCES, trained.answers)
         _keep_progress(trained.progress, folder)
     return manifest, exported
 
@@ -104,6 +125,27 @@ def table(manifest: Manifest) -> str:
     return "\n".join([head, *_lines(lines), *_lines_abroad(metrics.abroad)])
 
 
+def _abroad(
+    trained: Trained, dataset: Dataset
+) -> tuple[Decision | None, CrossSourceMetrics | None]:
+    """The decision fitted on held-out sources, and the metrics; None without cross-validation.
+
+    Brings the model's head to the scale of the folds' logits.
+    """
+    if not trained.answers:
+        return None, None
+    model, val = trained.start.model, dataset.val
+    logits = predicted_logits(model, val)
+    home = {
+        row.path: float(logit)
+        for row, logit in zip(val.rows, logits, strict=True)
+        if row.kind == "photo"
+    }
+    abroad = cross_source_metrics(trained.answers, home, trained.settings.seed)
+    rescale_head(model, abroad.logit_scale.factor, abroad.logit_scale.offset)
+    return fit_decision_abroad(common_scale(trained.answers)), abroad
+
+
 def _measured(
     trained: Trained, dataset: Dataset, exported: Exported, graph: Path
 ) -> tuple[Metrics, WarningLimits]:
@@ -113,7 +155,10 @@ def _measured(
     metrics = evaluate(
         dataset, graph, exported.val, exported.test, exported.decision, trained.settings.seed
     )
+    of_photos = np.flatnonzero(dataset.val.of_kind("photo"))[:DIMENSION_PHOTOS]
+    features = feature_extractor(trained.start.model).predict(dataset.val.X[of_photos], verbose=0)
     more = {
+        "effective_dimension": effective_dimension(features),
         "export": exported.comparison,
         "warnings": {"unseen_cars": ood.shares_warned(limits, dataset, exported.test.embeddings)},
     }

@@ -10,11 +10,10 @@ import math
 import cv2
 import numpy as np
 
-from car_damage.photos import MIN_SIDE, Photo
+from car_damage.photos import Photo, fit, recompress
 
-AREA = (0.6, 1.0)  # of the image that a crop keeps: less would often cut the damage off
+AREA = (0.39, 1.0)  # of the photo that a crop keeps: less would often cut the damage off
 ASPECT = (4 / 5, 5 / 4)  # of a crop; squeezed photos are out of proportion by as much already
-ANGLE = 10.0  # degrees either way: cameras are held no further from level
 
 GAMMA = (0.7, 1.4)  # shadows lifted or deepened, as with backlight
 CONTRAST = (0.75, 1.25)
@@ -24,7 +23,7 @@ HUE = 8.0  # degrees either way: a white balance that is off, and rust still loo
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
 
 SHRINK_CHANCE = 0.5  # half of the photos keep their sharpness, as half do in service
-SHRUNK = 0.35  # of the side, at least: at 224 px down to 78, a thumbnail
+SHRUNK = (0.2, 0.9)  # of the side: at 224 px down to 45, a photo taken from far away
 RECOMPRESS_CHANCE = 0.5
 JPEG_QUALITY = (30, 95)  # messengers and thumbnails to cameras
 
@@ -33,44 +32,36 @@ ERASED_AREA = (0.02, 0.1)  # of the image; Zhong et al. go to 0.4, which would h
 ERASED_ASPECT = (0.3, 1 / 0.3)  # as in the paper
 
 
-def rng_for(seed: int, epoch: int, row: int) -> np.random.Generator:
-    """The randomness of one photo in one epoch, whichever thread asks for it and when."""
-    return np.random.default_rng([seed, epoch, row])
+def rng_for(seed: int, epoch: int, position: int) -> np.random.Generator:
+    """The randomness of one view in one epoch, whichever thread asks for it and when."""
+    return np.random.default_rng([seed, epoch, position])
 
 
-def augment(image: Photo, rng: np.random.Generator) -> Photo:
-    """A new array: the image, `uint8` (size, size, 3), as another photo of the car might differ."""
-    image = _degrade(_relight(_move(image, rng), rng), rng)
+def augment(stored: Photo, rng: np.random.Generator, size: int) -> Photo:
+    """Make another photo of the same car out of a stored square.
+
+    `stored` is `uint8` (stored, stored, 3) and stays as it is; the result is a new array, `uint8`
+    (size, size, 3).
+    """
+    image = _degrade(_relight(_crop(stored, rng, size), rng), rng)
     if rng.random() < ERASE_CHANCE:
         _erase(image, rng)
     return image
 
 
-def _move(image: Photo, rng: np.random.Generator) -> Photo:
-    """Crop, turn and, half of the time, mirror: one warp, since each would blur a little more."""
-    size = image.shape[0]
-    width, height = _random_crop(rng)
-    mirror = -1 if rng.random() < 0.5 else 1
-    shift = rng.uniform(-0.5, 0.5, size=2) * (1 - width, 1 - height) * size
-    matrix = _affine(size, (mirror * width, height), rng.uniform(-ANGLE, ANGLE), shift)
-    # Reflected edges: black corners would tell the network that a photo was turned.
-    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REFLECT_101
-    return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
+def _crop(stored: Photo, rng: np.random.Generator, size: int) -> Photo:
+    """Crop, resize once, and mirror half of the time."""
+    side = stored.shape[0]
+    width, height = (max(1, round(share * side)) for share in _crop_shares(rng))
+    left, top = rng.integers(0, side - width + 1), rng.integers(0, side - height + 1)
+    crop = fit(stored[top : top + height, left : left + width], size)
+    return np.ascontiguousarray(crop[:, ::-1]) if rng.random() < 0.5 else crop
 
 
-def _random_crop(rng: np.random.Generator) -> tuple[float, float]:
-    """Width and height of a crop, as shares of the image's side."""
+def _crop_shares(rng: np.random.Generator) -> tuple[float, float]:
+    """Width and height of a crop, as shares of the square's side."""
     side, stretch = math.sqrt(rng.uniform(*AREA)), math.sqrt(_log_uniform(rng, ASPECT))
     return min(1.0, side * stretch), min(1.0, side / stretch)
-
-
-def _affine(size: int, scale: tuple[float, float], degrees: float, shift: np.ndarray) -> np.ndarray:
-    """Float64 (2, 3): from pixels of the new image to pixels of the old, about the middle."""
-    turn = math.radians(degrees)
-    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    linear = rotation @ np.diag(scale)
-    middle = np.full(2, (size - 1) / 2)  # OpenCV counts from the first pixel's middle
-    return np.column_stack([linear, middle + shift - linear @ middle])
 
 
 def _relight(image: Photo, rng: np.random.Generator) -> Photo:
@@ -101,21 +92,11 @@ def _degrade(image: Photo, rng: np.random.Generator) -> Photo:
     """Shrink, recompress and enlarge again, in the order in which thumbnails come about."""
     size = image.shape[0]
     if rng.random() < SHRINK_CHANCE:
-        smallest = min(size, max(MIN_SIDE, round(SHRUNK * size)))
-        side = int(rng.integers(smallest, size, endpoint=True))
+        side = max(1, round(rng.uniform(*SHRUNK) * size))
         image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     if rng.random() < RECOMPRESS_CHANCE:
         image = recompress(image, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
-
-
-def recompress(image: Photo, quality: int) -> Photo:
-    """The image, `uint8` (size, size, 3), after a JPEG of this quality, 1 to 100."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
-    assert again is not None, "OpenCV cannot read its own JPEG"
-    return cv2.cvtColor(again, cv2.COLOR_BGR2RGB)
 
 
 def _erase(image: Photo, rng: np.random.Generator) -> None:

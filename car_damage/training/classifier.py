@@ -3,10 +3,13 @@
 import keras
 import numpy as np
 
+from car_damage.dataset.arrays import Split
 from car_damage.errors import UserError
 from car_damage.training.backbones import HEAD, Backbone, named
+from car_damage.training.batches import PlainBatches
 from car_damage.training.networks import features
 
+BATCH_SIZE = 32  # to answer many images; no result depends on it
 POOLED = "pooled"  # the layer that averages the features over all places
 
 
@@ -46,6 +49,18 @@ def trainable_from(model: keras.Model, stage: str, from_random_values: bool = Fa
 def feature_extractor(model: keras.Model) -> keras.Model:
     """The part of `model` up to the pooled features, float32 (n, d); it shares the weights."""
     return keras.Model(model.input, model.get_layer(POOLED).output)
+
+
+def predicted_logits(model: keras.Model, split: Split) -> np.ndarray:
+    """The logits of a split's images: float64 (n,)."""
+    of_batches = model.predict(PlainBatches(split, BATCH_SIZE), verbose=0)["logit"]
+    return np.asarray(of_batches, np.float64)[:, 0]
+
+
+def rescale_head(model: keras.Model, factor: float, offset: float) -> None:
+    """Make each logit `factor` times what it is, plus `offset`."""
+    kernel, bias = model.get_layer(HEAD).get_weights()
+    set_head(model, factor * kernel, factor * bias + offset)
 
 
 def set_head(model: keras.Model, kernel: np.ndarray, bias: float) -> None:

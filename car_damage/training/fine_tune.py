@@ -1,50 +1,57 @@
 """Phase 2, the fine-tuning of LP-FT: the top stages learn, at a rate that keeps what they know."""
 
-from collections.abc import Callable
-from functools import partial
-from itertools import groupby
+import math
 
 import keras
 import numpy as np
 
 from car_damage.dataset.arrays import Dataset
-from car_damage.manifest import TrainingSettings
+from car_damage.errors import UserError
 from car_damage.training.batches import AugmentedBatches, PlainBatches
 from car_damage.training.checkpoints import Run
 
-WEIGHT_DECAY = 0.01
+WEIGHT_DECAY = 1e-4
 WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
-LABEL_SMOOTHING = 0.05  # some labels are doubtful: such a photo should not get a loud answer
+LABEL_SMOOTHING = 0.02  # some labels are wrong: the model should not be sure of them at any cost
 GRADIENT_NORM = 1.0
-SMALL = 5 / 7  # of the side, and half of the work: at 224 px, images of 160 px
-SMALL_EPOCHS = 2 / 3  # of all: the last ones see the photos as the finished model will
-SMALLEST = 128  # pixels: below it too little of a dent is left
-STRIDE = 32  # pixels: the backbones halve their input five times
-PATIENCE = 4  # epochs at least, and a third of them: the cosine's end gains most
+AVERAGED = 0.1  # of all steps: how far back the average of the weights reaches
 
 
-def fine_tune(
-    model: keras.Model, dataset: Dataset, settings: TrainingSettings, run: Run, resume: bool
-) -> None:
-    """Train the trainable layers of `model` in place and leave it with its best epoch's weights.
+def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> None:
+    """Train the trainable layers of `model` in place and give it its averaged weights.
 
-    Training ends early once the validation loss stops falling, but not before the epochs at full
-    size had their chance. The best epoch is the one of the lowest validation loss.
+    The number of epochs is fixed. Stopping at the best epoch would choose it on photos of the
+    sources that are trained on, and such an epoch is not the best one for other sources. Instead
+    the weights are averaged along the run (Izmailov et al. 2018,
+    https://arxiv.org/abs/1803.05407, here exponentially). Raises `UserError` if training diverges.
     """
-    sides, size, seed = settings.sides, settings.batch_size, settings.seed
-    train = AugmentedBatches(dataset.train, size, seed, sides, outliers=True)
-    val = PlainBatches(dataset.val, size)
+    settings = run.settings
+    train = AugmentedBatches(dataset.train, settings.batch_size, settings.seed, outliers=True)
+    val = PlainBatches(dataset.val, settings.batch_size)
     _compile(model, settings.learning_rate, steps=len(train) * settings.epochs)
     done = run.restore(model) if resume else 0
-    patience = max(PATIENCE, settings.epochs // 3)
-    is_over = partial(run.is_over, patience, small_epochs=sides.index(sides[-1]))
-    end = 0
-    for _, epochs in groupby(sides):
-        end += len(list(epochs))
-        if done < end and not is_over():
-            _fit(model, train, val, range(done, end), run, is_over)
-            done = end
-    run.load_best(model)
+
+    def save(epoch: int, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise UserError("training diverged: choose a lower --learning-rate")
+        run.save(model, {"epoch": epoch + 1, **logs})
+
+    train.skip_to(done)
+    model.fit(
+        train,
+        validation_data=val,
+        initial_epoch=done,
+        epochs=settings.epochs,
+        shuffle=False,  # the batches bring their own order
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, _: train.skip_to(epoch), on_epoch_end=save
+            ),
+            keras.callbacks.SwapEMAWeights(),  # validation measures the averaged weights
+            keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+        ],
+    )
+    model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
 def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
@@ -58,53 +65,6 @@ def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
     model.set_weights([share * old + (1 - share) * new for old, new in pairs])
 
 
-def growing_sides(size: int, epochs: int) -> tuple[int, ...]:
-    """The side in pixels of each epoch's images: small at first, at the end `size`.
-
-    Small images cost a fraction of the time and teach most of what is to be learnt (progressive
-    learning, Tan and Le 2021, https://arxiv.org/abs/2104.00298). Images that would become smaller
-    than `SMALLEST` stay as they are.
-    """
-    small = round(SMALL * size / STRIDE) * STRIDE
-    if small < SMALLEST:
-        return (size,) * epochs
-    small_epochs = int(SMALL_EPOCHS * epochs)
-    return (small,) * small_epochs + (size,) * (epochs - small_epochs)
-
-
-def _fit(
-    model: keras.Model,
-    train: AugmentedBatches,
-    val: PlainBatches,
-    epochs: range,
-    run: Run,
-    is_over: Callable[[], bool],
-) -> None:
-    """Train for these epochs, counted from 0, all with images of one side.
-
-    Keras takes the shape of the first batches for that of all, so each side needs its own `fit`.
-    """
-
-    def save(epoch: int, logs: dict[str, float]) -> None:
-        run.save(model, {"epoch": epoch + 1, **logs})
-        model.stop_training = is_over()
-
-    train.skip_to(epochs.start)
-    model.fit(
-        train,
-        validation_data=val,
-        initial_epoch=epochs.start,
-        epochs=epochs.stop,
-        shuffle=False,  # the batches bring their own order
-        callbacks=[
-            keras.callbacks.LambdaCallback(
-                on_epoch_begin=lambda epoch, _: train.skip_to(epoch), on_epoch_end=save
-            ),
-            keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
-        ],
-    )
-
-
 def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:
     warm_up = max(1, round(WARM_UP * steps))
     rate = keras.optimizers.schedules.CosineDecay(
@@ -114,7 +74,11 @@ def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:
         warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=WEIGHT_DECAY, global_clipnorm=GRADIENT_NORM
+        rate,
+        weight_decay=WEIGHT_DECAY,
+        global_clipnorm=GRADIENT_NORM,
+        use_ema=True,
+        ema_momentum=1 - 1 / max(1.0, AVERAGED * steps),
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)

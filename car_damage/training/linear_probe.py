@@ -16,10 +16,11 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from car_damage.dataset.arrays import Dataset
+from car_damage.dataset.arrays import Dataset, Split
 from car_damage.dataset.split import SPLITS
-from car_damage.training.batches import AugmentedBatches, PlainBatches, class_weights
+from car_damage.training.batches import AugmentedBatches, PlainBatches
 from car_damage.training.classifier import feature_extractor, set_head
+from car_damage.training.sampling import sample_weights
 
 # Of the standard deviation that the feature which varies most has: below it a feature has no say.
 # A fine-tuned backbone leaves most features still. Scaled up to the others, one that lit up in a
@@ -32,7 +33,7 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of C, the inverse regularisation: featur
 class Fitted:
     """What phase 1 found out."""
 
-    loss: float  # nats, on the validation photos, both classes weighing alike
+    loss: float  # nats, on the validation photos, weighed as for training
     probe: Pipeline  # selects features, scales them, then classifies
     features: dict[str, np.ndarray]  # of each split's images as they are, float32 (n, d)
 
@@ -47,24 +48,25 @@ def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -
     views = AugmentedBatches(dataset.train, batch_size, seed)
     features = np.concatenate([plain["train"], extractor.predict(views)])
     labels = np.concatenate([dataset.train.y, dataset.train.y[views.order]])
+    weights = np.concatenate([views.weights, np.ones_like(views.weights)])  # views are drawn by it
     least = MIN_STD * float(features.std(axis=0).max())
     probes = [
         make_pipeline(
             VarianceThreshold(least**2),
             StandardScaler(),
-            LogisticRegression(C=strength, class_weight="balanced", max_iter=2000),
-        ).fit(features, labels)
+            LogisticRegression(C=strength, max_iter=2000),
+        ).fit(features, labels, logisticregression__sample_weight=weights)
         for strength in STRENGTHS
     ]
-    losses = [_loss(probe, plain["val"], dataset.val.y) for probe in probes]
+    losses = [_loss(probe, plain["val"], dataset.val) for probe in probes]
     best = int(np.argmin(losses))
     set_head(model, *_folded(*(step for _, step in probes[best].steps)))
     return Fitted(losses[best], probes[best], plain)
 
 
-def _loss(probe: Pipeline, features: np.ndarray, labels: np.ndarray) -> float:
+def _loss(probe: Pipeline, features: np.ndarray, split: Split) -> float:
     likely = probe.predict_proba(features)[:, 1]
-    return float(log_loss(labels, likely, sample_weight=class_weights(labels)))
+    return float(log_loss(split.y, likely, sample_weight=sample_weights(split)))
 
 
 def _folded(

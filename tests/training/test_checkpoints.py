@@ -7,8 +7,9 @@ import pytest
 from car_damage.errors import UserError
 from car_damage.manifest import TrainingSettings, WeightsOrigin
 from car_damage.training.backbones import named
-from car_damage.training.checkpoints import Run
+from car_damage.training.checkpoints import Run, check_can_resume
 from car_damage.training.initial_weights import Start
+from tests.images import config_of
 
 
 def small_model() -> keras.Model:
@@ -23,9 +24,9 @@ def train_an_epoch(model: keras.Model) -> None:
 
 
 def run_in(models, seed: int = 0) -> Run:
-    settings = {"unfreeze": "conv1", "epochs": 3, "sides": (), "learning_rate": 0.1}
+    settings = {"unfreeze": "conv1", "epochs": 3, "learning_rate": 0.1}
     start = Start(None, named("tiny"), WeightsOrigin(source="none"))
-    return Run(models, start, TrainingSettings(**settings, batch_size=4, seed=seed), "abc")
+    return Run(models, start, TrainingSettings(**settings, batch_size=4, seed=seed), config_of())
 
 
 @pytest.fixture
@@ -50,33 +51,16 @@ def test_a_run_killed_in_its_second_epoch_goes_on_from_the_first_as_it_was(run):
     assert other.optimizer.iterations == 2
 
 
-@pytest.mark.parametrize("first", [3.0, np.nan])
-def test_the_best_epochs_weights_are_kept_even_if_the_first_loss_was_not_a_number(run, first):
+def test_only_the_last_epochs_weights_take_space(run):
     model = small_model()
-    weights = []
-    for epoch, loss in enumerate([first, 1.0, 2.0], start=1):
+    for epoch in (1, 2, 3):
         train_an_epoch(model)
-        weights.append(model.get_weights()[0])
-        run.save(model, {"epoch": epoch, "val_loss": loss})
-    run.load_best(model)
-    np.testing.assert_array_equal(model.get_weights()[0], weights[1])
-    states = {path.name for path in run.folder.glob("*.weights.h5")}
-    assert states == {"best.weights.h5", "epoch-3.weights.h5"}, "only the last one takes space"
-
-
-@pytest.mark.parametrize(
-    ("losses", "over"),
-    [([], False), ([1, 2], False), ([1, 2, 3], True), ([3, 2, 1], False), ([np.nan, 2, 1], False)],
-)
-def test_a_run_is_over_after_as_many_epochs_without_a_better_one(run, losses, over):
-    model = small_model()
-    for epoch, loss in enumerate(losses, start=1):
-        run.save(model, {"epoch": epoch, "val_loss": loss})
-    assert run.is_over(patience=2) == over
+        run.save(model, {"epoch": epoch, "val_loss": 1.0})
+    assert {path.name for path in run.folder.glob("*.weights.h5")} == {"epoch-3.weights.h5"}
 
 
 def test_resuming_needs_the_settings_of_the_killed_run(run, tmp_path):
     run.save(small_model(), {"epoch": 1, "val_loss": 1.0})
-    run_in(tmp_path).check_can_resume()
+    check_can_resume([run_in(tmp_path, seed=1), run_in(tmp_path)])
     with pytest.raises(UserError, match="no interrupted run with these settings"):
-        run_in(tmp_path, seed=1).check_can_resume()
+        check_can_resume([run_in(tmp_path, seed=1)])

@@ -9,8 +9,8 @@ import model_training
 import predict
 from car_damage import model_store
 from car_damage.dataset.arrays import load
+from car_damage.photos import recompress
 from car_damage.predictor import Graph
-from car_damage.training.augmentation import recompress
 from tests.project import move_project
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,41 @@
+"""Both phases of LP-FT in order: fit the head, then fine-tune.
+
+Linear probing, then fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054.
+"""
+
+from car_damage.dataset.arrays import Dataset
+from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
+from car_damage.training import linear_probe
+from car_damage.training.checkpoints import Run
+from car_damage.training.classifier import trainable_from
+from car_damage.training.fine_tune import fine_tune, mix_in
+from car_damage.training.initial_weights import Start
+
+
+def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
+    """Train the model of `start` in place; with `resume`, after the last epoch that `run` has."""
+    settings = run.settings
+    before = start.model.get_weights()
+    from_random = start.weights.source == "none"
+    trainable_from(start.model, settings.unfreeze, from_random)
+    resume = resume and bool(run.history())
+    if not resume:
+        run.start()
+        if not (from_random and settings.epochs):  # random features would only mislead a head
+            _fit_head(start, dataset, run)
+    if settings.epochs:
+        print(f"phase 2: fine-tuning from {settings.unfreeze} on")
+        fine_tune(start.model, dataset, run, resume)
+        mix_in(start.model, before, settings.keep)
+
+
+def _fit_head(start: Start, dataset: Dataset, run: Run) -> None:
+    """Phase 1; its features also show which labels look wrong, unless they are random."""
+    settings = run.settings
+    print("phase 1: fitting the head on the frozen backbone's features")
+    fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size, settings.seed)
+    print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
+    if start.weights.source != "none" and not settings.leave_out:
+        issues = find_label_issues(dataset, fitted.features, fitted.probe, settings.seed)
+        write_label_issues(run.folder, issues)
+        print(f"labels that look wrong: {len(issues)}, to be listed with the version")
