@@ -36,7 +36,10 @@ class Frozen(BaseModel):
 
 
 class Estimate(Frozen):
-    """A measured value with its 95 % interval; None where the photos do not define it."""
+    """A measured value with its 95 % interval; None where the photos do not define it.
+
+    Both ends are None where the photos give a value, but do not show how certain it is.
+    """
 
     value: float | None
     low: float | None

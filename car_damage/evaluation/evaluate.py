@@ -7,7 +7,7 @@ import numpy as np
 
 from car_damage.dataset.arrays import Dataset, Row
 from car_damage.decision import Decision
-from car_damage.evaluation.calibration import REVIEW_TARGET
+from car_damage.evaluation.calibration import EVERY_PHOTO, REVIEW_TARGET
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions, predictions_from
 from car_damage.evaluation.robustness import attention, equalise
@@ -74,12 +74,21 @@ def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetr
     """
     shares = _decided(val)(np.flatnonzero(val.split.of_kind("photo")))
     accuracy = None if np.isnan(shares["accuracy"]) else shares["accuracy"]
-    estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed)
+    decided = ~test.decision.needs_review(test.probabilities)
+    wholes = {"accuracy": decided}
+    if not _decides_all_or_none(test.decision):  # the share is certain then, with any photos
+        wholes["decided"] = np.ones(len(decided), bool)
+    estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed, wholes)
     return ReviewMetrics(
         target=REVIEW_TARGET,
         val=Decided(decided=shares["decided"], accuracy=accuracy),
         test=DecidedEstimate(**estimates),
     )
+
+
+def _decides_all_or_none(decision: Decision) -> bool:
+    band = decision.review_band
+    return band is None or band.low == band.high or band == EVERY_PHOTO
 
 
 def _decided(predictions: Predictions) -> Callable[[np.ndarray], dict[str, float]]:

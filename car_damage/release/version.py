@@ -148,6 +148,8 @@ def _libraries() -> dict[str, str]:
 def _line(title: str, estimate: Estimate | None) -> str:
     if estimate is None or estimate.value is None:
         return f"  {title:32}     -"
+    if estimate.low is None or estimate.high is None:
+        return f"  {title:32} {estimate.value:.3f}  (no interval)"
     return f"  {title:32} {estimate.value:.3f}  ({estimate.low:.3f} to {estimate.high:.3f})"
 
 

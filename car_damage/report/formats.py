@@ -72,6 +72,12 @@ def decimal_range(measured: Measured) -> str:
     return "" if low is None or high is None else f"{low:.3f}{DASH}{high:.3f}"
 
 
+def lacks_interval(figures: Mapping[str, Estimate]) -> bool:
+    """Whether any of the figures has a value, but no interval."""
+    numbers = [_numbers(figure) for figure in figures.values()]
+    return any(value is not None and low is None for value, low, _ in numbers)
+
+
 def signed_points(share: float) -> str:
     """A difference between shares, in percentage points, as `+0.4`."""
     return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
@@ -104,16 +110,22 @@ def date(iso: str | None) -> str | None:
 
 
 def _numbers(measured: Measured) -> tuple[float | None, float | None, float | None]:
-    """The value and the ends of its interval."""
-    if isinstance(measured, Estimate):
+    """The value and the ends of its interval.
+
+    Earlier versions gave an interval of no width to a share of 0 or 1. It says nothing: it counts
+    as none.
+    """
+    if isinstance(measured, Estimate) and measured.low != measured.high:
         return measured.value, measured.low, measured.high
+    if isinstance(measured, Estimate):
+        return measured.value, None, None
     return measured, None, None
 
 
 FILTERS = {
     each.__name__: each
     for each in (
-        *(columns, count, date, decimal, decimal_range, percent, percent_range, plain, points),
-        signed_points,
+        *(columns, count, date, decimal, decimal_range, lacks_interval, percent, percent_range),
+        *(plain, points, signed_points),
     )
 }

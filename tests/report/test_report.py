@@ -275,6 +275,20 @@ def test_a_version_of_which_nothing_is_known_has_a_report_all_the_same(tmp_path)
     assert "This version has no test results." in found.text
 
 
+@pytest.mark.parametrize("ends", [None, 1.0], ids=["of this program", "of an earlier one"])
+def test_a_figure_without_an_interval_is_not_said_to_be_certain(tmp_path, ends):
+    photos = METRICS.photos.model_copy(update={"roc_auc": fig(1.0, ends, ends)})
+    version = add(tmp_path, metrics=METRICS.model_copy(update={"photos": photos}))
+    found = outline(write_report(tmp_path, version, with_photos=False)).text
+    assert "than an undamaged one 1.000 " in found
+    assert "1.000–1.000" not in found  # noqa: RUF001
+    assert "these photos do not show how certain it is" in found
+
+
+def test_where_all_figures_have_intervals_nothing_is_said_about_lacking_ones(page):
+    assert "these photos do not show how certain it is" not in Outline(page).text
+
+
 @pytest.mark.parametrize("part", [*Metrics.model_fields, *TABLES])
 def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
     metrics = METRICS.model_copy(update={part: None}) if part in Metrics.model_fields else METRICS
