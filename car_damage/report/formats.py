@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from car_damage.evaluation.slices import is_too_small
 from car_damage.manifest import Estimate, MetricSet
 from car_damage.report.words import OF_A_SLICE
 
@@ -40,12 +41,17 @@ def scale_for(measured: Iterable[Measured]) -> Scale:
 
 def columns(rows: Mapping[str, MetricSet]) -> list[tuple[str, str, str, Scale]]:
     """The metrics that any slice has: name, title, what it is a share of, and scale."""
-    figures = {name: [getattr(row, name) for row in rows.values()] for name in OF_A_SLICE}
     return [
-        (name, *OF_A_SLICE[name], scale_for(figures[name]))
-        for name in figures
-        if any(figures[name])
+        (name, *OF_A_SLICE[name], scale_for(shown_in_slice(row, name) for row in rows.values()))
+        for name in OF_A_SLICE
+        if any(getattr(row, name) for row in rows.values())
     ]
+
+
+def shown_in_slice(row: MetricSet, name: str) -> Estimate | None:
+    """A slice's figure, unless it is of too few photos."""
+    figure: Estimate | None = getattr(row, name)
+    return None if is_too_small(row, name) else figure
 
 
 def percent(measured: Measured, digits: int = 1) -> str:
@@ -125,7 +131,7 @@ def _numbers(measured: Measured) -> tuple[float | None, float | None, float | No
 FILTERS = {
     each.__name__: each
     for each in (
-        *(columns, count, date, decimal, decimal_range, lacks_interval, percent, percent_range),
-        *(plain, points, signed_points),
+        *(columns, count, date, decimal, decimal_range, is_too_small, lacks_interval, percent),
+        *(percent_range, plain, points, signed_points),
     )
 }

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from car_damage import model_store
 from car_damage.errors import UserError
+from car_damage.evaluation.slices import FEWEST_SHOWN
 from car_damage.files import write_text
 from car_damage.predictor import Predictor
 from car_damage.report import formats, words
@@ -64,5 +65,5 @@ def render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(formats.FILTERS)
-    environment.globals.update(words=words)
+    environment.globals.update(words=words, FEWEST_SHOWN=FEWEST_SHOWN)
     return environment.get_template(template).render(**context)

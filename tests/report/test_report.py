@@ -56,15 +56,15 @@ METRICS = Metrics(
     close_ups=MetricSet(count=4, accuracy=fig(0.96, 0.9, 1.0)),
     slices={
         "dark": MetricSet(
-            count=3,
-            damaged=2,
+            count=30,
+            damaged=20,
             accuracy=fig(0.61, 0.5, 0.7),
             false_negative_rate=fig(0.31, 0.2, 0.4),
             specificity=fig(None, None, None),
         )
     },
-    data_folders={"damaged/garage": MetricSet(count=5, accuracy=fig(0.71, 0.6, 0.8))},
-    held_out_sources={"auction": MetricSet(count=9, damaged=4, accuracy=fig(0.66, 0.5, 0.8))},
+    data_folders={"damaged/garage": MetricSet(count=50, accuracy=fig(0.71, 0.6, 0.8))},
+    held_out_sources={"auction": MetricSet(count=90, damaged=40, accuracy=fig(0.66, 0.5, 0.8))},
     same_size_and_quality=MetricSet(count=8, accuracy=fig(0.737, 0.6, 0.85)),
     review=ReviewMetrics(
         target=0.99,
@@ -243,9 +243,9 @@ def test_the_report_has_every_section_that_was_measured(page):
         "ROC AUC how often a damaged car gets a higher probability than an undamaged one 0.938",
         "4 close-ups cut out of undamaged cars: 96.0 % (90.0–100.0 %)",  # noqa: RUF001
         "Truly not damaged 3 75.0 % 1 25.0 % Truly damaged 1 25.0 % 3 75.0 %",
-        "dark 3 photos, 2 damaged 61.0 % 50.0–70.0 % 31.0 % 20.0–40.0 % –",  # noqa: RUF001
-        "damaged/garage 5 photos 71.0 %",
-        "auction 9 photos, 4 damaged 66.0 %",
+        "dark 30 photos, 20 damaged 61.0 % 50.0–70.0 % 31.0 % 20.0–40.0 % –",  # noqa: RUF001
+        "damaged/garage 50 photos 71.0 %",
+        "auction 90 photos, 40 damaged 66.0 %",
         "73.7 % 60.0–85.0 % \N{MINUS SIGN}1.3",  # noqa: RUF001
         "from 30.0 % up to 70.0 % need a person",
         "77.0 % (70.0–80.0 %) are decided without a person",  # noqa: RUF001
@@ -273,6 +273,26 @@ def test_a_version_of_which_nothing_is_known_has_a_report_all_the_same(tmp_path)
     found = outline(write_report(tmp_path, VERSION, with_photos=False))
     assert found.sections == ["making"]
     assert "This version has no test results." in found.text
+
+
+def test_a_share_of_fewer_than_ten_photos_is_called_too_few(tmp_path):
+    shares = {name: fig(0.5, 0.2, 0.8) for name in ("accuracy", "false_negative_rate")}
+    slices = {
+        "dark": MetricSet(count=9, damaged=4, **shares, specificity=fig(0.5, 0.2, 0.8)),
+        "bright": MetricSet(count=19, damaged=9, **shares, specificity=fig(0.9, 0.6, 1.0)),
+        "small": MetricSet(count=10, damaged=10, **shares, specificity=fig(None, None, None)),
+    }
+    folders = {
+        "few": MetricSet(count=9, accuracy=fig(1.0, 0.66, 1.0)),
+        "enough": MetricSet(count=10, accuracy=fig(1.0, 0.69, 1.0)),
+    }
+    metrics = METRICS.model_copy(update={"slices": slices, "data_folders": folders})
+    found = outline(write_report(tmp_path, add(tmp_path, metrics=metrics), with_photos=False)).text
+    assert "dark 9 photos, 4 damaged too few too few too few" in found
+    assert "bright 19 photos, 9 damaged 50.0 % 20.0–80.0 % too few 90.0 %" in found  # noqa: RUF001
+    assert "small 10 photos, 10 damaged 50.0 % 20.0–80.0 % 50.0 % 20.0–80.0 % –" in found  # noqa: RUF001
+    assert "few 9 photos too few" in found
+    assert "enough 10 photos 100.0 %" in found
 
 
 @pytest.mark.parametrize("ends", [None, 1.0], ids=["of this program", "of an earlier one"])
@@ -488,6 +508,14 @@ def test_several_versions_stand_side_by_side(tmp_path, capsys):
     assert "different data sets" not in found.text
     assert ".jpg" not in path.read_text(encoding="utf-8")  # nothing of the photos
     assert not (tmp_path / VERSION / "report.html").exists()
+
+
+def test_a_slice_of_too_few_photos_is_not_compared(tmp_path):
+    few = MetricSet(count=9, accuracy=fig(0.444, 0.1, 0.8))
+    add(tmp_path, EARLIER, metrics=METRICS.model_copy(update={"slices": {"dark": few}}))
+    found = outline(write_side_by_side(tmp_path, [EARLIER, add(tmp_path)])).text
+    assert "dark – 61.0 %" in found  # noqa: RUF001
+    assert "44.4 %" not in found
 
 
 def test_versions_of_different_data_sets_come_with_a_warning(tmp_path):
