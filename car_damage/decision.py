@@ -23,6 +23,9 @@ class ReviewBand(NamedTuple):
     high: Share
 
 
+EVERY_PHOTO = ReviewBand(0.0, 1.0)  # a probability of exactly 1 included
+
+
 class Decision(BaseModel):
     """What a version's logits mean, for one photo or for arrays of any shape."""
 
@@ -46,6 +49,8 @@ class Decision(BaseModel):
         probabilities = np.asarray(probabilities)
         if self.review_band is None:
             return np.zeros(probabilities.shape, bool)
+        if self.review_band == EVERY_PHOTO:
+            return np.ones(probabilities.shape, bool)
         low, high = self.review_band
         return (probabilities >= low) & (probabilities < high)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from car_damage.decision import FEWEST_DECIDED, Decision, ReviewBand, rounded_up
+from car_damage.decision import EVERY_PHOTO, FEWEST_DECIDED, Decision, ReviewBand, rounded_up
 
 # Where the validation photos are told apart without a mistake, a lower temperature always looks
 # better and the likelihood has no best one; where the logits say nothing, a higher one always does.
@@ -14,7 +14,6 @@ MAX_TEMPERATURE = 10.0  # logits made ten times smaller
 NEUTRAL_THRESHOLD = 0.5
 
 REVIEW_TARGET = 0.99  # of the photos that no person looks at, the share to be answered rightly
-EVERY_PHOTO = ReviewBand(0.0, 1.0)
 
 ROUNDING = 1e-9  # shares that are equal but for it are equal
 

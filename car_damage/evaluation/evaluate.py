@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from car_damage.dataset.arrays import Dataset, Row
-from car_damage.decision import Decision
-from car_damage.evaluation.calibration import EVERY_PHOTO, REVIEW_TARGET
+from car_damage.decision import EVERY_PHOTO, Decision
+from car_damage.evaluation.calibration import REVIEW_TARGET
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions, predictions_from
 from car_damage.evaluation.robustness import attention, equalise

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from car_damage.decision import Decision
+from car_damage.decision import EVERY_PHOTO, Decision
 from car_damage.evaluation.calibration import (
-    EVERY_PHOTO,
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     choose_review_band,
