@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Label = Literal["not_damaged", "damaged"]
 LABELS: tuple[Label, Label] = ("not_damaged", "damaged")  # the position is the label's number
 DIGITS = 4  # of a probability: what a client is told is what is compared
-# Validation photos that a review band must leave to the model alone: among fewer, one mistake is
-# more than 1 %, so that 99 % right answers cannot be told from 100 %.
-FEWEST_DECIDED = 100
+# Validation photos that a review band must leave to the model alone. For 99 % right answers, none
+# of fewer than 100 may be wrong. No mistake among 66 is as good evidence as one among 100: in both
+# cases the 95 % interval (Clopper-Pearson) starts at 94.6 %.
+FEWEST_DECIDED = 66
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
