@@ -68,6 +68,7 @@ class MetricSet(Frozen):
 class Decided(Frozen):
     """The share decided without a person on validation photos, and the accuracy among these."""
 
+    photos: int | None = None  # validation photos
     decided: float
     accuracy: float | None
 

@@ -72,7 +72,8 @@ def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetr
     The validation photos, which the band was chosen on, come without an interval: it would be that
     of new photos, and the test photos have it.
     """
-    shares = _decided(val)(np.flatnonzero(val.split.of_kind("photo")))
+    photos = np.flatnonzero(val.split.of_kind("photo"))
+    shares = _decided(val)(photos)
     accuracy = None if np.isnan(shares["accuracy"]) else shares["accuracy"]
     decided = ~test.decision.needs_review(test.probabilities)
     wholes = {"accuracy": decided}
@@ -81,7 +82,7 @@ def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetr
     estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed, wholes)
     return ReviewMetrics(
         target=REVIEW_TARGET,
-        val=Decided(decided=shares["decided"], accuracy=accuracy),
+        val=Decided(photos=len(photos), decided=shares["decided"], accuracy=accuracy),
         test=DecidedEstimate(**estimates),
     )
 

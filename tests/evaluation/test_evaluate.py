@@ -63,7 +63,7 @@ def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photo
     test = predicted(four_photos, [NO, YES, NO, YES, unsure], band)
     found = review_metrics(val, test, seed=0)
     assert found.target == 0.99
-    assert found.val == Decided(decided=0.75, accuracy=1)
+    assert found.val == Decided(photos=4, decided=0.75, accuracy=1)
     assert found.test.decided.value == 1
     assert found.test.decided.low == pytest.approx(0.025 ** (1 / 4))
     assert found.test.accuracy.value == 0.5
@@ -93,7 +93,7 @@ def test_a_photo_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does
 def test_where_every_photo_needs_a_person_there_is_no_accuracy_of_those_decided(four_photos):
     predictions = predicted(four_photos, [YES, YES, NO, NO, NO], (0.0, 1.0))
     found = review_metrics(predictions, predictions, seed=0)
-    assert found.val == Decided(decided=0, accuracy=None)
+    assert found.val == Decided(photos=4, decided=0, accuracy=None)
     assert found.test.accuracy == Estimate(value=None, low=None, high=None)
 
 

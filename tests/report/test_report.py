@@ -322,7 +322,10 @@ def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"review_band": (0.0, 1.0)}, "Every photo needs a person: on the validation photos, no"),
+        (
+            {"review_band": (0.0, 1.0)},
+            "Every photo needs a person: no band leaves at least 66 of the",
+        ),
         ({"review_band": (0.5, 0.5)}, "The band is empty: no photo needs a person"),
         ({"sample": True}, "nothing here holds for real photos"),
         ({"settings": SETTINGS}, "unfreeze <b>4"),
@@ -332,6 +335,33 @@ def test_what_is_special_about_a_version_is_said_in_words(tmp_path, changes, sai
     page = write_report(tmp_path, add(tmp_path, **changes), with_photos=False).read_text("utf-8")
     assert said in Outline(page).text
     assert "<b>4" not in page  # a setting is never taken for HTML
+
+
+def validated_on(photos):
+    """The metrics of a version with so many validation photos and no usable band."""
+    val = Decided(photos=photos, decided=0.0, accuracy=None)
+    review = METRICS.review.model_copy(update={"val": val})
+    return METRICS.model_copy(update={"review": review})
+
+
+@pytest.mark.parametrize(
+    ("photos", "said"),
+    [
+        (
+            65,
+            "because there were too few validation photos to choose a band: 65, and a band must "
+            "leave at least 66 of them to the model. That takes at least about 440 photos in all. "
+            "This says nothing about how good the model is.",
+        ),
+        (66, "at least 66 of the 66 validation photos to the model with 99 % right answers."),
+        (1204, "at least 66 of the 1,204 validation photos to the model with 99 % right answers."),
+    ],
+)
+def test_a_missing_review_band_is_blamed_on_what_it_is_due_to(tmp_path, photos, said):
+    version = add(tmp_path, metrics=validated_on(photos), review_band=(0.0, 1.0))
+    found = outline(write_report(tmp_path, version, with_photos=False)).text
+    assert said in found
+    assert ("too few validation photos" in found) == (photos < 66)
 
 
 def test_test_photos_of_one_class_have_no_curves_that_need_two(tmp_path):
