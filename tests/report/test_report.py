@@ -511,6 +511,34 @@ def test_a_table_that_is_not_as_training_wrote_it_is_named(tmp_path):
     assert not (tmp_path / version / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ("epoch,accuracy,loss,val_accuracy\n1,0.7,0.6,0.75\n", ": the column val_loss is missing."),
+        ("accuracy,loss,val_accuracy,val_loss\n1,0.6,1,0.5\n", ": the column epoch is missing."),
+        ("epoch,accuracy,loss,val_accuracy,val_loss\n1,high,0.6,0.7,0.5\n", "."),
+        ("epoch,accuracy,loss,val_accuracy,val_loss\n1,0.7,0.6\n", "."),
+    ],
+    ids=["a column", "the epochs", "a number", "the end of a line"],
+)
+def test_a_history_that_lacks_something_is_one_sentence(tmp_path, capsys, history, said):
+    version = add(tmp_path)
+    path = tmp_path / version / "history.csv"
+    path.write_text(history, encoding="utf-8")
+    assert run(version, "--models", tmp_path, "--no-photos") == 2
+    wrong = f"error: {path} is not as training wrote it{said}"
+    assert capsys.readouterr().err.startswith(f"{wrong} Restore it, or delete it")
+    assert not (tmp_path / version / "report.html").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_training_that_gave_no_numbers_has_a_report(tmp_path):
+    version = add(tmp_path)
+    nothing = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.5,nan,0.5,nan\n2,0.5,nan,0.5,nan\n"
+    (tmp_path / version / "history.csv").write_text(nothing, encoding="utf-8")
+    assert "learning" in outline(write_report(tmp_path, version, with_photos=False)).sections
+
+
 # The command line and several versions
 
 
