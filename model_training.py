@@ -161,9 +161,9 @@ def train(args: argparse.Namespace) -> Path:
     trained = version.Trained(start, settings, moved, run.folder)
     manifest, exported = version.release(trained, dataset, models, args.precision)
     print(version.table(manifest))
-    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
     rule = "never" if args.leave_out else args.promote
     print(promotion.promote(models, manifest.version, exported, dataset, rule))
+    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
     run.finish()
     return models
 

@@ -34,7 +34,7 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
         results=results,
         manifest=results.manifest,
         photos=results.metrics.photos,
-        sections=sections(results, find_rival(models, version), predictor),
+        sections=sections(results, find_rival(models, results), predictor),
     )
     folder = results.record.folder
     is_included = model_store.is_included(folder)
@@ -43,12 +43,15 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
     return path
 
 
-def find_rival(models: Path, version: str) -> Results | None:
-    """The version to compare with: the one in use, or where that is this one, the one before."""
-    rival = model_store.current(models)
-    if rival in (None, version):
-        earlier = [name for name in model_store.versions(models) if name < version]
-        rival = earlier[-1] if earlier else None
+def find_rival(models: Path, results: Results) -> Results | None:
+    """The version to compare with: the one in use, unless that is this one.
+
+    Then it is the one that this one took over from, or else the one before.
+    """
+    rival, promotion = model_store.current(models), results.against_current
+    if rival in (None, results.version):
+        earlier = [name for name in model_store.versions(models) if name < results.version]
+        rival = promotion.current if promotion else max(earlier, default=None)
     try:
         return read_results(models, rival) if rival else None
     except UserError:  # a broken version is nothing to compare with, and no reason to stop

@@ -8,6 +8,7 @@ import numpy as np
 
 from car_damage import model_store
 from car_damage.errors import UserError
+from car_damage.evaluation.comparison import AgainstCurrent, read_comparison
 from car_damage.evaluation.label_issues import LabelIssue, read_label_issues
 from car_damage.evaluation.predictions import PredictionRow, read_predictions
 from car_damage.manifest import Manifest, Metrics
@@ -23,6 +24,7 @@ class Results:
     history: list[dict[str, float]]  # a row an epoch
     predictions: list[PredictionRow]
     label_issues: list[LabelIssue] | None  # None: nobody looked for any
+    against_current: AgainstCurrent | None  # what promotion found, if it compared versions
 
     @property
     def version(self) -> str:
@@ -52,6 +54,7 @@ def read_results(models: Path, version: str) -> Results:
         history=_read_history(record.folder / "history.csv"),
         predictions=read_predictions(record.folder),
         label_issues=read_label_issues(record.folder),
+        against_current=read_comparison(record.folder),
     )
 
 

@@ -130,6 +130,7 @@ def comparison(results: Results, rival: Results) -> dict[str, Any]:
     return {
         "rival": rival.version,
         "test": analysis.against(results, rival),
+        "same_photos": analysis.have_same_test_photos(results, rival),
         "rows": pairs(rival.metrics.photos, results.metrics.photos),
     }
 

@@ -11,6 +11,12 @@ from car_damage import model_store
 from car_damage.dataset.arrays import write_table
 from car_damage.decision import Decision
 from car_damage.errors import UserError, exit_code
+from car_damage.evaluation.comparison import (
+    AgainstCurrent,
+    Comparison,
+    Difference,
+    write_comparison,
+)
 from car_damage.evaluation.label_issues import LabelIssue, write_label_issues
 from car_damage.evaluation.predictions import PredictionRow
 from car_damage.manifest import (
@@ -383,6 +389,37 @@ def test_a_version_is_compared_with_the_one_in_use_or_the_one_before(tmp_path, i
     found = outline(write_report(tmp_path, VERSION, with_photos=False)).text
     assert f"this version is right on 6 and {rival} on 3" in found
     assert "This version looks worse." in found  # it decides two photos fewer alone
+
+
+def promoted(models, current):
+    """A version that promotion compared with `current` on photos that are not among its own."""
+    version = add(models)
+    accuracy = Difference(photos=120, new=113, current=111, only_new=4, margin=0.02)
+    decided = Difference(photos=120, new=101, current=98, only_new=9, margin=0.05)
+    write_comparison(models / version, AgainstCurrent(current, Comparison(accuracy, decided)))
+    return version
+
+
+@pytest.mark.parametrize("in_use", [VERSION, EARLIER], ids=["took over", "did not"])
+def test_the_report_compares_two_versions_as_promotion_did(tmp_path, in_use):
+    add(tmp_path, EARLIER, photos="other")
+    add(tmp_path, "20260305-0800-0002")  # between the two, and never compared
+    version = promoted(tmp_path, EARLIER)
+    model_store.use(tmp_path, in_use)
+    found = outline(write_report(tmp_path, version, with_photos=False)).text
+    said = f"On the same 120 test photos, this version is right on 113 and {EARLIER} on 111"
+    assert said in found
+    assert "has other test photos" not in found
+    assert "they do not show which is better" in found
+    side = outline(write_side_by_side(tmp_path, [EARLIER, version])).text
+    assert f"{VERSION} : accuracy +1.7 points" in side
+
+
+def test_a_comparison_that_is_not_as_promotion_wrote_it_is_named(tmp_path):
+    version = promoted(tmp_path, EARLIER)
+    (tmp_path / version / "comparison.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"comparison\.json is not as training wrote it"):
+        write_report(tmp_path, version, with_photos=False)
 
 
 def test_the_included_version_gets_its_report_beside_its_read_only_folder(tmp_path):
