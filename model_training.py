@@ -178,9 +178,9 @@ def train(args: argparse.Namespace) -> Path:
     trained = version.Trained(start, settings, moved, run.folder, answers)
     manifest, exported = version.release(trained, dataset, models, args.precision)
     print(version.table(manifest))
-    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
     rule = "never" if args.leave_out else args.promote
     print(promotion.promote(models, manifest.version, exported, dataset, rule))
+    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
     for each in (*fold_runs, run):
         each.finish()
     return models

@@ -38,7 +38,10 @@ class Frozen(BaseModel):
 
 
 class Estimate(Frozen):
-    """A measured value with its 95 % interval; None where the photos do not define it."""
+    """A measured value with its 95 % interval; None where the photos do not define it.
+
+    Both ends are None where the photos give a value, but do not show how certain it is.
+    """
 
     value: float | None
     low: float | None
@@ -66,6 +69,7 @@ class MetricSet(Frozen):
 class Decided(Frozen):
     """The share decided without a person on validation photos, and the accuracy among these."""
 
+    photos: int | None = None  # validation photos
     decided: float
     accuracy: float | None
 

@@ -44,6 +44,12 @@ def test_the_band_begins_with_its_low_end_and_ends_before_its_high_one():
     assert reviewed.tolist() == [False, True, True, False]
 
 
+def test_a_band_over_all_probabilities_sends_every_photo_to_a_person():
+    decision = Decision(temperature=1.0, threshold=0.5, review_band=(0.0, 1.0))
+    reviewed = decision.needs_review(np.array([0.0, 0.5, 0.9999, 1.0]))
+    assert reviewed.tolist() == [True, True, True, True]
+
+
 def test_huge_logits_neither_overflow_nor_warn():
     decision = Decision(temperature=0.5, threshold=0.5)
     with np.errstate(all="raise", under="ignore"):

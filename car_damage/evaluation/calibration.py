@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
-from car_damage.decision import Decision, ReviewBand, rounded_up
+from car_damage.decision import EVERY_PHOTO, FEWEST_DECIDED, Decision, ReviewBand, rounded_up
 
 # Where the validation photos are told apart without a mistake, a lower temperature always looks
 # better and the likelihood has no best one; where the logits say nothing, a higher one always does.
@@ -19,8 +19,6 @@ NEUTRAL_THRESHOLD = 0.5
 REVIEW_TARGET = 0.99  # of the photos that no person looks at, the share to be answered rightly
 # On sources that the model was not trained on 99 % may be out of reach.
 ABROAD_TARGET = 0.975
-FEWEST_DECIDED = 100  # photos: among fewer, 99 % and 100 % are the same, and both are luck
-EVERY_PHOTO = ReviewBand(0.0, 1.0)
 
 ROUNDING = 1e-9  # shares that are equal but for it are equal
 
@@ -122,6 +120,11 @@ def choose_review_band(
     lie outside, or where the photos show one class only: nothing is known of the other then.
     `probabilities` and `labels` (0 or 1) have shape (n,). With `weights`, as in `fit_decision`, the
     shares are weighted, and `FEWEST_DECIDED` still counts photos.
+
+    The target holds for these photos. New photos are answered rightly somewhat less often, since
+    the band was fitted to these: only test photos show how often. Sending every photo to a person
+    until the interval on the validation photos starts at 99 % would take 368 photos without a
+    mistake, and a version of no use to whoever has fewer.
     """
     damaged, others = _by_class(probabilities, labels, weights)
     if damaged.values.size == 0 or others.values.size == 0:

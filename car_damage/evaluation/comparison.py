@@ -3,10 +3,16 @@
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from car_damage.decision import Decision
+from car_damage.errors import UserError
+from car_damage.files import write_text
+
+COMPARISON = "comparison.json"
 
 ACCURACY_MARGIN = 0.02  # of accuracy: what a new version may at most lose
 DECIDED_MARGIN = 0.05  # of the share of photos that are decided without a person
@@ -86,6 +92,36 @@ class Comparison:
         """How many photos would show that; None where the new version looks worse."""
         needed = [each.photos_needed() for each in (self.accuracy, self.decided)]
         return None if None in needed else max(each or 0 for each in needed)
+
+
+@dataclass(frozen=True)
+class AgainstCurrent:
+    """`comparison.json`: a new version against the one that was in use when it was made."""
+
+    current: str
+    comparison: Comparison
+
+
+def write_comparison(folder: Path, against: AgainstCurrent) -> None:
+    """Write a new version's `comparison.json`."""
+    text = TypeAdapter(AgainstCurrent).dump_json(against, indent=2).decode()
+    write_text(folder / COMPARISON, text + "\n")
+
+
+def read_comparison(folder: Path) -> AgainstCurrent | None:
+    """Read a version's `comparison.json`; None where promotion did not compare it.
+
+    Raises `UserError` where it is not as `write_comparison` wrote it.
+    """
+    path = folder / COMPARISON
+    if not path.exists():
+        return None
+    try:
+        return TypeAdapter(AgainstCurrent).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            f"{path} is not as training wrote it. Delete it to make the report without it."
+        ) from error
 
 
 def compare(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from car_damage.dataset.arrays import Dataset, Row
-from car_damage.decision import Decision
+from car_damage.decision import EVERY_PHOTO, Decision
 from car_damage.evaluation.calibration import REVIEW_TARGET
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions, predictions_from
@@ -72,14 +72,24 @@ def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetr
     The validation photos, which the band was chosen on, come without an interval: it would be that
     of new photos, and the test photos have it.
     """
-    shares = _decided(val)(np.flatnonzero(val.split.of_kind("photo")))
+    photos = np.flatnonzero(val.split.of_kind("photo"))
+    shares = _decided(val)(photos)
     accuracy = None if np.isnan(shares["accuracy"]) else shares["accuracy"]
-    estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed)
+    decided = ~test.decision.needs_review(test.probabilities)
+    wholes = {"accuracy": decided}
+    if not _decides_all_or_none(test.decision):  # the share is certain then, with any photos
+        wholes["decided"] = np.ones(len(decided), bool)
+    estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed, wholes)
     return ReviewMetrics(
         target=REVIEW_TARGET,
-        val=Decided(decided=shares["decided"], accuracy=accuracy),
+        val=Decided(photos=len(photos), decided=shares["decided"], accuracy=accuracy),
         test=DecidedEstimate(**estimates),
     )
+
+
+def _decides_all_or_none(decision: Decision) -> bool:
+    band = decision.review_band
+    return band is None or band.low == band.high or band == EVERY_PHOTO
 
 
 def _decided(predictions: Predictions) -> Callable[[np.ndarray], dict[str, float]]:

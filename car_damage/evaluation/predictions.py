@@ -1,6 +1,6 @@
 """What a version predicts for the images of a split: metrics of any part of them, and a table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,8 @@ class Predictions:
         """Every metric of the `chosen` images, bool (n,)."""
         arrays = self.split.y == 1, self.damaged, self.probabilities
         found = self.bootstrap(
-            lambda images: metrics.compute(*(array[images] for array in arrays)), chosen, seed
+            lambda images: metrics.compute(*(array[images] for array in arrays)),
+            *(chosen, seed, metrics.wholes_of(*arrays[:2])),
         )
         return MetricSet(count=int(chosen.sum()), **found)
 
@@ -40,7 +41,8 @@ class Predictions:
         """`metrics.shares` of the `chosen` images, bool (n,), and how many of them are damaged."""
         damaged, predicted = self.split.y == 1, self.damaged
         found = self.bootstrap(
-            lambda images: metrics.shares(damaged[images], predicted[images]), chosen, seed
+            lambda images: metrics.shares(damaged[images], predicted[images]),
+            *(chosen, seed, metrics.wholes_of(damaged, predicted)),
         )
         return MetricSet(count=int(chosen.sum()), damaged=int((damaged & chosen).sum()), **found)
 
@@ -54,14 +56,16 @@ class Predictions:
         statistics: Callable[[np.ndarray], dict[str, float]],
         chosen: np.ndarray,
         seed: int,
+        wholes: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, Estimate]:
         """`metrics.bootstrap` over the `chosen` images, bool (n,): one of them at least.
 
-        `statistics` takes positions among all images.
+        `statistics` takes positions among all images, and `wholes` covers all of them.
         """
         positions = np.flatnonzero(chosen)
         groups = np.array([self.split.rows[at].group for at in positions])
-        return metrics.bootstrap(lambda rows: statistics(positions[rows]), groups, seed)
+        of_chosen = {name: images[positions] for name, images in (wholes or {}).items()}
+        return metrics.bootstrap(lambda rows: statistics(positions[rows]), groups, seed, of_chosen)
 
 
 def predictions_from(split: Split, logits: np.ndarray, decision: Decision) -> Predictions:

@@ -9,6 +9,7 @@ import numpy as np
 
 from car_damage.dataset.arrays import Row, Split
 from car_damage.dataset.find import folder_label
+from car_damage.manifest import MetricSet
 from car_damage.paths import located
 
 # The darkest and the brightest twentieth of 1,500 real photos, by the image's mean luma (BT.601).
@@ -17,6 +18,8 @@ BRIGHT = 170  # from here on: snow, white cars, and cars cut out before a white 
 # Web thumbnails of damaged cars are mostly up to 194 px high and some dealers' photos 196. Any
 # larger photo has the pixels for the 192 to 224 that most networks look at.
 SMALL = 200  # pixels of the photo's shorter side; below it
+
+FEWEST_SHOWN = 10  # photos: the interval of a percentage of fewer is over 33 points wide
 
 
 def slices(split: Split) -> dict[str, np.ndarray]:
@@ -36,6 +39,19 @@ def slices(split: Split) -> dict[str, np.ndarray]:
         "small": photos & (shorter < SMALL),
     }
     return {title: rows for title, rows in found.items() if rows.any()}
+
+
+def is_too_small(part: MetricSet, name: str) -> bool:
+    """Whether the share `name` of a slice, folder or source is of too few photos to be shown.
+
+    The false negative rate is a share of the damaged ones, the specificity of the others.
+    """
+    whole = part.count
+    if part.damaged is not None and name == "false_negative_rate":
+        whole = part.damaged
+    elif part.damaged is not None and name == "specificity":
+        whole = part.count - part.damaged
+    return 0 < whole < FEWEST_SHOWN
 
 
 def raw_folders(rows: Sequence[Row]) -> dict[str, np.ndarray]:

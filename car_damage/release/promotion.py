@@ -8,7 +8,12 @@ import numpy as np
 from car_damage import model_store, photos
 from car_damage.dataset.arrays import Dataset, Row
 from car_damage.errors import UserError
-from car_damage.evaluation.comparison import Comparison, compare
+from car_damage.evaluation.comparison import (
+    AgainstCurrent,
+    Comparison,
+    compare,
+    write_comparison,
+)
 from car_damage.evaluation.inference import graph_logits
 from car_damage.parallel import map_in_order
 from car_damage.paths import located
@@ -20,7 +25,8 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
 
     `auto` tests for non-inferiority, on test photos that neither version was trained on: the new
     version may lose at most `ACCURACY_MARGIN` of accuracy and `DECIDED_MARGIN` of the share of
-    photos decided without a person, each with 95 % confidence.
+    photos decided without a person, each with 95 % confidence. The new version's `comparison.json`
+    keeps what was found.
     """
     current = model_store.current(models)
     if rule == "never":
@@ -32,6 +38,7 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
         comparison = _compare(models, current, exported, dataset)
     except (OSError, photos.UnusablePhoto, UserError) as error:
         return f"{name} was not compared with {current}: {error}. {_how_to_use(models, name)}"
+    write_comparison(models / name, AgainstCurrent(current, comparison))
     seen = _described(comparison, name, current)
     if comparison.as_good:
         model_store.use(models, name)

@@ -29,7 +29,15 @@ from car_damage.evaluation.features import effective_dimension
 from car_damage.evaluation.inference import graph_outputs
 from car_damage.evaluation.label_issues import LABEL_ISSUES
 from car_damage.evaluation.predictions import PREDICTIONS, predictions_from, write_predictions
-from car_damage.manifest import CrossSourceMetrics, Estimate, Manifest, Metrics, TrainingSettings
+from car_damage.evaluation.slices import is_too_small
+from car_damage.manifest import (
+    CrossSourceMetrics,
+    Estimate,
+    Manifest,
+    Metrics,
+    MetricSet,
+    TrainingSettings,
+)
 from car_damage.photo_warnings import WarningLimits
 from car_damage.release import saving
 from car_damage.release.export import Exported, export_checked
@@ -114,15 +122,15 @@ def table(manifest: Manifest) -> str:
     photos, review = metrics.photos, metrics.review
     if photos is None or review is None:
         return f"\n{manifest.version}: nothing was measured"
-    lines = {title: getattr(photos, name) for name, title in TITLES.items()}
+    lines = [f"\n{manifest.version}: {photos.count} test photos"]
+    lines += [_line(title, getattr(photos, name)) for name, title in TITLES.items()]
     if metrics.close_ups:
-        lines["close-ups cleared"] = metrics.close_ups.accuracy
+        lines.append(_line("close-ups cleared", metrics.close_ups.accuracy))
     for name, folder in (metrics.data_folders or {}).items():
-        lines[f"right in {name} ({folder.count})"] = folder.accuracy
-    lines["decided without a person"] = review.test.decided
-    lines["right among those"] = review.test.accuracy
-    head = f"\n{manifest.version}: {photos.count} test photos"
-    return "\n".join([head, *_lines(lines), *_lines_abroad(metrics.abroad)])
+        lines.append(_folder_line(f"right in {name} ({folder.count})", folder))
+    lines.append(_line("decided without a person", review.test.decided))
+    lines.append(_line("right among those", review.test.accuracy))
+    return "\n".join([*lines, *_lines_abroad(metrics.abroad)])
 
 
 def _abroad(
@@ -213,7 +221,15 @@ def _lines(estimates: Mapping[str, Estimate | None]) -> list[str]:
 def _line(title: str, estimate: Estimate | None) -> str:
     if estimate is None or estimate.value is None:
         return f"  {title:32}     -"
+    if estimate.low is None or estimate.high is None:
+        return f"  {title:32} {estimate.value:.3f}  (no interval)"
     return f"  {title:32} {estimate.value:.3f}  ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _folder_line(title: str, folder: MetricSet) -> str:
+    if is_too_small(folder, "accuracy"):
+        return f"  {title:32} too few"
+    return _line(title, folder.accuracy)
 
 
 def _keep_progress(progress: Path, folder: Path) -> None:

@@ -48,11 +48,18 @@ def coverage_curve(rows: list[PredictionRow], decision: Decision) -> tuple[np.nd
 
 
 def against(new: Results, current: Results) -> Comparison | None:
-    """Two versions compared, or None unless both have the same test photos."""
+    """Two versions compared, or None if there is nothing to compare them on.
+
+    If promotion compared them, this is what it found: it also knows what both say of the new
+    version's test photos where the current version had others. Otherwise both need the same.
+    """
+    promotion = new.against_current
+    if promotion and promotion.current == current.version:
+        return promotion.comparison
+    if not have_same_test_photos(new, current):
+        return None
     of_current = {row.path: row.probability for row in current.photos("test")}
     of_new = new.photos("test")
-    if not of_new or {row.path for row in of_new} != of_current.keys():
-        return None
     labels, probabilities = labels_and_probabilities(of_new)
     rival = np.array([of_current[row.path] for row in of_new])
     return compare(
@@ -61,6 +68,12 @@ def against(new: Results, current: Results) -> Comparison | None:
         new=(new.manifest.decision, probabilities),
         current=(current.manifest.decision, rival),
     )
+
+
+def have_same_test_photos(new: Results, current: Results) -> bool:
+    """Whether both versions' predictions for test photos are known and of the same photos."""
+    paths = [{row.path for row in each.photos("test")} for each in (new, current)]
+    return bool(paths[0]) and paths[0] == paths[1]
 
 
 def _sureness(probabilities: np.ndarray, decision: Decision) -> np.ndarray:

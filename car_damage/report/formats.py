@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from car_damage.evaluation.slices import is_too_small
 from car_damage.manifest import Estimate, MetricSet
 from car_damage.report.words import OF_A_SLICE
 
@@ -40,12 +41,17 @@ def scale_for(measured: Iterable[Measured]) -> Scale:
 
 def columns(rows: Mapping[str, MetricSet]) -> list[tuple[str, str, str, Scale]]:
     """The metrics that any slice has: name, title, what it is a share of, and scale."""
-    figures = {name: [getattr(row, name) for row in rows.values()] for name in OF_A_SLICE}
     return [
-        (name, *OF_A_SLICE[name], scale_for(figures[name]))
-        for name in figures
-        if any(figures[name])
+        (name, *OF_A_SLICE[name], scale_for(shown_in_slice(row, name) for row in rows.values()))
+        for name in OF_A_SLICE
+        if any(getattr(row, name) for row in rows.values())
     ]
+
+
+def shown_in_slice(row: MetricSet, name: str) -> Estimate | None:
+    """A slice's figure, unless it is of too few photos."""
+    figure: Estimate | None = getattr(row, name)
+    return None if is_too_small(row, name) else figure
 
 
 def percent(measured: Measured, digits: int = 1) -> str:
@@ -70,6 +76,12 @@ def decimal_range(measured: Measured) -> str:
     """A number's interval as `0.970-0.985`; empty where it has none."""
     _, low, high = _numbers(measured)
     return "" if low is None or high is None else f"{low:.3f}{DASH}{high:.3f}"
+
+
+def lacks_interval(figures: Mapping[str, Estimate]) -> bool:
+    """Whether any of the figures has a value, but no interval."""
+    numbers = [_numbers(figure) for figure in figures.values()]
+    return any(value is not None and low is None for value, low, _ in numbers)
 
 
 def signed_points(share: float) -> str:
@@ -104,16 +116,22 @@ def date(iso: str | None) -> str | None:
 
 
 def _numbers(measured: Measured) -> tuple[float | None, float | None, float | None]:
-    """The value and the ends of its interval."""
-    if isinstance(measured, Estimate):
+    """The value and the ends of its interval.
+
+    Earlier versions gave an interval of no width to a share of 0 or 1. It says nothing: it counts
+    as none.
+    """
+    if isinstance(measured, Estimate) and measured.low != measured.high:
         return measured.value, measured.low, measured.high
+    if isinstance(measured, Estimate):
+        return measured.value, None, None
     return measured, None, None
 
 
 FILTERS = {
     each.__name__: each
     for each in (
-        *(columns, count, date, decimal, decimal_range, percent, percent_range, plain, points),
-        signed_points,
+        *(columns, count, date, decimal, decimal_range, is_too_small, lacks_interval, percent),
+        *(percent_range, plain, points, signed_points),
     )
 }

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from car_damage import model_store
 from car_damage.errors import UserError
+from car_damage.evaluation.slices import FEWEST_SHOWN
 from car_damage.files import write_text
 from car_damage.predictor import Predictor
 from car_damage.report import formats, words
@@ -33,7 +34,7 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
         results=results,
         manifest=results.manifest,
         photos=results.metrics.photos,
-        sections=sections(results, find_rival(models, version), predictor),
+        sections=sections(results, find_rival(models, results), predictor),
     )
     folder = results.record.folder
     is_included = model_store.is_included(folder)
@@ -42,12 +43,15 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
     return path
 
 
-def find_rival(models: Path, version: str) -> Results | None:
-    """The version to compare with: the one in use, or where that is this one, the one before."""
-    rival = model_store.current(models)
-    if rival in (None, version):
-        earlier = [name for name in model_store.versions(models) if name < version]
-        rival = earlier[-1] if earlier else None
+def find_rival(models: Path, results: Results) -> Results | None:
+    """The version to compare with: the one in use, unless that is this one.
+
+    Then it is the one that this one took over from, or else the one before.
+    """
+    rival, promotion = model_store.current(models), results.against_current
+    if rival in (None, results.version):
+        earlier = [name for name in model_store.versions(models) if name < results.version]
+        rival = promotion.current if promotion else max(earlier, default=None)
     try:
         return read_results(models, rival) if rival else None
     except UserError:  # a broken version is nothing to compare with, and no reason to stop
@@ -64,5 +68,5 @@ def render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(formats.FILTERS)
-    environment.globals.update(words=words)
+    environment.globals.update(words=words, FEWEST_SHOWN=FEWEST_SHOWN)
     return environment.get_template(template).render(**context)

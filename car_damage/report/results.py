@@ -8,9 +8,12 @@ import numpy as np
 
 from car_damage import model_store
 from car_damage.errors import UserError
+from car_damage.evaluation.comparison import AgainstCurrent, read_comparison
 from car_damage.evaluation.label_issues import LabelIssue, read_label_issues
 from car_damage.evaluation.predictions import PredictionRow, read_predictions
 from car_damage.manifest import Manifest, Metrics
+
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")  # that are drawn
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Results:
     history: list[dict[str, float]]  # a row an epoch
     predictions: list[PredictionRow]
     label_issues: list[LabelIssue] | None  # None: nobody looked for any
+    against_current: AgainstCurrent | None  # what promotion found, if it compared versions
 
     @property
     def version(self) -> str:
@@ -50,6 +54,7 @@ def read_results(models: Path, version: str) -> Results:
         history=_read_history(record.folder / "history.csv"),
         predictions=read_predictions(record.folder),
         label_issues=read_label_issues(record.folder),
+        against_current=read_comparison(record.folder),
     )
 
 
@@ -60,10 +65,16 @@ def labels_and_probabilities(rows: list[PredictionRow]) -> tuple[np.ndarray, np.
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:
+    """A row for each epoch; none where there is no file."""
     if not path.exists():
         return []
+    wrong = f"{path} is not as training wrote it"
+    repair = "Restore it, or delete it to make the report without learning curves."
     try:
-        rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-        return [{name: float(value) for name, value in row.items()} for row in rows]
+        table = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+        rows = [{name: float(value) for name, value in row.items()} for row in table]
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is not as this program wrote it: make it again") from error
+        raise UserError(f"{wrong}. {repair}") from error
+    if missing := [name for name in HISTORY_COLUMNS if rows and name not in rows[0]]:
+        raise UserError(f"{wrong}: the column {missing[0]} is missing. {repair}")
+    return rows

@@ -1,15 +1,23 @@
 """The data that each section of a version's report shows; `templates/sections/` lays them out."""
 
+import math
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from car_damage import model_store
-from car_damage.decision import Decision
+from car_damage.decision import FEWEST_DECIDED, Decision
 from car_damage.evaluation.label_issues import LabelIssue
 from car_damage.evaluation.predictions import PredictionRow
-from car_damage.manifest import CrossSourceMetrics, Estimate, Manifest, Metrics, MetricSet
+from car_damage.manifest import (
+    CrossSourceMetrics,
+    DatasetConfig,
+    Estimate,
+    Manifest,
+    Metrics,
+    MetricSet,
+)
 from car_damage.predictor import Predictor
 from car_damage.report import analysis, formats, pictures, plots, words
 from car_damage.report.results import Results, labels_and_probabilities
@@ -96,15 +104,26 @@ def pairs(before: MetricSet | None, after: MetricSet | None, *more: str) -> Pair
     }
 
 
-def review(results: Results) -> dict[str, Markup | None] | None:
-    """The coverage curves, with what the review band leaves to a person."""
+def review(results: Results) -> dict[str, Any] | None:
+    """The coverage curves, with what the review band leaves to a person and what it takes."""
     decision, measured = results.manifest.decision, results.metrics.review
     splits = {"test photos": results.photos("test"), "validation photos": results.photos("val")}
     there = {name: analysis.coverage_curve(rows, decision) for name, rows in splits.items() if rows}
     if not (there or measured):
         return None
     chosen = measured.test if measured else None
-    return {"curve": plots.coverage(there, chosen) if there else None}
+    return {
+        "curve": plots.coverage(there, chosen) if there else None,
+        "fewest_decided": FEWEST_DECIDED,
+        "photos_needed": photos_for_a_band(results.manifest.dataset),
+    }
+
+
+def photos_for_a_band(dataset: DatasetConfig | None) -> int | None:
+    """About how many photos give enough validation photos for a review band, if all are right."""
+    if dataset is None:
+        return None
+    return 10 * math.ceil(FEWEST_DECIDED / dataset.shares["val"] / 10)
 
 
 def mistakes(
@@ -131,6 +150,7 @@ def comparison(results: Results, rival: Results) -> dict[str, Any]:
     return {
         "rival": rival.version,
         "test": analysis.against(results, rival),
+        "same_photos": analysis.have_same_test_photos(results, rival),
         "rows": pairs(rival.metrics.photos, results.metrics.photos),
     }
 

@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from car_damage.errors import UserError
+from car_damage.evaluation.slices import FEWEST_SHOWN
 from car_damage.files import write_text
 from car_damage.manifest import CrossSourceMetrics, DecidedEstimate, Estimate, Metrics, MetricSet
 from car_damage.report import analysis, formats, words
@@ -88,12 +89,17 @@ def _figures(metrics: Sequence[Metrics]) -> Iterator[tuple[str, Rows]]:
     slices = [each.slices or {} for each in metrics]
     titles = dict.fromkeys(chain(*slices))
     for name, (title, whole) in words.OF_A_SLICE.items():
-        rows = {row: _row([each.get(row) for each in slices], name) for row in titles}
-        yield f"Slices: {title.lower()}, share {whole}", rows
+        rows = {row: [_of_slice(each.get(row), name) for each in slices] for row in titles}
+        of_which = f"share {whole} ({FEWEST_SHOWN} photos or more)"
+        yield f"Slices: {title.lower()}, {of_which}", rows
 
 
 def _rows(measured: Sequence[MetricSet | None], names: Sequence[str]) -> Rows:
     return {words.MEANINGS[name][0]: _row(measured, name) for name in names}
+
+
+def _of_slice(row: MetricSet | None, name: str) -> Estimate | None:
+    return formats.shown_in_slice(row, name) if row else None
 
 
 def _row(

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from car_damage.decision import Decision
+from car_damage.decision import EVERY_PHOTO, Decision
 from car_damage.evaluation.calibration import (
-    EVERY_PHOTO,
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     choose_review_band,
@@ -93,6 +92,9 @@ def test_many_photos_are_a_reason_to_leave_one_half():
     ("damaged", "others", "threshold", "band"),
     [
         ({0.9: 60}, {0.1: 60}, 0.5, (0.5, 0.5)),
+        ({0.9: 33}, {0.1: 33}, 0.5, (0.5, 0.5)),  # 66, the fewest
+        # Of 92 photos, the 72 that are decided show no mistake
+        ({0.4: 5, 0.6: 5, 0.9: 36}, {0.1: 36, 0.4: 5, 0.6: 5}, 0.5, (0.25, 0.75)),
         # Between 0.4 and 0.6 half are wrong; one mistake further out is 1 of 121.
         (
             {0.02: 1, 0.4: 5, 0.6: 5, 0.9: 60},
@@ -120,12 +122,19 @@ def test_the_band_holds_the_threshold_and_as_few_photos_as_the_target_allows(
 @pytest.mark.parametrize(
     ("damaged", "others"),
     [
-        ({0.9: 49}, {0.1: 50}),  # 99 photos show no 99 %
+        ({0.9: 32}, {0.1: 33}),  # 65 photos are too few, even without a mistake
+        ({0.1: 1, 0.9: 49}, {0.1: 49}),  # one mistake among 99 is more than 1 %
         ({0.9: 500}, {}),
         ({}, {0.1: 500}),
         ({0.1: 100, 0.9: 100}, {0.1: 100, 0.9: 100}),
     ],
-    ids=["too few", "damaged only", "undamaged only", "answers that say nothing"],
+    ids=[
+        "too few",
+        "too few for a mistake",
+        "damaged only",
+        "undamaged only",
+        "answers that say nothing",
+    ],
 )
 def test_where_ninety_nine_percent_cannot_be_shown_every_photo_needs_a_person(damaged, others):
     assert choose_review_band(*photos_at(damaged=damaged, others=others), 0.5) == EVERY_PHOTO
@@ -192,5 +201,5 @@ def test_a_lower_target_leaves_fewer_photos_to_a_person():
 
 
 def test_weights_make_up_no_photos_where_too_few_are_decided():
-    photos = photos_at(damaged={0.9: 49}, others={0.1: 50})
-    assert choose_review_band(*photos, 0.5, np.full(99, 2.0)) == EVERY_PHOTO
+    photos = photos_at(damaged={0.9: 30}, others={0.1: 30})
+    assert choose_review_band(*photos, 0.5, np.full(60, 2.0)) == EVERY_PHOTO

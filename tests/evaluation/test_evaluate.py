@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from car_damage.dataset.arrays import Dataset
-from car_damage.decision import Decision
+from car_damage.decision import Decision, ReviewBand
 from car_damage.evaluation.calibration import fit_decision
 from car_damage.evaluation.evaluate import (
     evaluate,
@@ -36,7 +36,7 @@ def four_photos():
 
 
 def predicted(split, logits, band=None):
-    decision = DECISION.model_copy(update={"review_band": band})
+    decision = DECISION.model_copy(update={"review_band": band and ReviewBand(*band)})
     return predictions_from(split, np.array(logits), decision)
 
 
@@ -63,9 +63,25 @@ def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photo
     test = predicted(four_photos, [NO, YES, NO, YES, unsure], band)
     found = review_metrics(val, test, seed=0)
     assert found.target == 0.99
-    assert found.val == Decided(decided=0.75, accuracy=1)
-    assert found.test.decided == Estimate(value=1, low=1, high=1)
+    assert found.val == Decided(photos=4, decided=0.75, accuracy=1)
+    assert found.test.decided.value == 1
+    assert found.test.decided.low == pytest.approx(0.025 ** (1 / 4))
     assert found.test.accuracy.value == 0.5
+
+
+def test_the_accuracy_of_decided_photos_is_as_certain_as_they_are_many(four_photos):
+    unsure = 0.0
+    predictions = predicted(four_photos, [YES, YES, unsure, unsure, NO], (0.4, 0.6))
+    found = review_metrics(predictions, predictions, seed=0).test
+    assert found.accuracy.value == 1
+    assert found.accuracy.low == pytest.approx(0.025 ** (1 / 2))
+
+
+@pytest.mark.parametrize("band", [(0.0, 1.0), (0.5, 0.5), None])
+def test_where_a_band_sends_all_photos_or_none_to_a_person_that_share_is_certain(four_photos, band):
+    predictions = predicted(four_photos, [YES, YES, NO, NO, NO], band)
+    found = review_metrics(predictions, predictions, seed=0).test.decided
+    assert found == Estimate(value=0 if band == (0, 1) else 1, low=None, high=None)
 
 
 def test_a_photo_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does_not(four_photos):
@@ -77,7 +93,7 @@ def test_a_photo_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does
 def test_where_every_photo_needs_a_person_there_is_no_accuracy_of_those_decided(four_photos):
     predictions = predicted(four_photos, [YES, YES, NO, NO, NO], (0.0, 1.0))
     found = review_metrics(predictions, predictions, seed=0)
-    assert found.val == Decided(decided=0, accuracy=None)
+    assert found.val == Decided(photos=4, decided=0, accuracy=None)
     assert found.test.accuracy == Estimate(value=None, low=None, high=None)
 
 

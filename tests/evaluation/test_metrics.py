@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from car_damage.evaluation.metrics import bootstrap, calibration_error, compute
+from car_damage.evaluation.metrics import bootstrap, calibration_error, compute, wholes_of
 from car_damage.manifest import Estimate
 
 # Two damaged cars, one found and one missed; three others, one of them a false alarm.
@@ -24,8 +24,9 @@ def measured(labels, probabilities, threshold=0.5):
 
 
 def estimated(labels, probabilities, groups, threshold=0.5, seed=0):
+    wholes = wholes_of(labels == 1, probabilities >= threshold)
     return bootstrap(
-        lambda rows: measured(labels[rows], probabilities[rows], threshold), groups, seed
+        lambda rows: measured(labels[rows], probabilities[rows], threshold), groups, seed, wholes
     )
 
 
@@ -123,6 +124,60 @@ def test_photos_of_one_class_leave_some_metrics_undefined(label, undefined):
 
 @pytest.mark.filterwarnings("error")
 def test_resamples_without_a_class_are_left_out_of_the_interval():
-    # One damaged photo of four: a third of the resamples have none.
-    found = estimated(np.array([1, 0, 0, 0]), np.array([0.9, 0.1, 0.2, 0.3]), np.arange(4))
-    assert (found["roc_auc"].low, found["roc_auc"].high) == (1.0, 1.0)
+    # Two damaged photos of four, one of them below an undamaged one; some resamples have no pair.
+    found = estimated(np.array([1, 1, 0, 0]), np.array([0.9, 0.2, 0.3, 0.1]), np.arange(4))
+    assert found["roc_auc"] == Estimate(value=0.75, low=0.0, high=1.0)
+
+
+def perfect(damaged, others):
+    """All photos are right: labels and probabilities."""
+    labels = np.repeat([1, 0], [damaged, others])
+    return labels, np.where(labels == 1, 0.9, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("false_negative_rate", 46),
+        ("recall", 46),
+        ("precision", 46),
+        ("specificity", 30),
+        ("accuracy", 76),
+    ],
+)
+def test_no_mistake_among_few_photos_leaves_room_for_some(name, groups):
+    found = estimated(*perfect(46, 30), np.arange(76))[name]
+    by_hand = 1 - 0.025 ** (1 / groups)  # of such a share of mistakes, 2.5 % of tests see none
+    if found.value == 0:
+        assert (found.low, found.high) == (0, pytest.approx(by_hand))
+    else:
+        assert (found.low, found.high) == (pytest.approx(1 - by_hand), 1)
+
+
+def test_none_of_46_damaged_cars_missed_may_be_7_7_percent_and_one_missed_may_be_more():
+    labels, found = perfect(46, 30)
+    none_missed = estimated(labels, found, np.arange(76))["false_negative_rate"]
+    assert none_missed.high == pytest.approx(0.077, abs=0.0005)
+    found[0] = 0.1
+    one_missed = estimated(labels, found, np.arange(76))["false_negative_rate"]
+    assert one_missed.high == pytest.approx(0.115, abs=0.0005)
+    assert one_missed.low < 0.001
+
+
+def test_a_single_photo_says_next_to_nothing():
+    found = estimated(*perfect(1, 0), np.zeros(1))["accuracy"]
+    assert (found.value, found.low, found.high) == (1, pytest.approx(0.025), 1)
+
+
+def test_copies_count_once_where_there_is_no_mistake():
+    once = estimated(*perfect(4, 4), np.arange(8))
+    copies = [np.tile(array, 9) for array in perfect(4, 4)]
+    grouped = estimated(*copies, np.tile(np.arange(8), 9))
+    assert grouped["false_negative_rate"] == once["false_negative_rate"]
+    assert grouped["accuracy"] == once["accuracy"]
+
+
+def test_a_figure_that_is_not_a_share_and_never_changes_has_no_interval():
+    found = estimated(*perfect(46, 30), np.arange(76))
+    for name in ("f1", "roc_auc", "pr_auc"):
+        assert (found[name].value, found[name].low, found[name].high) == (1, None, None), name

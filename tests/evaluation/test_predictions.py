@@ -7,7 +7,6 @@ import pytest
 
 from car_damage.decision import Decision
 from car_damage.evaluation.predictions import predictions_from, write_predictions
-from car_damage.manifest import Estimate
 from tests.images import NO, YES, row, split_of
 
 DECISION = Decision(temperature=2.0, threshold=0.5)
@@ -46,7 +45,20 @@ def test_copies_count_as_one_in_the_interval_of_a_slice():
     rows = [row(number, "damaged", group="same") for number in range(6)]
     predictions = predictions_from(split_of(rows), np.array([YES, YES, YES, NO, NO, NO]), DECISION)
     found = predictions.shares(np.ones(6, bool), seed=0).accuracy
-    assert found == Estimate(value=0.5, low=0.5, high=0.5)
+    assert found.value == 0.5
+    assert found.low < 0.01
+    assert found.high > 0.99
+
+
+@pytest.mark.parametrize("name", ["false_negative_rate", "specificity"])
+def test_the_interval_of_a_share_comes_from_the_photos_it_is_a_share_of(name):
+    label, logit = ("damaged", YES) if name == "false_negative_rate" else ("not-damaged", NO)
+    other = {"damaged": "not-damaged", "not-damaged": "damaged"}[label]
+    rows = [row(number, label if number < 2 else other) for number in range(20)]
+    predictions = predictions_from(split_of(rows), np.array([logit] * 20), DECISION)
+    of_some = predictions.shares(np.arange(20) < 10, seed=0)
+    reach = getattr(of_some, name).high - getattr(of_some, name).low
+    assert reach == pytest.approx(1 - 0.025 ** (1 / 2))
 
 
 def test_all_figures_are_those_of_the_chosen_images(five):

@@ -118,7 +118,7 @@ def test_a_version_that_looks_at_the_middle_is_told_from_one_that_looks_at_the_b
 
     looking_at_middle, looking_at_border = measured(in_middle), measured(at_border)
     assert looking_at_middle.border_area == 12 / 16
-    assert looking_at_middle.border_share == Estimate(value=0, low=0, high=0)
+    assert looking_at_middle.border_share == Estimate(value=0, low=None, high=None)
     assert looking_at_border.border_share.value == 1
     assert looking_at_middle.greyed_middle.confident_damaged_after == 0
     assert looking_at_border.greyed_middle.confident_damaged_after == pytest.approx(2 / 3)

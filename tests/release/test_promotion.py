@@ -12,6 +12,7 @@ import pytest
 from car_damage import model_store
 from car_damage.dataset.arrays import Dataset
 from car_damage.decision import Decision
+from car_damage.evaluation.comparison import read_comparison
 from car_damage.release.export import Exported
 from car_damage.release.promotion import promote
 from tests import tiny_model
@@ -72,6 +73,9 @@ def test_a_new_version_that_is_surely_as_good_comes_into_use(models, dataset):
     assert model_store.current(models) == NEW
     assert f"On 400 test photos that neither was trained on, {NEW} is right on 398" in said
     assert "they decide 99% and 100%" in said
+    kept = read_comparison(models / NEW)
+    assert kept.current == tiny_model.VERSION
+    assert (kept.comparison.photos, kept.comparison.accuracy.new) == (400, 398)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The lines that step 2 prints of a new version."""
+"""What training prints of a version's metrics."""
+
+import pytest
 
 from car_damage.manifest import (
     CrossSourceMetrics,
@@ -21,10 +23,8 @@ def about(value):
 
 
 DECIDED = DecidedEstimate(decided=about(0.7), accuracy=about(0.875))
-AT_HOME = Metrics(
-    photos=MetricSet(count=8, accuracy=about(0.75)),
-    review=ReviewMetrics(target=0.99, val=Decided(decided=0.5, accuracy=1.0), test=DECIDED),
-)
+REVIEW = ReviewMetrics(target=0.99, val=Decided(decided=0.5, accuracy=1.0), test=DECIDED)
+PHOTOS = MetricSet(count=200, accuracy=about(0.75))
 ABROAD = CrossSourceMetrics(
     count=400,
     folds=(("uk",), ("kr",)),
@@ -43,15 +43,33 @@ ABROAD = CrossSourceMetrics(
 )
 
 
-def lines(metrics):
-    return table(Manifest(version=VERSION, size=32, decision=DECISION, metrics=metrics)).split("\n")
+def lines(**metrics):
+    """The table of a version with these metrics, without its columns."""
+    entries = {"photos": PHOTOS, "review": REVIEW, **metrics}
+    manifest = Manifest(version=VERSION, size=32, decision=DECISION, metrics=Metrics(**entries))
+    return [" ".join(line.split()) for line in table(manifest).splitlines()]
 
 
 def test_the_screen_shows_what_to_expect_on_other_sources_after_the_test_photos():
-    shown = lines(AT_HOME.model_copy(update={"abroad": ABROAD}))
+    shown = lines(abroad=ABROAD)
     at = next(at for at, line in enumerate(shown) if "sources that training did not use" in line)
     assert "400 photos" in shown[at]
-    assert shown[:at] == lines(AT_HOME)
-    found = [" ".join(line.split()) for line in shown[at + 1 :]]
-    assert found[0] == "mean of found and cleared 0.625 (0.525 to 0.725)"
-    assert found[-1] == "worst: uk, not damaged (391) 0.500 (0.400 to 0.600)"
+    assert shown[:at] == lines()
+    assert shown[at + 1] == "mean of found and cleared 0.625 (0.525 to 0.725)"
+    assert shown[-1] == "worst: uk, not damaged (391) 0.500 (0.400 to 0.600)"
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(9, "too few"), (10, "0.750 (0.650 to 0.850)")], ids=["nine", "ten"]
+)
+def test_a_folder_of_fewer_than_ten_photos_gets_no_percentage(count, said):
+    folders = {"garage": MetricSet(count=count, accuracy=about(0.75))}
+    assert f"right in garage ({count}) {said}" in lines(data_folders=folders)
+
+
+def test_a_figure_without_an_interval_says_so():
+    perfect = Estimate(value=1.0, low=None, high=None)
+    found = lines(photos=MetricSet(count=200, accuracy=about(0.75), roc_auc=perfect))
+    assert "accuracy 0.750 (0.650 to 0.850)" in found
+    assert "ROC AUC 1.000 (no interval)" in found
+    assert "F1 -" in found

@@ -11,6 +11,12 @@ from car_damage import model_store
 from car_damage.dataset.arrays import write_table
 from car_damage.decision import Decision
 from car_damage.errors import UserError, exit_code
+from car_damage.evaluation.comparison import (
+    AgainstCurrent,
+    Comparison,
+    Difference,
+    write_comparison,
+)
 from car_damage.evaluation.label_issues import LabelIssue, write_label_issues
 from car_damage.evaluation.predictions import PredictionRow
 from car_damage.manifest import (
@@ -65,14 +71,14 @@ METRICS = Metrics(
     close_ups=MetricSet(count=4, accuracy=fig(0.96, 0.9, 1.0)),
     slices={
         "dark": MetricSet(
-            count=3,
-            damaged=2,
+            count=30,
+            damaged=20,
             accuracy=fig(0.61, 0.5, 0.7),
             false_negative_rate=fig(0.31, 0.2, 0.4),
             specificity=fig(None, None, None),
         )
     },
-    data_folders={"damaged/garage": MetricSet(count=5, accuracy=fig(0.71, 0.6, 0.8))},
+    data_folders={"damaged/garage": MetricSet(count=50, accuracy=fig(0.71, 0.6, 0.8))},
     abroad=CrossSourceMetrics(
         count=1300,
         folds=(("auction", "dealers"), ("crashes", "roads")),
@@ -274,8 +280,8 @@ def test_the_report_has_every_section_that_was_measured(page):
         "ROC AUC how often a damaged car gets a higher probability than an undamaged one 0.938",
         "4 close-ups cut out of undamaged cars: 96.0 % (90.0–100.0 %)",  # noqa: RUF001
         "Truly not damaged 3 75.0 % 1 25.0 % Truly damaged 1 25.0 % 3 75.0 %",
-        "dark 3 photos, 2 damaged 61.0 % 50.0–70.0 % 31.0 % 20.0–40.0 % –",  # noqa: RUF001
-        "damaged/garage 5 photos 71.0 %",
+        "dark 30 photos, 20 damaged 61.0 % 50.0–70.0 % 31.0 % 20.0–40.0 % –",  # noqa: RUF001
+        "damaged/garage 50 photos 71.0 %",
         "found 87.2 % (81.0–93.0 %) of the damaged cars",  # noqa: RUF001
         "the mean of both is 85.5 % (80.0–91.0 %)",  # noqa: RUF001
         "72.3 % (60.0–80.0 %) of the photos are decided without a person",  # noqa: RUF001
@@ -319,6 +325,40 @@ def test_a_version_that_was_measured_on_known_sources_only_says_so(tmp_path, pag
     assert "Measured at home only" not in page
 
 
+def test_a_share_of_fewer_than_ten_photos_is_called_too_few(tmp_path):
+    shares = {name: fig(0.5, 0.2, 0.8) for name in ("accuracy", "false_negative_rate")}
+    slices = {
+        "dark": MetricSet(count=9, damaged=4, **shares, specificity=fig(0.5, 0.2, 0.8)),
+        "bright": MetricSet(count=19, damaged=9, **shares, specificity=fig(0.9, 0.6, 1.0)),
+        "small": MetricSet(count=10, damaged=10, **shares, specificity=fig(None, None, None)),
+    }
+    folders = {
+        "few": MetricSet(count=9, accuracy=fig(1.0, 0.66, 1.0)),
+        "enough": MetricSet(count=10, accuracy=fig(1.0, 0.69, 1.0)),
+    }
+    metrics = METRICS.model_copy(update={"slices": slices, "data_folders": folders})
+    found = outline(write_report(tmp_path, add(tmp_path, metrics=metrics), with_photos=False)).text
+    assert "dark 9 photos, 4 damaged too few too few too few" in found
+    assert "bright 19 photos, 9 damaged 50.0 % 20.0–80.0 % too few 90.0 %" in found  # noqa: RUF001
+    assert "small 10 photos, 10 damaged 50.0 % 20.0–80.0 % 50.0 % 20.0–80.0 % –" in found  # noqa: RUF001
+    assert "few 9 photos too few" in found
+    assert "enough 10 photos 100.0 %" in found
+
+
+@pytest.mark.parametrize("ends", [None, 1.0], ids=["of this program", "of an earlier one"])
+def test_a_figure_without_an_interval_is_not_said_to_be_certain(tmp_path, ends):
+    photos = METRICS.photos.model_copy(update={"roc_auc": fig(1.0, ends, ends)})
+    version = add(tmp_path, metrics=METRICS.model_copy(update={"photos": photos}))
+    found = outline(write_report(tmp_path, version, with_photos=False)).text
+    assert "than an undamaged one 1.000 " in found
+    assert "1.000–1.000" not in found  # noqa: RUF001
+    assert "these photos do not show how certain it is" in found
+
+
+def test_where_all_figures_have_intervals_nothing_is_said_about_lacking_ones(page):
+    assert "these photos do not show how certain it is" not in Outline(page).text
+
+
 @pytest.mark.parametrize("part", [*Metrics.model_fields, *TABLES])
 def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
     metrics = METRICS.model_copy(update={part: None}) if part in Metrics.model_fields else METRICS
@@ -332,7 +372,10 @@ def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"review_band": (0.0, 1.0)}, "Every photo needs a person: on the validation photos, no"),
+        (
+            {"review_band": (0.0, 1.0)},
+            "Every photo needs a person: no band leaves at least 66 of the",
+        ),
         ({"review_band": (0.5, 0.5)}, "The band is empty: no photo needs a person"),
         ({"sample": True}, "nothing here holds for real photos"),
         ({"settings": SETTINGS}, "unfreeze <b>4"),
@@ -342,6 +385,33 @@ def test_what_is_special_about_a_version_is_said_in_words(tmp_path, changes, sai
     page = write_report(tmp_path, add(tmp_path, **changes), with_photos=False).read_text("utf-8")
     assert said in Outline(page).text
     assert "<b>4" not in page  # a setting is never taken for HTML
+
+
+def validated_on(photos):
+    """The metrics of a version with so many validation photos and no usable band."""
+    val = Decided(photos=photos, decided=0.0, accuracy=None)
+    review = METRICS.review.model_copy(update={"val": val})
+    return METRICS.model_copy(update={"review": review})
+
+
+@pytest.mark.parametrize(
+    ("photos", "said"),
+    [
+        (
+            65,
+            "because there were too few validation photos to choose a band: 65, and a band must "
+            "leave at least 66 of them to the model. That takes at least about 440 photos in all. "
+            "This says nothing about how good the model is.",
+        ),
+        (66, "at least 66 of the 66 validation photos to the model with 99 % right answers."),
+        (1204, "at least 66 of the 1,204 validation photos to the model with 99 % right answers."),
+    ],
+)
+def test_a_missing_review_band_is_blamed_on_what_it_is_due_to(tmp_path, photos, said):
+    version = add(tmp_path, metrics=validated_on(photos), review_band=(0.0, 1.0))
+    found = outline(write_report(tmp_path, version, with_photos=False)).text
+    assert said in found
+    assert ("too few validation photos" in found) == (photos < 66)
 
 
 def test_test_photos_of_one_class_have_no_curves_that_need_two(tmp_path):
@@ -363,6 +433,37 @@ def test_a_version_is_compared_with_the_one_in_use_or_the_one_before(tmp_path, i
     found = outline(write_report(tmp_path, VERSION, with_photos=False)).text
     assert f"this version is right on 6 and {rival} on 3" in found
     assert "This version looks worse." in found  # it decides two photos fewer alone
+
+
+def promoted(models, current):
+    """A version that promotion compared with `current` on photos that are not among its own."""
+    version = add(models)
+    accuracy = Difference(photos=120, new=113, current=111, only_new=4, margin=0.02)
+    decided = Difference(photos=120, new=101, current=98, only_new=9, margin=0.05)
+    write_comparison(models / version, AgainstCurrent(current, Comparison(accuracy, decided)))
+    return version
+
+
+@pytest.mark.parametrize("in_use", [VERSION, EARLIER], ids=["took over", "did not"])
+def test_the_report_compares_two_versions_as_promotion_did(tmp_path, in_use):
+    add(tmp_path, EARLIER, photos="other")
+    add(tmp_path, "20260305-0800-0002")  # between the two, and never compared
+    version = promoted(tmp_path, EARLIER)
+    model_store.use(tmp_path, in_use)
+    found = outline(write_report(tmp_path, version, with_photos=False)).text
+    said = f"On the same 120 test photos, this version is right on 113 and {EARLIER} on 111"
+    assert said in found
+    assert "has other test photos" not in found
+    assert "they do not show which is better" in found
+    side = outline(write_side_by_side(tmp_path, [EARLIER, version])).text
+    assert f"{VERSION} : accuracy +1.7 points" in side
+
+
+def test_a_comparison_that_is_not_as_promotion_wrote_it_is_named(tmp_path):
+    version = promoted(tmp_path, EARLIER)
+    (tmp_path / version / "comparison.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"comparison\.json is not as training wrote it"):
+        write_report(tmp_path, version, with_photos=False)
 
 
 def test_the_included_version_gets_its_report_beside_its_read_only_folder(tmp_path):
@@ -491,6 +592,34 @@ def test_a_table_that_is_not_as_training_wrote_it_is_named(tmp_path):
     assert not (tmp_path / version / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ("epoch,accuracy,loss,val_accuracy\n1,0.7,0.6,0.75\n", ": the column val_loss is missing."),
+        ("accuracy,loss,val_accuracy,val_loss\n1,0.6,1,0.5\n", ": the column epoch is missing."),
+        ("epoch,accuracy,loss,val_accuracy,val_loss\n1,high,0.6,0.7,0.5\n", "."),
+        ("epoch,accuracy,loss,val_accuracy,val_loss\n1,0.7,0.6\n", "."),
+    ],
+    ids=["a column", "the epochs", "a number", "the end of a line"],
+)
+def test_a_history_that_lacks_something_is_one_sentence(tmp_path, capsys, history, said):
+    version = add(tmp_path)
+    path = tmp_path / version / "history.csv"
+    path.write_text(history, encoding="utf-8")
+    assert run(version, "--models", tmp_path, "--no-photos") == 2
+    wrong = f"error: {path} is not as training wrote it{said}"
+    assert capsys.readouterr().err.startswith(f"{wrong} Restore it, or delete it")
+    assert not (tmp_path / version / "report.html").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_training_that_gave_no_numbers_has_a_report(tmp_path):
+    version = add(tmp_path)
+    nothing = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.5,nan,0.5,nan\n2,0.5,nan,0.5,nan\n"
+    (tmp_path / version / "history.csv").write_text(nothing, encoding="utf-8")
+    assert "learning" in outline(write_report(tmp_path, version, with_photos=False)).sections
+
+
 # The command line and several versions
 
 
@@ -519,6 +648,14 @@ def test_several_versions_stand_side_by_side(tmp_path, capsys):
     assert "different data sets" not in found.text
     assert ".jpg" not in path.read_text(encoding="utf-8")  # nothing of the photos
     assert not (tmp_path / VERSION / "report.html").exists()
+
+
+def test_a_slice_of_too_few_photos_is_not_compared(tmp_path):
+    few = MetricSet(count=9, accuracy=fig(0.444, 0.1, 0.8))
+    add(tmp_path, EARLIER, metrics=METRICS.model_copy(update={"slices": {"dark": few}}))
+    found = outline(write_side_by_side(tmp_path, [EARLIER, add(tmp_path)])).text
+    assert "dark – 61.0 %" in found  # noqa: RUF001
+    assert "44.4 %" not in found
 
 
 def test_versions_of_different_data_sets_come_with_a_warning(tmp_path):

@@ -1,6 +1,7 @@
 """Cross-source validation from end to end, on drawn cars of three sources."""
 
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -44,6 +45,7 @@ def the_record(models):
     return model_store.load_record(models, version)
 
 
+@contextmanager
 def killed_in_fold(number, monkeypatch):
     """Have the program die once this fold has its answers, but before it writes them."""
     written = []
@@ -55,14 +57,15 @@ def killed_in_fold(number, monkeypatch):
         write_answers(path, answers)
 
     write_answers = cross_sources.write_answers
-    monkeypatch.setattr(cross_sources, "write_answers", write)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(cross_sources, "write_answers", write)
+        yield
 
 
 def test_each_source_is_answered_by_a_model_that_never_saw_it_also_after_a_kill(
     folder, tmp_path, monkeypatch, capsys
 ):
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        killed_in_fold(2, patched)
+    with killed_in_fold(2, monkeypatch):
         train(folder, tmp_path, "--cross-sources")
     capsys.readouterr()
     train(folder, tmp_path, "--cross-sources", "--resume")
@@ -75,7 +78,8 @@ def test_each_source_is_answered_by_a_model_that_never_saw_it_also_after_a_kill(
     for fold in (0, 1):
         held_out = {one.source for one in answers if one.fold == fold and one.part == HELD_OUT}
         home = {one.source for one in answers if one.fold == fold and one.part == HOME}
-        assert held_out and home and not held_out & home
+        assert min(len(held_out), len(home)) > 0
+        assert not held_out & home
     abroad = record.manifest.metrics.abroad
     assert abroad.sources.keys() == {"lot", "road", "snow"}
     assert abroad.threshold == record.manifest.decision.threshold
@@ -92,8 +96,7 @@ def test_more_folds_than_the_sources_allow_are_refused_with_how_many_they_allow(
 
 
 def test_other_photos_cannot_resume_a_killed_run(folder, tmp_path, monkeypatch):
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        killed_in_fold(1, patched)
+    with killed_in_fold(1, monkeypatch):
         train(folder, tmp_path / "models", "--cross-sources")
     more = tmp_path / "more"
     shutil.copytree(folder / "raw", more / "raw")
