@@ -11,8 +11,12 @@ import cv2
 import numpy as np
 
 from car_damage.photos import Photo, fit, recompress
+from car_damage.training.pasting import paste
+from car_damage.training.scratches import scratch
 
 AREA = (0.39, 1.0)  # of the photo that a crop keeps: less would often cut the damage off
+PATCH_AREA = (0.6, 1.0)
+UNDAMAGED_AREA = (0.06, 1.0)  # where there is no damage to cut off, down to a handle or plain paint
 ASPECT = (4 / 5, 5 / 4)  # of a crop; squeezed photos are out of proportion by as much already
 
 GAMMA = (0.7, 1.4)  # shadows lifted or deepened, as with backlight
@@ -24,6 +28,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue loo
 
 SHRINK_CHANCE = 0.5  # half of the photos keep their sharpness, as half do in service
 SHRUNK = (0.2, 0.9)  # of the side: at 224 px down to 45, a photo taken from far away
+SHRUNK_SCRATCH = (0.5, 0.9)
 RECOMPRESS_CHANCE = 0.5
 JPEG_QUALITY = (30, 95)  # messengers and thumbnails to cameras
 
@@ -37,30 +42,44 @@ def rng_for(seed: int, epoch: int, position: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, position])
 
 
-def augment(stored: Photo, rng: np.random.Generator, size: int) -> Photo:
+def augment(
+    stored: Photo,
+    rng: np.random.Generator,
+    size: int,
+    damaged: bool,
+    patch: Photo | None = None,
+    scratched: bool = False,
+) -> Photo:
     """Make another photo of the same car out of a stored square.
 
     `stored` is `uint8` (stored, stored, 3) and stays as it is; the result is a new array, `uint8`
-    (size, size, 3).
+    (size, size, 3). If the car is not `damaged`, the crop may be far tighter. A `patch`, another
+    stored square, is pasted into the crop; if `scratched`, scratches are drawn on it.
     """
-    image = _degrade(_relight(_crop(stored, rng, size), rng), rng)
+    image = _crop(stored, rng, size, AREA if damaged else UNDAMAGED_AREA)
+    if patch is not None:
+        image = paste(image, _crop(patch, rng, size, PATCH_AREA), rng)
+    if scratched:
+        image = scratch(image, rng)
+    # Thin marks would vanish in a small thumbnail.
+    image = _degrade(_relight(image, rng), rng, SHRUNK_SCRATCH if scratched else SHRUNK)
     if rng.random() < ERASE_CHANCE:
         _erase(image, rng)
     return image
 
 
-def _crop(stored: Photo, rng: np.random.Generator, size: int) -> Photo:
+def _crop(stored: Photo, rng: np.random.Generator, size: int, area: tuple[float, float]) -> Photo:
     """Crop, resize once, and mirror half of the time."""
     side = stored.shape[0]
-    width, height = (max(1, round(share * side)) for share in _crop_shares(rng))
+    width, height = (max(1, round(share * side)) for share in _crop_shares(rng, area))
     left, top = rng.integers(0, side - width + 1), rng.integers(0, side - height + 1)
     crop = fit(stored[top : top + height, left : left + width], size)
     return np.ascontiguousarray(crop[:, ::-1]) if rng.random() < 0.5 else crop
 
 
-def _crop_shares(rng: np.random.Generator) -> tuple[float, float]:
+def _crop_shares(rng: np.random.Generator, area: tuple[float, float]) -> tuple[float, float]:
     """Width and height of a crop, as shares of the square's side."""
-    side, stretch = math.sqrt(rng.uniform(*AREA)), math.sqrt(_log_uniform(rng, ASPECT))
+    side, stretch = math.sqrt(rng.uniform(*area)), math.sqrt(_log_uniform(rng, ASPECT))
     return min(1.0, side * stretch), min(1.0, side / stretch)
 
 
@@ -88,11 +107,11 @@ def _colour_matrix(rng: np.random.Generator) -> np.ndarray:
     return saturate @ rotate
 
 
-def _degrade(image: Photo, rng: np.random.Generator) -> Photo:
+def _degrade(image: Photo, rng: np.random.Generator, shrunk: tuple[float, float]) -> Photo:
     """Shrink, recompress and enlarge again, in the order in which thumbnails come about."""
     size = image.shape[0]
     if rng.random() < SHRINK_CHANCE:
-        side = max(1, round(rng.uniform(*SHRUNK) * size))
+        side = max(1, round(rng.uniform(*shrunk) * size))
         image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     if rng.random() < RECOMPRESS_CHANCE:
         image = recompress(image, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))

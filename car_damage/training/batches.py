@@ -9,9 +9,11 @@ from car_damage.dataset.arrays import Split
 from car_damage.parallel import cores
 from car_damage.training.augmentation import augment, rng_for
 from car_damage.training.outliers import EVEN_CHANCE, outlier
-from car_damage.training.sampling import draw, sample_weights
+from car_damage.training.sampling import draw, patch_shares, sample_weights
 
 PHOTOS_PER_OUTLIER = 16  # outliers come on top of them
+PATCH_CHANCE = 0.3  # that an undamaged image gets a patch; half of the patches are damaged
+SCRATCH_CHANCE = 0.15  # that an undamaged close-up without a patch gets scratches
 
 
 class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
@@ -39,37 +41,59 @@ class AugmentedBatches(PlainBatches):
     """Shuffled and augmented batches to train on.
 
     Each is `(uint8 (b, size, size, 3), float32 (b, 1))`: images and labels. `sampling` decides how
-    often an epoch shows a photo. With `outliers`, one more image for every 16 photos shows no car
-    that could be classified; its label is 0.5. A batch of 32 has two of them, of batches of 8 every
-    second one has one. What a batch holds is a function of seed, epoch and position, whichever
-    thread computes it, so that a resumed run gets the batches that it would have had.
+    often an epoch shows a photo. With `synthetic`, an undamaged image may get `scratches`, or a
+    patch of another photo (`pasting`), whose label it then has. For every 16 photos there is also
+    one more image (`outliers`), on which no car can be classified; its label is 0.5. What a batch
+    holds is a function of seed, epoch and position, whichever thread computes it, so that a resumed
+    run gets the batches that it would have had.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, outliers: bool = False):
+    def __init__(self, split: Split, batch_size: int, seed: int, synthetic: bool = False):
         super().__init__(split, batch_size, workers=cores(), max_queue_size=8)
         self.seed = seed
-        self.outliers = outliers
+        self.synthetic = synthetic
+        # More undamaged photos are drawn, as many as become damaged: both classes end up equal.
+        turned = self._turned_damaged() if synthetic else np.zeros(len(split.y))
+        share = np.average(turned[split.y == 0], weights=self.weights[split.y == 0])
+        self.drawn = self.weights * np.where(split.y == 1, 1, 1 / (1 - 2 * share))
+        self.patches = [patch_shares(split, label) for label in (0, 1)]
         self.skip_to(0)
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, ...]:
         first, end = batch * self.batch_size, min((batch + 1) * self.batch_size, len(self.order))
-        images = [self._view(position) for position in range(first, end)]
-        labels = self.split.y[self.order[first:end]].tolist()
-        if self.outliers:
+        views = [self._view(position) for position in range(first, end)]
+        if self.synthetic:
             numbers = range(first // PHOTOS_PER_OUTLIER, end // PHOTOS_PER_OUTLIER)
-            images += [self._outlier(number) for number in numbers]
-            labels += [EVEN_CHANCE] * len(numbers)
+            views += [(self._outlier(number), EVEN_CHANCE) for number in numbers]
+        images, labels = zip(*views, strict=True)
         return np.stack(images), np.array(labels, np.float32)[:, None]
 
-    def _view(self, position: int) -> np.ndarray:
-        stored = np.asarray(self.split.stored[self.order[position]])
+    def _turned_damaged(self) -> np.ndarray:
+        """How often each undamaged image gets damage: float (n,)."""
+        scratched = SCRATCH_CHANCE * self.split.of_kind("close_up")
+        return PATCH_CHANCE / 2 + (1 - PATCH_CHANCE) * scratched
+
+    def _view(self, position: int) -> tuple[np.ndarray, float]:
+        """An image and its label."""
+        row = int(self.order[position])
         # By position and not by row: a row that comes twice gets two views.
-        return augment(stored, rng_for(self.seed, self.epoch, position), self.split.X.shape[1])
+        rng = rng_for(self.seed, self.epoch, position)
+        damaged = bool(self.split.y[row])
+        stored, size = np.asarray(self.split.stored[row]), self.split.X.shape[1]
+        if self.synthetic and not damaged:
+            if rng.random() < PATCH_CHANCE:
+                label = int(rng.integers(2))
+                donor = int(rng.choice(len(self.split.y), p=self.patches[label]))
+                patch = np.asarray(self.split.stored[donor])
+                return augment(stored, rng, size, damaged, patch=patch), label
+            if self.split.rows[row].kind == "close_up" and rng.random() < SCRATCH_CHANCE:
+                return augment(stored, rng, size, damaged, scratched=True), 1
+        return augment(stored, rng, size, damaged), int(damaged)
 
     def _outlier(self, number: int) -> np.ndarray:
         rng = rng_for(self.seed, self.epoch, len(self.order) + number)  # they follow the photos
         image = np.asarray(self.split.X[int(rng.integers(len(self.order)))])
-        return augment(outlier(image, rng), rng, image.shape[0])
+        return augment(outlier(image, rng), rng, image.shape[0], damaged=True)
 
     def skip_to(self, epoch: int) -> None:
         """Go to this epoch, counted from 0: each has its own order and its own views.
@@ -77,4 +101,4 @@ class AugmentedBatches(PlainBatches):
         Not left to `on_epoch_end`, which Keras calls before the first epoch, too.
         """
         self.epoch = epoch
-        self.order = draw(self.weights, np.random.default_rng([self.seed, epoch]))
+        self.order = draw(self.drawn, np.random.default_rng([self.seed, epoch]))

@@ -22,13 +22,25 @@ def sample_weights(split: Split) -> np.ndarray:
     return (weights / weights.mean()).astype(np.float32)
 
 
+def patch_shares(split: Split, label: int) -> np.ndarray:
+    """How often a patch of this label is cut from each image: float64 (n,), which sums to 1.
+
+    Undamaged patches are of close-ups, if there are any: most damaged ones show it from near, too.
+    """
+    chosen = split.y == label
+    close_ups = chosen & split.of_kind("close_up")
+    shares = np.where(close_ups if close_ups.any() else chosen, sample_weights(split), 0.0)
+    return shares / shares.sum()
+
+
 def draw(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw as many rows as there are weights, shuffled: int64 (n,).
 
     A row comes as often as its weight says, rounded up or down at random (systematic sampling).
     """
     count = len(weights)
-    ends = np.cumsum(weights, dtype=np.float64)
+    order = rng.permutation(count)  # or rows that follow each other would share their luck
+    ends = np.cumsum(weights[order], dtype=np.float64)
     whole = np.floor(ends * (count / ends[-1]) + rng.random()).astype(np.int64)
     whole[-1] = count  # whatever rounding did
-    return rng.permutation(np.repeat(np.arange(count), np.diff(whole, prepend=0)))
+    return rng.permutation(np.repeat(order, np.diff(whole, prepend=0)))

@@ -57,9 +57,10 @@ def killed_in_fold(number, monkeypatch):
         write_answers(path, answers)
 
     write_answers = cross_sources.write_answers
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(cross_sources, "write_answers", write)
+    monkeypatch.setattr(cross_sources, "write_answers", write)
+    with pytest.raises(KeyboardInterrupt):
         yield
+    monkeypatch.setattr(cross_sources, "write_answers", write_answers)
 
 
 def test_each_source_is_answered_by_a_model_that_never_saw_it_also_after_a_kill(

@@ -46,3 +46,10 @@ def test_an_epoch_shows_each_photo_as_often_as_its_weight_says_up_to_one(weights
     assert len(rows) == len(weights)
     shown = np.bincount(rows, minlength=len(weights))
     assert (np.abs(shown - shares) < 1 + 1e-3).all()
+
+
+def test_classes_keep_their_shares_however_their_photos_are_mixed():
+    weights = np.tile([0.5, 1.5], 200)  # two rows together make two draws
+    shown = [(draw(weights, np.random.default_rng(seed)) % 2).mean() for seed in range(20)]
+    assert np.mean(shown) == pytest.approx(0.75, abs=0.02)
+    assert np.std(shown) < 0.04
