@@ -27,8 +27,9 @@ RENAMED = {
 DROPPED = ("labels", "fit", "leaks", "left_out")
 BY_FOLDER = ("slices", "data_folders")  # the names in these are not entries
 
-# Format 2 had it until cross-source validation measured the same without other versions.
-DROPPED_METRIC = "held_out_sources"
+# What format 2 had at first: cross-source validation measures the one without other versions, and
+# images no longer change their size from epoch to epoch.
+DROPPED_LATER = (("metrics", "held_out_sources"), ("settings", "sides"))
 
 
 class Frozen(BaseModel):
@@ -225,7 +226,6 @@ class TrainingSettings(Frozen):
 
     unfreeze: str
     epochs: int
-    sides: tuple[int, ...] | None = None  # pixels, of each epoch's images, in earlier versions
     learning_rate: float
     batch_size: int
     seed: int
@@ -268,8 +268,9 @@ class Manifest(Frozen):
             raw = _from_format_1(raw)
         elif isinstance(raw, dict) and raw["format"] != FORMAT:
             raise ValueError(f"it has format {raw['format']}, and this program reads {FORMAT}")
-        if isinstance(raw, dict) and isinstance(raw.get("metrics"), dict):
-            raw["metrics"].pop(DROPPED_METRIC, None)
+        for part, name in DROPPED_LATER:
+            if isinstance(raw, dict) and isinstance(raw.get(part), dict):
+                raw[part].pop(name, None)
         return validated(cls, raw)
 
     def to_json(self) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 
 from car_damage.dataset.arrays import Dataset, Row
 from car_damage.decision import EVERY_PHOTO, Decision
-from car_damage.evaluation.calibration import REVIEW_TARGET
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions, predictions_from
 from car_damage.evaluation.robustness import attention, equalise
@@ -21,10 +20,12 @@ def evaluate(
     val_outputs: Outputs,
     test_outputs: Outputs,
     decision: Decision,
+    target: float,
     seed: int,
 ) -> Metrics:
     """Everything that is measured of one version; all but `review.val` on the test photos.
 
+    `target` is the share of right answers that the review band was chosen for.
     `graph`, which gave the outputs, runs again on the test images, equalised and greyed out.
     """
     val = predictions_from(dataset.val, val_outputs.logits, decision)
@@ -42,7 +43,7 @@ def evaluate(
         same_size_and_quality=equalised.metrics(photos, seed).model_copy(
             update={"slices": metrics_of_slices(equalised, parts, seed)}
         ),
-        review=review_metrics(val, test, seed),
+        review=review_metrics(val, test, target, seed),
         attention=attention(test, test_outputs, graph, seed),
     )
 
@@ -66,7 +67,7 @@ def metrics_of_slices(
     return {title: predictions.shares(rows, seed) for title, rows in parts.items()}
 
 
-def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetrics:
+def review_metrics(val: Predictions, test: Predictions, target: float, seed: int) -> ReviewMetrics:
     """What share of photos lies outside the review band, and the accuracy on those.
 
     The validation photos, which the band was chosen on, come without an interval: it would be that
@@ -81,7 +82,7 @@ def review_metrics(val: Predictions, test: Predictions, seed: int) -> ReviewMetr
         wholes["decided"] = np.ones(len(decided), bool)
     estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed, wholes)
     return ReviewMetrics(
-        target=REVIEW_TARGET,
+        target=target,
         val=Decided(photos=len(photos), decided=shares["decided"], accuracy=accuracy),
         test=DecidedEstimate(**estimates),
     )

@@ -16,6 +16,7 @@ from car_damage import model_store
 from car_damage.dataset.arrays import Dataset
 from car_damage.decision import Decision
 from car_damage.evaluation import ood
+from car_damage.evaluation.calibration import ABROAD_TARGET, REVIEW_TARGET
 from car_damage.evaluation.cross_source_metrics import cross_source_metrics
 from car_damage.evaluation.cross_sources import (
     CROSS_SOURCES,
@@ -160,9 +161,9 @@ def _measured(
     print("measuring on the test photos")
     embedded = graph_outputs(graph, dataset.train.X).embeddings
     limits = ood.fit_limits(dataset, embedded, exported.val.embeddings)
-    metrics = evaluate(
-        dataset, graph, exported.val, exported.test, exported.decision, trained.settings.seed
-    )
+    target = ABROAD_TARGET if trained.answers else REVIEW_TARGET
+    outputs, seed = (exported.val, exported.test), trained.settings.seed
+    metrics = evaluate(dataset, graph, *outputs, exported.decision, target, seed)
     of_photos = np.flatnonzero(dataset.val.of_kind("photo"))[:DIMENSION_PHOTOS]
     features = feature_extractor(trained.start.model).predict(dataset.val.X[of_photos], verbose=0)
     more = {

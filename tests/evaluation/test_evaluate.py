@@ -61,7 +61,7 @@ def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photo
     unsure, band = 0.0, (0.4, 0.6)  # a probability of one half
     val = predicted(four_photos, [YES, YES, NO, unsure, unsure], band)
     test = predicted(four_photos, [NO, YES, NO, YES, unsure], band)
-    found = review_metrics(val, test, seed=0)
+    found = review_metrics(val, test, 0.99, seed=0)
     assert found.target == 0.99
     assert found.val == Decided(photos=4, decided=0.75, accuracy=1)
     assert found.test.decided.value == 1
@@ -72,7 +72,7 @@ def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photo
 def test_the_accuracy_of_decided_photos_is_as_certain_as_they_are_many(four_photos):
     unsure = 0.0
     predictions = predicted(four_photos, [YES, YES, unsure, unsure, NO], (0.4, 0.6))
-    found = review_metrics(predictions, predictions, seed=0).test
+    found = review_metrics(predictions, predictions, 0.99, seed=0).test
     assert found.accuracy.value == 1
     assert found.accuracy.low == pytest.approx(0.025 ** (1 / 2))
 
@@ -80,19 +80,19 @@ def test_the_accuracy_of_decided_photos_is_as_certain_as_they_are_many(four_phot
 @pytest.mark.parametrize("band", [(0.0, 1.0), (0.5, 0.5), None])
 def test_where_a_band_sends_all_photos_or_none_to_a_person_that_share_is_certain(four_photos, band):
     predictions = predicted(four_photos, [YES, YES, NO, NO, NO], band)
-    found = review_metrics(predictions, predictions, seed=0).test.decided
+    found = review_metrics(predictions, predictions, 0.99, seed=0).test.decided
     assert found == Estimate(value=0 if band == (0, 1) else 1, low=None, high=None)
 
 
 def test_a_photo_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does_not(four_photos):
     at = np.log([1 / 3, 3, 3, 3, 3])  # probabilities of 1/4 and 3/4
     predictions = predicted(four_photos, at, (0.25, 0.75))
-    assert review_metrics(predictions, predictions, seed=0).val.decided == 0.75
+    assert review_metrics(predictions, predictions, 0.99, seed=0).val.decided == 0.75
 
 
 def test_where_every_photo_needs_a_person_there_is_no_accuracy_of_those_decided(four_photos):
     predictions = predicted(four_photos, [YES, YES, NO, NO, NO], (0.0, 1.0))
-    found = review_metrics(predictions, predictions, seed=0)
+    found = review_metrics(predictions, predictions, 0.99, seed=0)
     assert found.val == Decided(photos=4, decided=0, accuracy=None)
     assert found.test.accuracy == Estimate(value=None, low=None, high=None)
 
@@ -108,7 +108,7 @@ def test_every_metric_is_taken_from_the_graph_that_classifies_photos(tmp_path, t
     split = split_of([*rows, close_up], np.concatenate([images, images[:1]]))
     outputs = graph_outputs(graph, split.X)
     dataset = Dataset(split, split, split, config_of())
-    found = evaluate(dataset, graph, outputs, outputs, DECISION, seed=0)
+    found = evaluate(dataset, graph, outputs, outputs, DECISION, 0.99, seed=0)
     assert (found.photos.count, found.photos.accuracy.value) == (8, 1)
     assert (found.close_ups.count, found.close_ups.accuracy.value) == (1, 0)
     assert found.same_size_and_quality.accuracy.value == 1
@@ -118,7 +118,7 @@ def test_every_metric_is_taken_from_the_graph_that_classifies_photos(tmp_path, t
     without = split_of(rows, images)
     outputs = graph_outputs(graph, images)
     dataset = Dataset(without, without, without, config_of())
-    assert evaluate(dataset, graph, outputs, outputs, DECISION, 0).close_ups is None
+    assert evaluate(dataset, graph, outputs, outputs, DECISION, 0.99, 0).close_ups is None
 
 
 def test_calibration_softens_probabilities_that_are_surer_than_right():

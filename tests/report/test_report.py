@@ -122,9 +122,7 @@ METRICS = Metrics(
     warnings={"unseen_cars": {"unfamiliar": 0.013}, "no_cars": {"unfamiliar": 0.94}},
 )
 FEW = Metrics(photos=MetricSet(count=8, accuracy=fig(0.5, 0.4, 0.6)))
-SETTINGS = TrainingSettings(
-    unfreeze="<b>4", epochs=1, sides=(64,), learning_rate=1e-3, batch_size=8, seed=0
-)
+SETTINGS = TrainingSettings(unfreeze="<b>4", epochs=1, learning_rate=1e-3, batch_size=8, seed=0)
 DATASET = config_of(
     fingerprint="fe" * 32,
     counts={"test": {"damaged": 4, "not_damaged": 4, "close_ups": 4}},
