@@ -56,6 +56,12 @@ def test_a_version_still_loads_that_measured_other_versions_on_held_out_sources(
     assert Manifest.from_json(json.dumps(raw)).metrics.photos.count == 10
 
 
+def test_a_version_still_loads_that_was_trained_on_images_of_growing_size():
+    settings = {"unfreeze": "conv1", "epochs": 2, "sides": [64, 96], "learning_rate": 1e-3}
+    raw = json.loads(MANIFEST.to_json()) | {"settings": settings | {"batch_size": 8, "seed": 0}}
+    assert Manifest.from_json(json.dumps(raw)).settings.epochs == 2
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
