@@ -10,6 +10,7 @@ backbone wants is the first layer of the model.
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from car_damage.dataset.find import find_photos
 from car_damage.dataset.prepare import Settings, prepare
 from car_damage.dataset.source import choose_source
 from car_damage.dataset.split import SPLITS
+from car_damage.decision import FEWEST_DECIDED
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import DatasetConfig
 from car_damage.options import whole_number
@@ -97,7 +99,7 @@ def prepare_photos(args: argparse.Namespace) -> Path:
 def stored_side(size: int, asked: int | None) -> int:
     """The side of the stored squares. Raises `UserError` if it would be smaller than the image."""
     if asked is not None and asked < size:
-        raise UserError(f"--stored {asked} must be at least the model's size, {size}")
+        raise UserError(f"--stored {asked} is smaller than the image: choose at least --size, {size}")
     return asked or max(size, min(MOST_STORED, round(STORED * size)))
 
 
@@ -111,6 +113,20 @@ def print_summary(folder: Path, config: DatasetConfig) -> None:
     print(f"copies: {copies.photos_in_them} photos in {copies.groups_of_copies} groups")
     for reason, count in config.rejected.items():
         print(f"left out: {count} {reason} (see {folder / 'rejected.csv'})")
+    if warning := too_few_to_decide(config):
+        print(warning)
+
+
+def too_few_to_decide(config: DatasetConfig) -> str | None:
+    """A sentence if the validation photos are too few to find answers that need no person."""
+    photos = config.counts["val"].damaged + config.counts["val"].not_damaged
+    if photos >= FEWEST_DECIDED:
+        return None
+    needed = math.ceil(FEWEST_DECIDED / config.shares["val"] / 10) * 10
+    return (
+        f"too few photos: there are {photos} for validation and {FEWEST_DECIDED} are needed, so "
+        f"the model will send every answer to a person; collect about {needed:,} photos in all"
+    )
 
 
 if __name__ == "__main__":

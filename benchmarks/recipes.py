@@ -4,8 +4,8 @@
     python benchmarks/recipes.py ... --set batches.PATCH_CHANCE=0 fine_tune.LABEL_SMOOTHING=0.05
 
 Trains a model for each of these folds of --cross-sources and prints its ROC AUC on the fold's
-photos, the share of each source and class that is right at a logit of 0, and how it does at home, on
-validation photos of the sources it was trained on. `--set` changes constants of modules in
+photos, the share of each source and class that is right at a logit of 0, and how it does at home:
+on validation photos of the sources it was trained on. `--set` changes constants of modules in
 car_damage/training. Three epochs on three folds can tell recipes apart whose AUC differs by a point
 or more; smaller differences are chance.
 """

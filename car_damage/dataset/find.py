@@ -29,13 +29,15 @@ def find_photos(raw_dirs: Sequence[Path]) -> list[Row]:
     for raw_dir in raw_dirs:
         if not raw_dir.is_dir():
             raise UserError(f"there is no folder {raw_dir}: check --raw-dir")
-    files = [file for raw_dir in raw_dirs for file in _files(raw_dir)]
+    files = [(*file, raw_dir) for raw_dir in raw_dirs for file in _files(raw_dir)]
     named = {folder: name for raw_dir in raw_dirs for folder, name in read_sources(raw_dir).items()}
     photos: dict[tuple[Path, str], Row] = {}
-    for path, class_folder in sorted(files, key=lambda file: file[0].as_posix()):
+    for path, class_folder, raw_dir in sorted(files, key=lambda file: file[0].as_posix()):
         if class_folder and path.suffix.lower() in SUFFIXES and path.is_file():
             label = folder_label(class_folder.name) or ""
-            row = Row(label=label, path=stored(path), source=source_of(path, class_folder, named))
+            row = Row(
+                label=label, path=stored(path), source=source_of(path, class_folder, raw_dir, named)
+            )
             photos.setdefault((path.resolve(), label), row)
     if missing := set(LABELS) - {photo.label for photo in photos.values()}:
         raise _no_photos(sorted(missing), raw_dirs, files)
@@ -71,7 +73,9 @@ def _files(
 
 
 def _no_photos(
-    missing: Sequence[str], raw_dirs: Sequence[Path], files: Sequence[tuple[Path, Path | None]]
+    missing: Sequence[str],
+    raw_dirs: Sequence[Path],
+    files: Sequence[tuple[Path, Path | None, Path]],
 ) -> UserError:
     names = " and ".join(f"'{label}'" for label in missing)
     where = " and ".join(map(str, raw_dirs))

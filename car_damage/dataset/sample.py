@@ -34,7 +34,8 @@ def write_sample_photos(folder: Path, per_class: int, seed: int = 0) -> None:
             (staged / label).mkdir()
         jpegs = map_in_order(lambda photo: _draw_jpeg(seed, *photo), wanted)
         for (label, number), jpeg in zip(wanted, jpegs, strict=True):
-            (staged / label / f"drawn_{number:04}.jpg").write_bytes(jpeg)
+            # A number at the end would mean views of one car (`sources.run_of`).
+            (staged / label / f"{number:04}_drawn.jpg").write_bytes(jpeg)
 
 
 def _draw_jpeg(seed: int, label: str, number: int) -> bytes:

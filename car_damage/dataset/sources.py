@@ -41,18 +41,18 @@ def read_sources(raw_dir: Path) -> dict[Path, str]:
     return {raw_dir / folder: source for folder, source in lines}
 
 
-def source_of(path: Path, class_folder: Path, named: Mapping[Path, str]) -> str:
+def source_of(path: Path, class_folder: Path, raw_dir: Path, named: Mapping[Path, str]) -> str:
     """The source of a photo that lies below its class folder.
 
     It is the one that `named` (from `read_sources`) gives for the innermost folder round the photo;
     else the folder just below the class folder; else, for a photo in the class folder itself, the
-    folder that holds the class folder.
+    raw folder.
     """
     for folder in path.parents:
         if folder in named:
             return named[folder]
     below = path.relative_to(class_folder).parts
-    return below[0] if len(below) > 1 else class_folder.absolute().parent.name
+    return below[0] if len(below) > 1 else raw_dir.absolute().name
 
 
 def run_of(source: str, path: str) -> str | None:

@@ -10,6 +10,7 @@ from car_damage.dataset import source
 from car_damage.dataset.arrays import load
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import SplitCounts
+from tests.images import config_of
 from tests.photo_files import write_raw_dir
 
 
@@ -62,6 +63,50 @@ def test_a_sample_run_leaves_the_real_data_set_alone(project):
     before = load(project / "data" / "processed").config
     data_preprocessing.main(["--sample"])
     assert load(project / "data" / "processed").config == before
+
+
+@pytest.mark.parametrize(
+    ("split", "needed"), [("70 15 15", "440"), ("34 33 33", "200"), ("98 1 1", "6,600")]
+)
+def test_too_few_validation_photos_for_any_answer_are_said_early(elsewhere, capsys, split, needed):
+    write_raw_dir(elsewhere / "cars", per_class=10)
+    options = f"--raw-dir cars --out made --size 32 --split {split}"
+    data_preprocessing.main(options.split())
+    counts = load(elsewhere / "made").config.counts["val"]
+    said = (
+        f"too few photos: there are {counts.damaged + counts.not_damaged} for validation and 66 "
+        "are needed, so the model will send every answer to a person; "
+        f"collect about {needed} photos in all\n"
+    )
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("damaged", "warned"), [(33, False), (32, True)])
+def test_close_ups_do_not_count_for_the_fewest_validation_photos(damaged, warned, capsys):
+    val = SplitCounts(damaged=damaged, not_damaged=33, close_ups=200)
+    data_preprocessing.print_summary(Path("made"), config_of(counts={"val": val}))
+    assert ("every answer" in capsys.readouterr().out) is warned
+
+
+@pytest.mark.parametrize(
+    ("options", "stored"),
+    [
+        ("--size 320", 448),
+        ("--size 512", 512),
+        ("--size 64 --stored 64", 64),
+        ("--stored 600", 600),
+    ],
+)
+def test_images_are_stored_larger_than_the_model_needs_unless_told(elsewhere, options, stored):
+    write_raw_dir(elsewhere / "cars", per_class=3)
+    data_preprocessing.main(["--raw-dir", "cars", "--out", "made", *options.split()])
+    assert load(elsewhere / "made").train.stored.shape[1:3] == (stored, stored)
+
+
+def test_images_that_would_be_stored_smaller_than_the_model_needs_are_refused(project):
+    with pytest.raises(UserError, match=r"--stored 200 is smaller .* at least --size, 224"):
+        data_preprocessing.main(["--sample", "--size", "224", "--stored", "200"])
+    assert not list(project.iterdir())
 
 
 @pytest.mark.parametrize("name", ["damaged/1.jpg", "broken cars/1.jpg", "photos.zip"])
