@@ -99,7 +99,9 @@ def prepare_photos(args: argparse.Namespace) -> Path:
 def stored_side(size: int, asked: int | None) -> int:
     """The side of the stored squares. Raises `UserError` if it would be smaller than the image."""
     if asked is not None and asked < size:
-        raise UserError(f"--stored {asked} is smaller than the image: choose at least --size, {size}")
+        raise UserError(
+            f"--stored {asked} is smaller than the image: choose at least --size, {size}"
+        )
     return asked or max(size, min(MOST_STORED, round(STORED * size)))
 
 

@@ -16,7 +16,6 @@ from car_damage.training.scratches import scratch
 
 AREA = (0.39, 1.0)  # of the photo that a crop keeps: less would often cut the damage off
 PATCH_AREA = (0.6, 1.0)
-UNDAMAGED_AREA = (0.06, 1.0)  # where there is no damage to cut off, down to a handle or plain paint
 ASPECT = (4 / 5, 5 / 4)  # of a crop; squeezed photos are out of proportion by as much already
 
 GAMMA = (0.7, 1.4)  # shadows lifted or deepened, as with backlight
@@ -46,17 +45,16 @@ def augment(
     stored: Photo,
     rng: np.random.Generator,
     size: int,
-    damaged: bool,
     patch: Photo | None = None,
     scratched: bool = False,
 ) -> Photo:
     """Make another photo of the same car out of a stored square.
 
     `stored` is `uint8` (stored, stored, 3) and stays as it is; the result is a new array, `uint8`
-    (size, size, 3). If the car is not `damaged`, the crop may be far tighter. A `patch`, another
-    stored square, is pasted into the crop; if `scratched`, scratches are drawn on it.
+    (size, size, 3). A `patch`, another stored square, is pasted into the crop; if `scratched`,
+    scratches are drawn on it.
     """
-    image = _crop(stored, rng, size, AREA if damaged else UNDAMAGED_AREA)
+    image = _crop(stored, rng, size, AREA)
     if patch is not None:
         image = paste(image, _crop(patch, rng, size, PATCH_AREA), rng)
     if scratched:

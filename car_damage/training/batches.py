@@ -12,7 +12,7 @@ from car_damage.training.outliers import EVEN_CHANCE, outlier
 from car_damage.training.sampling import draw, patch_shares, sample_weights
 
 PHOTOS_PER_OUTLIER = 16  # outliers come on top of them
-PATCH_CHANCE = 0.3  # that an undamaged image gets a patch; half of the patches are damaged
+PATCH_CHANCE = 0.2  # that an undamaged image gets a patch; half of the patches are damaged
 SCRATCH_CHANCE = 0.15  # that an undamaged close-up without a patch gets scratches
 
 
@@ -85,15 +85,15 @@ class AugmentedBatches(PlainBatches):
                 label = int(rng.integers(2))
                 donor = int(rng.choice(len(self.split.y), p=self.patches[label]))
                 patch = np.asarray(self.split.stored[donor])
-                return augment(stored, rng, size, damaged, patch=patch), label
+                return augment(stored, rng, size, patch=patch), label
             if self.split.rows[row].kind == "close_up" and rng.random() < SCRATCH_CHANCE:
-                return augment(stored, rng, size, damaged, scratched=True), 1
-        return augment(stored, rng, size, damaged), int(damaged)
+                return augment(stored, rng, size, scratched=True), 1
+        return augment(stored, rng, size), int(damaged)
 
     def _outlier(self, number: int) -> np.ndarray:
         rng = rng_for(self.seed, self.epoch, len(self.order) + number)  # they follow the photos
         image = np.asarray(self.split.X[int(rng.integers(len(self.order)))])
-        return augment(outlier(image, rng), rng, image.shape[0], damaged=True)
+        return augment(outlier(image, rng), rng, image.shape[0])
 
     def skip_to(self, epoch: int) -> None:
         """Go to this epoch, counted from 0: each has its own order and its own views.

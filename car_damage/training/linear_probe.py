@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from car_damage.dataset.arrays import Dataset, Split
 from car_damage.dataset.split import SPLITS
-from car_damage.training.batches import AugmentedBatches, PlainBatches
+from car_damage.training.batches import PlainBatches
 from car_damage.training.classifier import feature_extractor, set_head
 from car_damage.training.sampling import sample_weights
 
@@ -38,30 +38,26 @@ class Fitted:
     features: dict[str, np.ndarray]  # of each split's images as they are, float32 (n, d)
 
 
-def fit_head(model: keras.Model, dataset: Dataset, batch_size: int, seed: int) -> Fitted:
+def fit_head(model: keras.Model, dataset: Dataset, batch_size: int) -> Fitted:
     """Fit the head of `model` in place."""
     extractor = feature_extractor(model)
-    plain = {
+    features = {
         name: extractor.predict(PlainBatches(getattr(dataset, name), batch_size)) for name in SPLITS
     }
-    # One augmented view beside each photo itself; each more would cost a pass over all.
-    views = AugmentedBatches(dataset.train, batch_size, seed)
-    features = np.concatenate([plain["train"], extractor.predict(views)])
-    labels = np.concatenate([dataset.train.y, dataset.train.y[views.order]])
-    weights = np.concatenate([views.weights, np.ones_like(views.weights)])  # views are drawn by it
-    least = MIN_STD * float(features.std(axis=0).max())
+    train, weights = features["train"], sample_weights(dataset.train)
+    least = MIN_STD * float(train.std(axis=0).max())
     probes = [
         make_pipeline(
             VarianceThreshold(least**2),
             StandardScaler(),
             LogisticRegression(C=strength, max_iter=2000),
-        ).fit(features, labels, logisticregression__sample_weight=weights)
+        ).fit(train, dataset.train.y, logisticregression__sample_weight=weights)
         for strength in STRENGTHS
     ]
-    losses = [_loss(probe, plain["val"], dataset.val) for probe in probes]
+    losses = [_loss(probe, features["val"], dataset.val) for probe in probes]
     best = int(np.argmin(losses))
     set_head(model, *_folded(*(step for _, step in probes[best].steps)))
-    return Fitted(losses[best], probes[best], plain)
+    return Fitted(losses[best], probes[best], features)
 
 
 def _loss(probe: Pipeline, features: np.ndarray, split: Split) -> float:

@@ -33,7 +33,7 @@ def _fit_head(start: Start, dataset: Dataset, run: Run) -> None:
     """Phase 1; its features also show which labels look wrong, unless they are random."""
     settings = run.settings
     print("phase 1: fitting the head on the frozen backbone's features")
-    fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size, settings.seed)
+    fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size)
     print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
     if start.weights.source != "none" and not settings.leave_out:
         issues = find_label_issues(dataset, fitted.features, fitted.probe, settings.seed)

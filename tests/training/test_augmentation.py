@@ -24,7 +24,7 @@ def smooth_image() -> np.ndarray:
 
 
 def views(image: np.ndarray) -> list[np.ndarray]:
-    return [augment(image, rng_for(1, epoch, 0), SIZE, damaged=True) for epoch in EPOCHS]
+    return [augment(image, rng_for(1, epoch, 0), SIZE) for epoch in EPOCHS]
 
 
 @pytest.fixture
@@ -43,15 +43,14 @@ def only(monkeypatch):
 @given(
     size=st.integers(32, 320),
     more=st.integers(0, 160),
-    damaged=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_square_becomes_a_view_of_the_models_size_and_stays_as_it_is(size, more, damaged, seed):
+def test_any_square_becomes_a_view_of_the_models_size_and_stays_as_it_is(size, more, seed):
     stored = (size + more, size + more, 3)
     image = np.random.default_rng(seed).integers(0, 256, stored, np.uint8)
     before = image.copy()
     image.flags.writeable = False  # as a memory map gives it
-    view = augment(image, rng_for(seed, 0, 0), size, damaged)
+    view = augment(image, rng_for(seed, 0, 0), size)
     assert view.shape == (size, size, 3)
     assert view.dtype == np.uint8
     assert view.flags.c_contiguous
@@ -60,10 +59,10 @@ def test_any_square_becomes_a_view_of_the_models_size_and_stays_as_it_is(size, m
 
 def test_a_view_is_a_function_of_seed_epoch_and_position():
     image = smooth_image()
-    first = augment(image, rng_for(3, 1, 4), SIZE, True)
-    assert np.array_equal(first, augment(image, rng_for(3, 1, 4), SIZE, True))
+    first = augment(image, rng_for(3, 1, 4), SIZE)
+    assert np.array_equal(first, augment(image, rng_for(3, 1, 4), SIZE))
     for other in (rng_for(4, 1, 4), rng_for(3, 2, 4), rng_for(3, 1, 5), rng_for(1, 3, 4)):
-        assert not np.array_equal(first, augment(image, other, SIZE, True))
+        assert not np.array_equal(first, augment(image, other, SIZE))
 
 
 def test_half_of_the_views_are_mirrored_all_are_upright_and_show_much_of_the_photo(only):
@@ -75,23 +74,10 @@ def test_half_of_the_views_are_mirrored_all_are_upright_and_show_much_of_the_pho
     assert (np.ptp(green, axis=(1, 2)) > 0.5 * np.ptp(smooth_image()[..., 1])).all()
 
 
-def test_only_a_photo_of_an_undamaged_car_is_cropped_down_to_a_handle(only):
-    only("_crop")
-    image = smooth_image()
-    seen = {
-        damaged: [
-            np.ptp(augment(image, rng_for(1, epoch, 0), SIZE, damaged)[..., 1]) for epoch in EPOCHS
-        ]
-        for damaged in (False, True)
-    }
-    assert min(seen[False]) < 0.4 * np.ptp(image[..., 1])
-    assert min(seen[True]) > 0.5 * np.ptp(image[..., 1])
-
-
 def test_a_patch_appears_in_the_view():
     white = np.full((SIZE, SIZE, 3), 255, np.uint8)
     black = np.zeros_like(white)
-    with_patch = augment(black, rng_for(1, 0, 0), SIZE, damaged=False, patch=white)
+    with_patch = augment(black, rng_for(1, 0, 0), SIZE, patch=white)
     assert with_patch.max() > 100
 
 

@@ -59,7 +59,7 @@ def test_patches_leave_both_classes_equal_and_change_no_photo_of_damage():
     true = batches.split.y[batches.order]
     assert labels.mean() == pytest.approx(0.5, abs=0.06)
     assert (labels[true == 1] == 1).all()
-    assert 0.1 < labels[true == 0].mean() < 0.2, "of the undamaged ones have a damaged patch"
+    assert 0.05 < labels[true == 0].mean() < 0.15, "of the undamaged ones have a damaged patch"
 
 
 def test_undamaged_patches_are_cut_from_close_ups_if_there_are_any():
@@ -81,4 +81,4 @@ def test_undamaged_close_ups_are_scratched_and_both_classes_stay_equal():
         for at in range(400)
         if split.rows[batches.order[at]].kind == "close_up"
     ]
-    assert 0.15 < np.mean(scratched) < 0.35
+    assert 0.12 < np.mean(scratched) < 0.32
