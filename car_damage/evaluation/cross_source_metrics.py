@@ -151,7 +151,8 @@ def _of_class(judged: _Judged, chosen: np.ndarray, seed: int) -> ClassMetrics | 
         return None
     correct = judged.correct[chosen]
     found = bootstrap(
-        lambda rows: {"accuracy": float(correct[rows].mean())}, judged.group[chosen], seed
+        lambda rows: {"accuracy": float(correct[rows].mean())},
+        *(judged.group[chosen], seed, {"accuracy": np.ones(len(correct), bool)}),
     )
     return ClassMetrics(count=len(correct), accuracy=found["accuracy"])
 

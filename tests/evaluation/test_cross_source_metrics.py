@@ -71,6 +71,12 @@ def test_each_source_is_listed_with_its_fold_and_the_classes_it_shows(metrics):
     assert (jp.fold, jp.damaged) == (0, None)
 
 
+def test_a_source_without_a_mistake_is_not_said_to_be_certain(metrics):
+    perfect = metrics.sources["kr"].damaged.accuracy
+    assert (perfect.value, perfect.high) == (1.0, 1.0)
+    assert perfect.low == pytest.approx(0.982, abs=0.001)  # Clopper and Pearson's for 200 of 200
+
+
 def test_the_worst_source_is_looked_for_where_there_are_enough_photos(metrics):
     worst = metrics.worst_source  # and not the one photo of "de", or the ten of "kr"
     assert (worst.source, worst.label, worst.count) == ("uk", "damaged", 100)
