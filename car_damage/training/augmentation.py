@@ -26,7 +26,8 @@ HUE = 8.0  # degrees either way: a white balance that is off, and rust still loo
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
 
 SHRINK_CHANCE = 0.5  # half of the photos keep their sharpness, as half do in service
-SHRUNK = (0.2, 0.9)  # of the side: at 224 px down to 45, a photo taken from far away
+SHRUNK = (0.2, 0.9)  # of the side
+SMALLEST = 45  # pixels: a photo taken from far away; of a smaller one nothing would be left
 SHRUNK_SCRATCH = (0.5, 0.9)
 RECOMPRESS_CHANCE = 0.5
 JPEG_QUALITY = (30, 95)  # messengers and thumbnails to cameras
@@ -109,7 +110,7 @@ def _degrade(image: Photo, rng: np.random.Generator, shrunk: tuple[float, float]
     """Shrink, recompress and enlarge again, in the order in which thumbnails come about."""
     size = image.shape[0]
     if rng.random() < SHRINK_CHANCE:
-        side = max(1, round(rng.uniform(*shrunk) * size))
+        side = min(size, max(SMALLEST, round(rng.uniform(*shrunk) * size)))
         image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     if rng.random() < RECOMPRESS_CHANCE:
         image = recompress(image, quality=int(rng.integers(*JPEG_QUALITY, endpoint=True)))
