@@ -158,7 +158,7 @@ def train(args: argparse.Namespace) -> Path:
     from car_damage.training.initial_weights import starting_model
 
     dataset = leave_out(load(args.data or default_data_set()), args.leave_out)
-    folds = choose_folds(args, dataset)  # as long as a wrong number costs nothing
+    folds = choose_folds(args, dataset)
     default = paths.SAMPLE_MODELS if dataset.config.sample else paths.MODELS
     models = args.models or paths.shown(default)
     hardware.set_up(args.seed)

@@ -41,37 +41,36 @@ class AugmentedBatches(PlainBatches):
     """Shuffled and augmented batches to train on.
 
     Each is `(uint8 (b, size, size, 3), float32 (b, 1))`: images and labels. `sampling` decides how
-    often an epoch shows a photo. With `synthetic`, an undamaged image may get `scratches`, or a
-    patch of another photo (`pasting`), whose label it then has. For every 16 photos there is also
-    one more image (`outliers`), on which no car can be classified; its label is 0.5. What a batch
-    holds is a function of seed, epoch and position, whichever thread computes it, so that a resumed
-    run gets the batches that it would have had.
+    often an epoch shows a photo. An undamaged image may get `scratches`, or a patch (`pasting`) of
+    another photo, whose label it then has. For every 16 photos there is one more image
+    (`outliers`), on which no car can be classified; its label is 0.5. What a batch holds is a
+    function of seed, epoch and position, whichever thread computes it, so that a resumed run gets
+    the batches that it would have had.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, synthetic: bool = False):
+    def __init__(self, split: Split, batch_size: int, seed: int):
         super().__init__(split, batch_size, workers=cores(), max_queue_size=8)
         self.seed = seed
-        self.synthetic = synthetic
-        # More undamaged photos are drawn, as many as become damaged: both classes end up equal.
-        turned = self._turned_damaged() if synthetic else np.zeros(len(split.y))
-        share = np.average(turned[split.y == 0], weights=self.weights[split.y == 0])
-        self.drawn = self.weights * np.where(split.y == 1, 1, 1 / (1 - 2 * share))
+        # More undamaged images are drawn, as many as become damaged: both classes end up equal.
+        self.drawn = self.weights * np.where(split.y == 1, 1, 1 / (1 - 2 * self._turned_damaged()))
         self.patches = [patch_shares(split, label) for label in (0, 1)]
         self.skip_to(0)
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, ...]:
         first, end = batch * self.batch_size, min((batch + 1) * self.batch_size, len(self.order))
         views = [self._view(position) for position in range(first, end)]
-        if self.synthetic:
-            numbers = range(first // PHOTOS_PER_OUTLIER, end // PHOTOS_PER_OUTLIER)
-            views += [(self._outlier(number), EVEN_CHANCE) for number in numbers]
+        numbers = range(first // PHOTOS_PER_OUTLIER, end // PHOTOS_PER_OUTLIER)
+        views += [(self._outlier(number), EVEN_CHANCE) for number in numbers]
         images, labels = zip(*views, strict=True)
         return np.stack(images), np.array(labels, np.float32)[:, None]
 
-    def _turned_damaged(self) -> np.ndarray:
-        """How often each undamaged image gets damage: float (n,)."""
-        scratched = SCRATCH_CHANCE * self.split.of_kind("close_up")
-        return PATCH_CHANCE / 2 + (1 - PATCH_CHANCE) * scratched
+    def _turned_damaged(self) -> float:
+        """The share of undamaged images that get damage."""
+        undamaged = self.split.y == 0
+        close_ups = np.average(
+            self.split.of_kind("close_up")[undamaged], weights=self.weights[undamaged]
+        )
+        return PATCH_CHANCE / 2 + (1 - PATCH_CHANCE) * SCRATCH_CHANCE * float(close_ups)
 
     def _view(self, position: int) -> tuple[np.ndarray, float]:
         """An image and its label."""
@@ -80,7 +79,7 @@ class AugmentedBatches(PlainBatches):
         rng = rng_for(self.seed, self.epoch, position)
         damaged = bool(self.split.y[row])
         stored, size = np.asarray(self.split.stored[row]), self.split.X.shape[1]
-        if self.synthetic and not damaged:
+        if not damaged:
             if rng.random() < PATCH_CHANCE:
                 label = int(rng.integers(2))
                 donor = int(rng.choice(len(self.split.y), p=self.patches[label]))

@@ -26,7 +26,7 @@ def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> N
     https://arxiv.org/abs/1803.05407, here exponentially). Raises `UserError` if training diverges.
     """
     settings = run.settings
-    train = AugmentedBatches(dataset.train, settings.batch_size, settings.seed, synthetic=True)
+    train = AugmentedBatches(dataset.train, settings.batch_size, settings.seed)
     val = PlainBatches(dataset.val, settings.batch_size)
     _compile(model, settings.learning_rate, steps=len(train) * settings.epochs)
     done = run.restore(model) if resume else 0
