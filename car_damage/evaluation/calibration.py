@@ -16,7 +16,7 @@ MAX_TEMPERATURE = 10.0  # logits made ten times smaller
 
 NEUTRAL_THRESHOLD = 0.5
 
-REVIEW_TARGET = 0.99  # of the photos that no person looks at, the share to be answered rightly
+REVIEW_TARGET = 0.99  # share of correct answers among the photos that no person checks
 # On sources that the model was not trained on 99 % may be out of reach.
 ABROAD_TARGET = 0.975
 
@@ -110,8 +110,8 @@ def choose_review_band(
     """The calibrated probabilities, low <= p < high, whose photos need a person.
 
     Outside of the band, which `threshold` lies in or at the edge of, at least `target` of the
-    validation photos are answered rightly; no other such band leaves a person fewer of them,
-    and of those that leave as few it is the narrowest. Where no photo needs a person, both ends are
+    validation photos are answered correctly. No other such band sends fewer of them to a person,
+    and of those that send as few it is the narrowest. Where no photo needs a person, both ends are
     the threshold. Other ends lie in the middle between neighbouring probabilities. This is
     classification with a reject option (Chow 1970), its risk bounded and its coverage the largest
     (El-Yaniv & Wiener 2010).
@@ -121,10 +121,10 @@ def choose_review_band(
     `probabilities` and `labels` (0 or 1) have shape (n,). With `weights`, as in `fit_decision`, the
     shares are weighted, and `FEWEST_DECIDED` still counts photos.
 
-    The target holds for these photos. New photos are answered rightly somewhat less often, since
-    the band was fitted to these: only test photos show how often. Sending every photo to a person
-    until the interval on the validation photos starts at 99 % would take 368 photos without a
-    mistake, and a version of no use to whoever has fewer.
+    The target holds for these photos. Answers to new photos are correct a little less often,
+    because the band was fitted to these; only test photos show how often. The rule could be
+    stricter: send every photo to a person until the interval on the validation photos starts at
+    99 %. But that takes 368 photos without a mistake, and most users have fewer.
     """
     damaged, others = _by_class(probabilities, labels, weights)
     if damaged.values.size == 0 or others.values.size == 0:

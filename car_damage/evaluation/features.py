@@ -7,10 +7,10 @@ def effective_dimension(features: np.ndarray) -> float:
     """The participation ratio of the covariance of features, float (n, d): from 1 to d.
 
     It is the square of the sum of the eigenvalues over the sum of their squares: d if the features
-    vary alike in all directions, 1 if along one line only. Long fine-tuning ends near 1 (neural
-    collapse, Papyan et al. 2020, https://arxiv.org/abs/2008.08186): nothing is left then but the
-    answer, and quantisation, heatmap and further questions have little to work with. 0 if the
-    features do not vary.
+    vary by the same amount in all directions, 1 if they vary along one line. After long fine-tuning
+    it is near 1 (neural collapse, Papyan et al. 2020, https://arxiv.org/abs/2008.08186). The
+    features then hold the answer and nothing else, so that quantisation and the heatmap have little
+    to work with. 0 if the features do not vary.
     """
     covariance = np.cov(np.asarray(features, np.float64), rowvar=False)
     total = float(np.trace(covariance))

@@ -65,7 +65,7 @@ def labels_and_probabilities(rows: list[PredictionRow]) -> tuple[np.ndarray, np.
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:
-    """A row for each epoch; none where there is no file."""
+    """Read a row for each epoch; an empty list if the file is missing."""
     if not path.exists():
         return []
     wrong = f"{path} is not as training wrote it"

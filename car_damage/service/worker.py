@@ -57,7 +57,7 @@ class Connection(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Ends slow connections, each in the thread that served it, and reports every error alike.
+    """Ends slow connections in the thread that served them, and reports all errors in one way.
 
     gunicorn 27 waits for a client for ever. It closes connections in the one thread that accepts
     them, and waits there for up to two seconds for the client: 64 clients that are cut off would

@@ -55,7 +55,7 @@ def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> N
 
 
 def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
-    """Make each weight `share` of what it was `before` and the rest of what it is now.
+    """Average each weight with its value `before`, which counts for `share`.
 
     Between a good model and what fine-tuning made of it lie models that hold better on photos
     unlike those of the fine-tuning (WiSE-FT, Wortsman et al. 2022,
