@@ -113,13 +113,11 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
     """
     figure = Figure(**PAGE)
     epochs = [row["epoch"] for row in history]
-    best = min(history, key=lambda row: row["val_loss"])["epoch"]
     loss, accuracy = figure.subplots(2, sharex=True)
     for ax, name in ((loss, "loss"), (accuracy, "accuracy")):
         training, validation = ([row[key] for row in history] for key in (name, f"val_{name}"))
         ax.plot(epochs, training, "o--", color=GREY, ms=3.5, label="training (augmented)")
         ax.plot(epochs, validation, "o-", color=BLUE, ms=4, lw=2, label="validation")
-        ax.axvline(best, **BOUNDARY, label="lowest validation loss")
         _tidy(ax)
     loss.set_ylabel("loss (cross-entropy)")
     _legend_above(loss)
