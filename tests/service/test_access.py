@@ -28,7 +28,8 @@ def test_a_request_without_a_known_key_is_refused(models, value):
 
 def test_only_predictions_need_a_key_and_have_a_rate(models):
     client = client_of(models, api_keys=(KEY,), rate_limit="1/hour")
-    for path in ("/", "/health", "/ready", "/model", "/metrics", "/openapi.json", "/docs") * 2:
+    pages = ("/", "/docs", "/docs/css/swagger-ui.css", "/openapi.json")
+    for path in (*pages, "/health", "/ready", "/model", "/metrics") * 2:
         assert client.get(path).status_code == 200, path
 
 
