@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from car_damage.photo_warnings import WarningLimits, WarningWord
+from car_damage.photos import Reason
 from car_damage.training.backbones import BACKBONES
 
 ROOT = Path(__file__).parents[1]
@@ -18,9 +19,16 @@ def text_of(name: str) -> str:
 
 
 def test_the_page_says_what_to_do_about_each_warning_and_about_no_other():
-    script = text_of("car_damage/service/page/page.js")
+    script = text_of("car_damage/service/page/words.js")
     warnings = script.split("const WARNINGS = {", 1)[1].split("};", 1)[0]
     assert set(re.findall(r"^  (\w+): \"[A-Z]", warnings, re.MULTILINE)) == WORDS
+
+
+def test_the_page_says_what_to_do_about_each_photo_that_cannot_be_used():
+    script = text_of("car_damage/service/page/words.js")
+    problems = script.split("const PROBLEMS = {", 1)[1].split("};", 1)[0]
+    assert set(re.findall(r"^  (\w+): ", problems, re.MULTILINE)) >= set(get_args(Reason))
+    assert "damaged" not in problems  # only cars are
 
 
 def test_the_table_of_warnings_has_a_row_for_each_and_for_no_other():

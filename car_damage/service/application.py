@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import flask_openapi3_swagger
-from flask import Response, jsonify, send_from_directory
+from flask import Response, jsonify, render_template, send_from_directory
 from flask_openapi3 import Info, OpenAPI
 
 from car_damage import predictor
@@ -30,6 +30,7 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
         validation_error_callback=problems.from_validation,
         doc_ui=False,
         static_folder="page",
+        template_folder="page",
         static_url_path="/static",
     )
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * problems.MIB
@@ -51,11 +52,15 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
     app.register_api(predictions_api)
     app.register_api(status_api)
     # What is no part of the API: the page, and the document on the API
-    app.add_url_rule("/", view_func=lambda: app.send_static_file("index.html"), endpoint="page")
+    app.add_url_rule("/", view_func=lambda: _page(settings), endpoint="page")
     app.add_url_rule("/docs", view_func=lambda: app.send_static_file("docs.html"), endpoint="docs")
     app.add_url_rule("/docs/<path:path>", view_func=_swagger_file, endpoint="swagger")
     app.add_url_rule("/openapi.json", view_func=lambda: jsonify(app.api_doc), endpoint="openapi")
     return app
+
+
+def _page(settings: Settings) -> str:
+    return render_template("index.html", max_upload_mb=settings.max_upload_mb)
 
 
 def _swagger_file(path: str) -> Response:  # no partial: flask-limiter asks for a name

@@ -1,35 +1,22 @@
-"use strict";
+// The page: photos that are added get a card each, which shows what came of them.
 
-const WARNINGS = {
-  blurred: "The photo is blurred. Hold the camera still, wait until it is sharp, and take it again.",
-  dark: "The photo is very dark. Take it again in daylight or with more light.",
-  overexposed: "The photo is too bright. Take it again with the light behind you.",
-  low_resolution: "The photo has few pixels. Send the original and not a preview or a thumbnail.",
-  unfamiliar: "The photo is unlike those that the model learnt from. Make sure that it shows a car, " +
-    "from outside and not too close.",
-};
-const ADVICE = {
-  damaged: "The photo looks like those of damaged cars.",
-  not_damaged: "Nothing in the photo looks like damage. What it does not show, it does not tell.",
-  review: "The model cannot tell for sure. Have a person look at this photo.",
-};
-const UNREACHABLE = "The service cannot be reached. Check the connection, then try again.";
-const KEY = "car-damage-key"; // where the tab keeps the access key
+import { accessKey, ask, forgetAccessKey, setAccessKey } from "./ask.js";
+import { csvOf } from "./csv.js";
+import { ADVICE, COUNTED, VERDICTS, WARNINGS, percent, sentenceOf } from "./words.js";
+
 const AT_ONCE = 2; // photos sent at a time: the others wait here instead of in the service's queue
+const WORTH_ANOTHER_TRY = [408, 429, 500, 503];
 
 const find = (selector, within = document) => within.querySelector(selector);
 const width = (share) => `${100 * share}%`;
 
-// In words, so that nothing is called certain.
-function percent(share) {
-  if (share > 0.99) return "over 99 %";
-  if (share < 0.01) return "under 1 %";
-  return `${Math.round(share * 100)} %`;
-}
-
 let model = {}; // the card of the one in use
 let busy = 0;
-const waiting = [];
+let waiting = [];
+// Of each photo, in the order shown: {name, file, element, kind, said, problem, alone}, where kind is
+// a key of COUNTED.
+let cards = [];
+let jumpedTo = null;
 
 function tell(sentence) {
   find("#told").textContent = sentence;
@@ -38,16 +25,17 @@ function tell(sentence) {
 function add(files) {
   const photos = [...files];
   if (!photos.length) return;
-  const cards = photos.map(newCard);
-  find("#answers").hidden = false;
-  find("#cards").prepend(...cards.map((card) => card.element));
-  tell(photos.length === 1 ? `${photos[0].name} is being sent.` : `${photos.length} photos are being sent.`);
-  cards.forEach(send);
+  const added = photos.map(newCard);
+  cards = [...added, ...cards];
+  find("#cards").prepend(...added.map((card) => card.element));
+  added.forEach((card) => { card.alone = added.length === 1; });
+  tell(added.length === 1 ? `Uploading ${photos[0].name} …` : `Uploading ${photos.length} photos …`);
+  added.forEach(send);
 }
 
 function newCard(file) {
   const element = find("#card").content.cloneNode(true).firstElementChild;
-  const card = { file, element };
+  const card = { name: file.name, file, element };
   const photo = find(".photo", element);
   photo.alt = `Photo ${file.name}`;
   photo.addEventListener("error", () => element.classList.add("no-picture"));
@@ -55,7 +43,7 @@ function newCard(file) {
   find("figcaption", element).textContent = file.name;
   find(".remove", element).setAttribute("aria-label", `Remove ${file.name}`);
   find(".remove", element).addEventListener("click", () => remove(card));
-  find(".again", element).addEventListener("click", () => send(card));
+  find(".again", element).addEventListener("click", () => { card.alone = true; send(card); });
   find(".switch", element).addEventListener("click", () => switchHeatmap(card));
   return card;
 }
@@ -66,8 +54,9 @@ function send(card) {
   work();
 }
 
+// Not while a key is missing: then a photo would be sent for nothing.
 function work() {
-  while (busy < AT_ONCE && waiting.length) {
+  while (busy < AT_ONCE && waiting.length && find("#key-form").hidden) {
     busy += 1;
     answer(waiting.shift()).finally(() => { busy -= 1; work(); });
   }
@@ -76,79 +65,73 @@ function work() {
 async function answer(card) {
   reset(card, "Looking at the photo …");
   try {
-    const said = await ask(card.file);
+    const said = await ask(card);
+    if (!cards.includes(card)) return; // removed meanwhile
     if (said.model_version !== model.version) await showModel(); // it was loaded only now, or anew
     show(card, said);
   } catch (problem) {
-    refuse(card, problem);
+    if (!cards.includes(card)) return;
+    if (problem.status === 401) waitForKey(card, problem.key);
+    else refuse(card, problem);
   }
-}
-
-// Send one photo. Throws an object with the sentence to show as `detail`.
-async function ask(file, options = "") {
-  const body = new FormData();
-  body.append("image", file, "photo"); // its name is nobody's business
-  const key = sessionStorage.getItem(KEY);
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
-  let response;
-  try {
-    response = await fetch(`predict${options}`, { method: "POST", body, headers });
-  } catch {
-    throw { detail: UNREACHABLE, again: true };
-  }
-  let said;
-  try {
-    said = await response.json();
-  } catch { // an answer of something in between, such as a proxy
-    throw { detail: UNREACHABLE, again: true };
-  }
-  if (!response.ok) throw { ...said, again: [401, 408, 429, 500, 503].includes(response.status) };
-  return said;
 }
 
 function reset(card, verdict) {
   const { element } = card;
-  element.classList.remove("refused");
   find(".verdict", element).textContent = verdict;
   for (const part of [".advice", ".measure", ".warnings", ".why"]) find(part, element).hidden = true;
   find(".again", element).disabled = true; // not hidden: a second press would hit the next button
+  turn(card, "waiting");
+}
+
+// Every change of what a card says goes through here, so that the line on top is right.
+function turn(card, kind) {
+  card.kind = kind;
+  card.element.classList.remove(...Object.keys(COUNTED));
+  card.element.classList.add(kind);
+  showSummary();
 }
 
 function show(card, said) {
   const { element } = card;
   const kind = said.review ? "review" : said.prediction;
-  element.classList.add(said.prediction, kind);
-  const verdict = { damaged: "Damaged", not_damaged: "Not damaged", review: "Not sure: please check" }[kind];
-  find(".verdict", element).textContent = verdict;
+  card.said = said;
+  turn(card, kind);
+  find(".verdict", element).textContent = VERDICTS[kind];
   find(".advice", element).textContent = ADVICE[kind];
   find(".advice", element).hidden = false;
+  if (card.shrunk) find("figcaption", element).textContent = `${card.name} (sent in a smaller size)`;
   showMeasure(element, said);
-  const list = find(".warnings", element);
   const warnings = said.warnings.map((warning) => WARNINGS[warning] ?? warning);
+  showWarnings(element, warnings);
+  find(".again", element).hidden = true;
+  find(".switch", element).hidden = false;
+  const share = `Probability of damage ${percent(said.probability)}.`;
+  tellOutcome(card, [`${VERDICTS[kind]}.`, ADVICE[kind], ...warnings, share].join(" "));
+}
+
+function showWarnings(element, warnings) {
+  const list = find(".warnings", element);
   list.replaceChildren(...warnings.map((warning) => {
     const item = document.createElement("li");
     item.textContent = warning;
     return item;
   }));
-  list.hidden = !said.warnings.length;
-  find(".again", element).hidden = true;
-  find(".switch", element).hidden = false;
-  const all = [`${verdict}.`, ...warnings, `Probability of damage ${percent(said.probability)}.`];
-  tell(`${card.file.name}: ${all.join(" ")}`);
+  list.hidden = !warnings.length;
 }
 
 function showMeasure(element, said) {
   find(".share", element).textContent = `Probability of damage: ${percent(said.probability)}`;
   find(".bar", element).style.width = width(said.probability);
   find(".threshold", element).style.left = width(said.threshold);
-  let legend = `The line at ${percent(said.threshold)} parts not damaged from damaged.`;
+  let legend = `Photos at or above the line (${percent(said.threshold)}) are classified as damaged.`;
   const hatched = find(".band", element);
   const [low, high] = model.review_band ?? [0, 0];
   hatched.hidden = low === high;
   if (!hatched.hidden) {
     hatched.style.left = width(low);
     hatched.style.width = width(high - low);
-    legend += ` Within the hatched part, ${percent(low)} to ${percent(high)}, a person should look.`;
+    legend += ` Between ${percent(low)} and ${percent(high)} (hatched), a person should check the photo.`;
   }
   find(".legend", element).textContent = legend;
   find(".measure", element).hidden = false;
@@ -156,14 +139,63 @@ function showMeasure(element, said) {
 
 function refuse(card, problem) {
   const { element } = card;
-  element.classList.add("refused");
-  find(".verdict", element).textContent = "No answer";
-  find(".advice", element).textContent = problem.detail;
+  const sentence = sentenceOf(problem);
+  card.problem = problem;
+  turn(card, "refused");
+  find(".verdict", element).textContent = VERDICTS.refused;
+  find(".advice", element).textContent = sentence;
   find(".advice", element).hidden = false;
-  find(".again", element).hidden = !problem.again;
+  find(".again", element).hidden = !["unreachable", "truncated"].includes(problem.kind) &&
+    !WORTH_ANOTHER_TRY.includes(problem.status);
   find(".again", element).disabled = false;
-  tell(`${card.file.name}: no answer. ${problem.detail}`);
-  if (problem.status === 401) askForKey();
+  tellOutcome(card, `No answer. ${sentence}`);
+}
+
+// Of several photos only the end is read out, or nobody could listen to anything else.
+function tellOutcome(card, sentence) {
+  if (card.alone) tell(`${card.name}: ${sentence}`);
+  else if (!cards.some((other) => other.kind === "waiting")) tell(`Done. ${find("#counts").textContent}.`);
+}
+
+function newCount(kind) {
+  const part = find("#count").content.cloneNode(true).firstElementChild;
+  part.dataset.kind = kind;
+  find(".count", part).addEventListener("click", () => jump(kind));
+  return part;
+}
+
+// "45 photos: 16 damaged, 20 not, 9 to check", each count a button that jumps there.
+function showSummary() {
+  find("#answers").hidden = !cards.length;
+  find("#summary").hidden = find("#save").hidden = cards.length < 2;
+  let before = cards.length === 1 ? "1 photo: " : `${cards.length} photos: `;
+  for (const part of find("#counts").children) {
+    const { kind } = part.dataset;
+    const count = cards.filter((card) => card.kind === kind).length;
+    part.hidden = !count;
+    find(".before", part).textContent = count ? before : "";
+    find(".count", part).textContent = count ? `${count} ${COUNTED[kind]}` : "";
+    if (count) before = ", ";
+  }
+  // The line stays on top: nothing that is scrolled to may lie under it.
+  const height = find("#summary").offsetHeight;
+  document.documentElement.style.scrollPaddingTop = `calc(${height}px + .5rem)`;
+}
+
+// To the first photo of a kind, and then to the next with each press.
+function jump(kind) {
+  const those = cards.filter((card) => card.kind === kind);
+  jumpedTo = those[(those.indexOf(jumpedTo) + 1) % those.length];
+  jumpedTo.element.focus({ preventScroll: true });
+  jumpedTo.element.scrollIntoView({ block: "start" });
+}
+
+function save() {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([csvOf(cards)], { type: "text/csv" }));
+  link.download = "car photos.csv";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers read it only later
 }
 
 async function switchHeatmap(card) {
@@ -177,16 +209,17 @@ async function switchHeatmap(card) {
     why.textContent = "Looking for what speaks for damage …";
     why.hidden = false;
     try {
-      const said = await ask(card.file, "?heatmap=true&repeat=true");
+      const said = await ask(card, "?heatmap=true&repeat=true");
       overlay.src = said.heatmap;
-      overlay.alt = `Heatmap over ${card.file.name}`;
+      overlay.alt = `Heatmap over ${card.name}`;
       why.textContent = said.box
         ? "Coloured is what speaks for damage; the brighter, the more."
         : "Nothing in this photo speaks for damage.";
     } catch (problem) {
       control.setAttribute("aria-checked", "false");
-      why.textContent = problem.detail;
-      tell(problem.detail);
+      why.textContent = sentenceOf(problem);
+      tell(why.textContent);
+      if (problem.status === 401) askForKey(problem.key);
       return;
     }
   }
@@ -199,13 +232,23 @@ async function switchHeatmap(card) {
 
 function remove(card) {
   const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
-  const place = waiting.indexOf(card);
-  if (place >= 0) waiting.splice(place, 1);
+  waiting = waiting.filter((other) => other !== card);
+  cards = cards.filter((other) => other !== card);
   forget(card.element);
   card.element.remove();
-  find("#answers").hidden = !find("#cards").childElementCount;
+  showSummary();
   (next ?? find("#choose")).focus();
-  tell(`${card.file.name} was removed.`);
+  tell(`${card.name} was removed.`);
+}
+
+function removeAll() {
+  waiting = [];
+  cards = [];
+  forget(find("#cards"));
+  find("#cards").replaceChildren();
+  showSummary();
+  find("#choose").focus();
+  tell("All photos were removed.");
 }
 
 // Give back the memory of the photos shown in an element.
@@ -213,20 +256,39 @@ function forget(element) {
   element.querySelectorAll(".photo").forEach((photo) => URL.revokeObjectURL(photo.src));
 }
 
-function askForKey() {
-  sessionStorage.removeItem(KEY);
+// The photo goes first in the queue, which goes on as soon as there is a key.
+function waitForKey(card, refusedKey) {
+  reset(card, "Waiting for the access key");
+  waiting.unshift(card);
+  askForKey(refusedKey);
+}
+
+function askForKey(refusedKey) {
+  if (refusedKey !== accessKey()) return; // another was entered since that photo was sent
+  forgetAccessKey();
+  showKeyForm(refusedKey !== null);
+}
+
+function showKeyForm(wrong) {
   find("#key-form").hidden = false;
+  find("#key-wrong").hidden = !wrong;
+  find("#key").setAttribute("aria-invalid", String(wrong));
   find("#key").focus();
 }
 
 function useKey(event) {
   event.preventDefault();
-  sessionStorage.setItem(KEY, find("#key").value.trim());
+  const key = find("#key").value.trim();
   find("#key").value = "";
+  if (!/^[!-~]+$/.test(key)) { // no key has other characters, and no browser would send them
+    showKeyForm(true);
+    return;
+  }
+  setAccessKey(key);
   find("#key-form").hidden = true;
-  tell("The key is used from now on.");
-  document.querySelectorAll(".refused .again:not([hidden])").forEach((button) => button.click());
+  tell("Trying the access key …");
   find("#choose").focus();
+  work();
 }
 
 async function showModel() {
@@ -234,13 +296,13 @@ async function showModel() {
   try {
     const response = await fetch("model");
     const said = await response.json();
-    if (!response.ok) throw said;
+    if (!response.ok) throw { kind: said.type?.replace("/problems/", ""), detail: said.detail };
     model = said;
     find("#model").textContent = `Model ${model.version}`;
     find("#sample").hidden = !model.sample;
     down.hidden = true;
   } catch (problem) {
-    down.textContent = problem.detail ?? UNREACHABLE;
+    down.textContent = sentenceOf(problem instanceof Error ? {} : problem);
     down.hidden = false;
   }
 }
@@ -248,16 +310,11 @@ async function showModel() {
 for (const input of [find("#choose"), find("#take")]) {
   input.addEventListener("change", () => { add(input.files); input.value = ""; });
 }
+find("#counts").append(...Object.keys(COUNTED).map(newCount));
 find("#take-label").hidden = !matchMedia("(pointer: coarse)").matches;
 find("#key-form").addEventListener("submit", useKey);
-find("#clear").addEventListener("click", () => {
-  waiting.length = 0;
-  forget(find("#cards"));
-  find("#cards").replaceChildren();
-  find("#answers").hidden = true;
-  find("#choose").focus();
-  tell("All photos were removed.");
-});
+find("#clear").addEventListener("click", removeAll);
+find("#save").addEventListener("click", save);
 
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dragging"); });
 addEventListener("dragleave", (event) => {
