@@ -8,6 +8,7 @@ import io
 import subprocess
 import sys
 import threading
+import tomllib
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_a_drawn_heatmap_is_never_larger_than_a_screen(client):
         ({"data": {"image": "car.jpg"}, "content_type": "multipart/form-data"}, 400, "no_photo"),
         ({"data": {"photo": (io.BytesIO(RED), "car.jpg")}}, 400, "no_photo"),
         ({"data": b"", "content_type": "image/jpeg"}, 400, "empty"),
-        ({"data": RED, "content_type": "application/octet-stream"}, 415, "not_a_photo"),
+        ({"data": b"hello", "content_type": "application/octet-stream"}, 415, "not_a_photo"),
         ({"json": {"image": "abc"}}, 415, "not_a_photo"),
         ({"data": b"hello", "content_type": "image/jpeg"}, 415, "not_a_photo"),
         ({"data": RED[:500], "content_type": "image/jpeg"}, 422, "truncated"),
@@ -228,7 +229,94 @@ def test_the_document_on_the_api_names_every_route_and_every_problem(client):
         "application/problem+json" in responses[str(status)]["content"] for status in told - {200}
     )
     body = document["paths"]["/predict"]["post"]["requestBody"]["content"]
-    assert set(body) == {"multipart/form-data", "image/*"}
+    kinds = {"multipart/form-data", "application/json", "image/*", "application/octet-stream"}
+    assert set(body) == kinds
+
+
+def test_the_document_on_the_api_announces_only_what_happens_by_names_one_can_read(client):
+    document = client.get("/openapi.json").json
+    operations = {path: next(iter(methods.values())) for path, methods in document["paths"].items()}
+    announced = {path: set(operation["responses"]) for path, operation in operations.items()}
+    del announced["/predict"]
+    assert announced == {
+        "/health": {"200"},
+        "/ready": {"200", "503"},
+        "/model": {"200", "503"},
+        "/metrics": {"200"},
+    }
+    assert all(path == f"/{one['operationId']}" for path, one in operations.items())
+    unready = operations["/ready"]["responses"]["503"]["content"]["application/problem+json"]
+    assert set(unready["examples"]) == {"no_model", "stopping"}
+
+
+def test_the_document_on_the_api_has_the_version_of_the_project(client):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert client.get("/openapi.json").json["info"]["version"] == project["version"]
+
+
+def test_the_examples_in_the_document_on_the_api_can_be_sent_and_have_the_form_of_answers(client):
+    operation = client.get("/openapi.json").json["paths"]["/predict"]["post"]
+    content = operation["requestBody"]["content"]["application/json"]
+    examples = operation["responses"]["200"]["content"]["application/json"]["examples"]
+
+    def answer(example: str) -> dict:
+        return client.post("/predict", json=content["examples"][example]["value"]).json
+
+    assert list(examples["one"]["value"]) == list(answer("one"))
+    assert list(examples["several"]["value"]) == list(answer("several"))
+    first = examples["several"]["value"]["predictions"][0]
+    assert list(first) == list(answer("several")["predictions"][0])
+
+
+def test_several_photos_one_with_list_and_images_in_json_are_answered_with_a_list(client):
+    def indexes_and_files(response) -> list[tuple[int, str | None]]:
+        return [(item["index"], item["file"]) for item in response.json["predictions"]]
+
+    both = {"image": [(io.BytesIO(RED), "a.jpg"), (io.BytesIO(b"no photo"), "b.jpg")]}
+    assert indexes_and_files(client.post("/predict", data=both)) == [(0, "a.jpg"), (1, "b.jpg")]
+    one = client.post("/predict?list=true", data=form(RED, name="a.jpg"))
+    assert indexes_and_files(one) == [(0, "a.jpg")]
+    assert indexes_and_files(client.post("/predict?list=true", data=RED)) == [(0, None)]
+    bad = client.post("/predict?list=true", data=form(b"no photo", name="a.jpg"))
+    assert bad.status_code == 200
+    assert bad.json["predictions"][0] | {"detail": ""} == {
+        "type": "/problems/not_a_photo",
+        "title": "This is not a photo that can be read",
+        "status": 415,
+        "detail": "",
+        "request_id": bad.json["request_id"],
+        "index": 0,
+        "file": "a.jpg",
+    }
+
+
+def test_a_list_of_which_nothing_could_be_answered_is_refused_so_that_clients_try_again(models):
+    client = client_of(models, version="20260401-0900-eeee")  # there is no such version
+    assert problem(client.post("/predict", data=form(RED, RED))) == (503, "no_model")
+    assert problem(client.post("/predict?list=true", data=form(RED))) == (503, "no_model")
+
+
+def test_an_address_works_with_a_slash_at_its_end_too(client):
+    assert client.post("/predict/", data=form(RED)).json["prediction"] == "damaged"
+    assert client.get("/model/").json["version"] == VERSION
+    assert client.get("/docs/").headers["Location"] == "../docs"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/favicon.ico", "/robots.txt", "/openapi.json"])
+def test_what_browsers_and_their_like_ask_for_is_there_with_get_and_with_head(client, path):
+    whole, head = client.get(path), client.head(path)
+    assert (whole.status_code, head.status_code) == (200, 200)
+    assert (bool(whole.data), head.data) == (True, b"")
+    assert head.headers["Content-Length"] == whole.headers["Content-Length"]
+
+
+def test_threshold_and_review_band_have_four_digits(models, tiny_graph):
+    raw = Decision(temperature=1.0, threshold=0.33641999, review_band=(0.05580001, 0.97179999))
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", raw)
+    client = client_of(models, name)
+    card = client.get("/model").json
+    assert (card["threshold"], card["review_band"]) == (0.3365, [0.0559, 0.9718])
+    assert client.post("/predict", data=form(RED)).json["threshold"] == 0.3365
 
 
 @pytest.mark.parametrize("libraries", [{"tensorflow", "keras"}, {"limits", "flask_cors"}])

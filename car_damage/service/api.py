@@ -1,45 +1,33 @@
 """The routes: what is asked for comes in here, and the answer goes out."""
 
-import shutil
-from typing import IO
+from collections.abc import Sequence
+from typing import Any
 
-from flask import Response, current_app, g, jsonify, request
+from flask import Response, current_app, g, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from flask_openapi3.types import ResponseDict
-from werkzeug.formparser import default_stream_factory
 
 from car_damage.model_store import Record
+from car_damage.service.body import photos_in_request
 from car_damage.service.classify import Job, Result
 from car_damage.service.metrics import current_metrics
-from car_damage.service.problems import KINDS, MIME_TYPE, Problem, from_exception
+from car_damage.service.openapi import OF_PREDICT, PREDICT_BODY, refusals
+from car_damage.service.problems import Problem, from_exception
 from car_damage.service.queue import PhotoQueue
 from car_damage.service.schemas import (
-    PHOTO,
     Alive,
     Card,
-    PhotoForm,
     PhotoPrediction,
     PhotoPredictions,
     PixelBox,
+    PredictionInList,
     PredictQuery,
     PredictResponse,
-    ProblemDetails,
+    ProblemInList,
     Ready,
 )
-from car_damage.service.settings import MAX_PHOTOS
+from car_damage.service.uploads import Upload
 
 QUEUE = "car_damage_queue"  # where the application keeps it, among its extensions
-
-
-def refusals(*statuses: int) -> ResponseDict:
-    """For the OpenAPI document: the errors that a route may answer with."""
-    return {
-        str(status): {
-            "description": "; ".join(one.title for one in KINDS.values() if one.status == status),
-            "content": {MIME_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
-        }
-        for status in statuses
-    }
 
 
 predictions_api = APIBlueprint("predictions", __name__, abp_tags=[Tag(name="predictions")])
@@ -48,40 +36,43 @@ status_api = APIBlueprint("status", __name__, abp_tags=[Tag(name="service")])
 
 @predictions_api.post(
     "/predict",
+    operation_id="predict",
     summary="Is the car damaged?",
-    responses={200: PredictResponse, **refusals(400, 401, 408, 413, 415, 422, 429, 500, 503)},
+    responses={200: PredictResponse, **refusals(*OF_PREDICT)},
     security=[{}, {"key": []}],
-    openapi_extensions={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {"schema": PhotoForm.model_json_schema()},
-                "image/*": {"schema": PHOTO},
-            },
-        }
-    },
+    openapi_extensions={"requestBody": PREDICT_BODY},
 )
 def predict(query: PredictQuery) -> Response:
-    """Send one photo, in a form or as the whole body, or up to 32 photos in a form."""
+    """Send photos in a form, as JSON, or one as the whole body.
+
+    The answer is {"predictions": […]} if there are several photos, if the JSON has `images`, or
+    with ?list=true; otherwise it is one prediction.
+    """
+    photos = photos_in_request()
     noted = {"repeat": True} if query.repeat else {}
-    g.jobs = [Job(stream, query.heatmap, noted.copy()) for stream in photos_in_request()]
+    g.jobs = [Job(upload.content, query.heatmap, noted.copy()) for upload in photos.uploads]
     outcomes = photo_queue().answer(g.jobs)
-    if len(outcomes) == 1:
-        if isinstance(outcomes[0], Exception):
-            raise outcomes[0]
-        return jsonify(prediction_of(outcomes[0]).model_dump(exclude_unset=True))
-    bodies = [one_of_several(job, outcome) for job, outcome in zip(g.jobs, outcomes, strict=True)]
-    answer = PhotoPredictions(predictions=bodies, request_id=g.request_id)
-    return jsonify(answer.model_dump(exclude_unset=True))
+    if photos.as_list or query.as_list or len(outcomes) > 1:
+        body: PhotoPrediction | PhotoPredictions = list_of(photos.uploads, outcomes)
+    else:
+        body = PhotoPrediction(**members_of(result_or_raise(outcomes[0])))
+    return jsonify(body.model_dump(exclude_unset=True))
 
 
-@status_api.get("/health", summary="Does the process live?", responses={200: Alive})
+@status_api.get(
+    "/health", operation_id="health", summary="Does the process live?", responses={200: Alive}
+)
 def health() -> Response:
     """Always, as long as anything answers at all."""
     return jsonify(Alive().model_dump())
 
 
-@status_api.get("/ready", summary="Can photos be sent?", responses={200: Ready, **refusals(503)})
+@status_api.get(
+    "/ready",
+    operation_id="ready",
+    summary="Can photos be sent?",
+    responses={200: Ready, **refusals("no_model", "stopping")},
+)
 def ready() -> Response:
     """Once the model has answered a blank photo, until a stop is asked for."""
     if current_app.config["STOPPING"]():
@@ -89,7 +80,12 @@ def ready() -> Response:
     return jsonify(Ready(model_version=loaded().version).model_dump())
 
 
-@status_api.get("/model", summary="Which model answers?", responses={200: Card, **refusals(503)})
+@status_api.get(
+    "/model",
+    operation_id="model",
+    summary="Which model answers?",
+    responses={200: Card, **refusals("no_model")},
+)
 def model() -> Response:
     """Its card: what it is and how far it can be trusted."""
     manifest = loaded().manifest
@@ -99,6 +95,7 @@ def model() -> Response:
 
 @status_api.get(
     "/metrics",
+    operation_id="metrics",
     summary="For Prometheus",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
@@ -121,59 +118,47 @@ def loaded() -> Record:
     return queue.predictor.record
 
 
-def photos_in_request() -> list[IO[bytes]]:
-    """The files in the request, unread and unchecked; their names are used for nothing."""
-    if request.mimetype == "multipart/form-data":
-        return _photos_in_form()
-    if request.mimetype.startswith("image/"):
-        body = default_stream_factory(request.content_length, None, None)  # on disk above 500 kB
-        shutil.copyfileobj(request.stream, body)
-        body.seek(0)
-        return [body]
-    if request.content_length:
-        raise Problem(
-            "not_a_photo",
-            "Send the photo as the field image of a form (curl -F image=@car.jpg), or as the body "
-            "with its content type, such as image/jpeg.",
-        )
-    raise Problem("no_photo", "There is no photo in the request: curl -F image=@car.jpg sends one.")
+def list_of(uploads: Sequence[Upload], outcomes: Sequence[Result | Exception]) -> PhotoPredictions:
+    """The answer to several photos. Raises the `Problem` of all, if the service had time for none.
+
+    A client then sees the status 503 and tries again.
+    """
+    if all(isinstance(outcome, Problem) and outcome.status == 503 for outcome in outcomes):
+        result_or_raise(outcomes[0])
+    items: list[PredictionInList | ProblemInList] = []
+    for index, (upload, outcome) in enumerate(zip(uploads, outcomes, strict=True)):
+        if isinstance(outcome, Result):
+            item = members_of(outcome) | {"index": index, "file": upload.name}
+            items.append(PredictionInList(**item))
+        else:
+            problem = from_exception(outcome)
+            g.jobs[index].log_fields["refusal"] = problem.kind
+            told = problem.as_dict(g.request_id)
+            items.append(ProblemInList.model_validate(told | {"index": index, "file": upload.name}))
+    return PhotoPredictions(predictions=items, request_id=g.request_id)
 
 
-def _photos_in_form() -> list[IO[bytes]]:
-    files = request.files.getlist("image")
-    if len(files) > MAX_PHOTOS:
-        raise Problem(
-            "too_many_photos", f"At most {MAX_PHOTOS} photos a request; this one has {len(files)}."
-        )
-    if not files and "image" in request.form:
-        told = "The field image holds text and no file: with curl, -F image=@car.jpg."
-        raise Problem("no_photo", told)
-    if not files:
-        raise Problem("no_photo", "There is no photo in the request: name its field image.")
-    return [file.stream for file in files]
+def result_or_raise(outcome: Result | Exception) -> Result:
+    """The result of a photo's turn; raises what came instead."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
-def one_of_several(job: Job, outcome: Result | Exception) -> PhotoPrediction | ProblemDetails:
-    """A photo's prediction, or the problem that came instead."""
-    if isinstance(outcome, Result):
-        return prediction_of(outcome)
-    problem = from_exception(outcome)
-    job.log_fields["refusal"] = problem.kind
-    return ProblemDetails.model_validate(problem.as_dict(g.request_id))
-
-
-def prediction_of(result: Result) -> PhotoPrediction:
-    """A prediction for JSON; heatmap and box are unset unless the request asks for them."""
-    body = PhotoPrediction(
-        prediction=result.answer.label,
-        probability=result.answer.probability,
-        threshold=result.answer.threshold,
-        review=result.answer.review,
-        warnings=list(result.answer.warnings),
-        model_version=result.answer.model_version,
-        request_id=g.request_id,
-    )
-    if result.overlay is not None:
-        body.heatmap, box = result.overlay, result.box
-        body.box = PixelBox(**{edge: round(at) for edge, at in vars(box).items()}) if box else None
-    return body
+def members_of(result: Result) -> dict[str, Any]:
+    """The members of a `PhotoPrediction`; heatmap and box only if the request asks for them."""
+    answer = result.answer
+    members = {
+        "prediction": answer.label,
+        "probability": answer.probability,
+        "threshold": answer.threshold,
+        "review": answer.review,
+        "warnings": list(answer.warnings),
+        "model_version": answer.model_version,
+        "request_id": g.request_id,
+    }
+    if result.overlay is None:
+        return members
+    box = result.box
+    pixels = PixelBox(**{edge: round(at) for edge, at in vars(box).items()}) if box else None
+    return members | {"heatmap": result.overlay, "box": pixels}

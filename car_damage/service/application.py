@@ -1,20 +1,23 @@
 """The application: everything put together."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import flask_openapi3_swagger
-from flask import Response, jsonify, render_template, send_from_directory
+from flask import Response, jsonify, redirect, render_template, send_from_directory
+from flask.typing import ResponseReturnValue
 from flask_openapi3 import Info, OpenAPI
 
-from car_damage import predictor
+from car_damage import __version__, predictor
 from car_damage.service import access, metrics, problems, telemetry
-from car_damage.service.api import QUEUE, predictions_api, refusals, status_api
+from car_damage.service.api import QUEUE, predictions_api, status_api
+from car_damage.service.openapi import document
 from car_damage.service.queue import PhotoQueue
 from car_damage.service.schemas import ProblemDetails
 from car_damage.service.settings import MAX_PHOTOS, Settings
 
-API_VERSION = "1.0"
+ROBOTS = "User-agent: *\nDisallow: /\n"  # nothing here is for a search engine
 SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
 
@@ -22,9 +25,8 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
     """The service for a version in `models`, the current one by default; loads it meanwhile."""
     app = OpenAPI(
         __name__,
-        info=Info(title="Car damage classifier", version=API_VERSION),
+        info=Info(title="Car damage classifier", version=__version__),
         security_schemes={"key": {"type": "http", "scheme": "bearer"}},
-        responses=refusals(400),
         validation_error_status=400,
         validation_error_model=ProblemDetails,
         validation_error_callback=problems.from_validation,
@@ -49,14 +51,27 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
     telemetry.init_app(app)
     access.init_app(app, settings, predictions_api)
     problems.init_app(app)
+    app.url_map.strict_slashes = False  # /predict/ is /predict
     app.register_api(predictions_api)
     app.register_api(status_api)
-    # What is no part of the API: the page, and the document on the API
-    app.add_url_rule("/", view_func=lambda: _page(settings), endpoint="page")
-    app.add_url_rule("/docs", view_func=lambda: app.send_static_file("docs.html"), endpoint="docs")
-    app.add_url_rule("/docs/<path:path>", view_func=_swagger_file, endpoint="swagger")
-    app.add_url_rule("/openapi.json", view_func=lambda: jsonify(app.api_doc), endpoint="openapi")
+    _add_pages(app, settings)
     return app
+
+
+def _add_pages(app: OpenAPI, settings: Settings) -> None:
+    """Add what is no part of the API: the page, the document on the API, and what browsers ask."""
+
+    def add(path: str, endpoint: str, view: Callable[..., ResponseReturnValue]) -> None:
+        app.add_url_rule(path, endpoint, view)
+
+    add("/", "page", lambda: _page(settings))
+    add("/docs", "docs", lambda: app.send_static_file("docs.html"))
+    # Its links are relative, so it works at one address only.
+    add("/docs/", "docs_folder", lambda: redirect("../docs", 308))
+    add("/docs/<path:path>", "swagger", _swagger_file)
+    add("/openapi.json", "openapi", lambda: jsonify(document(app)))
+    add("/favicon.ico", "favicon", lambda: app.send_static_file("icon.svg"))
+    add("/robots.txt", "robots", lambda: Response(ROBOTS, mimetype="text/plain"))
 
 
 def _page(settings: Settings) -> str:

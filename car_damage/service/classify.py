@@ -10,6 +10,7 @@ from typing import IO, Any
 from car_damage import heatmap, photos
 from car_damage.data_uri import data_uri
 from car_damage.predictor import Prediction, Predictor
+from car_damage.service.problems import Problem
 
 HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`
 
@@ -18,7 +19,7 @@ HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`
 class Job:
     """A photo to answer, with what the log and the metrics say about it."""
 
-    stream: IO[bytes]
+    photo: IO[bytes] | Problem  # unread, or why there is nothing to read
     with_heatmap: bool = False
     log_fields: dict[str, Any] = field(default_factory=dict)  # also of a photo that is refused
 
@@ -46,11 +47,13 @@ class Result:
 
 
 def classify(predictor: Predictor, job: Job) -> Result:
-    """Answer a photo. Raises `UnusablePhoto`.
+    """Answer a photo. Raises `UnusablePhoto`, or the `Problem` that came instead of one.
 
     Bytes are read only now, so that photos that wait for their turn need no memory.
     """
-    data = job.stream.read()
+    if isinstance(job.photo, Problem):
+        raise job.photo
+    data = job.photo.read()
     job.log_fields |= {"photo_bytes": len(data), "photo_sha256": hashlib.sha256(data).hexdigest()}
     size = predictor.record.manifest.size
     with job.timed("decode"):

@@ -3,7 +3,7 @@
 import logging
 from typing import NamedTuple
 
-from flask import Flask, Response, g, json
+from flask import Flask, Response, current_app, g, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
@@ -33,6 +33,7 @@ KINDS = {
     "upload_stopped": Kind(408, "The upload stopped or came too slowly", "send it again"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
+    "compressed": Kind(415, "The body is compressed"),
     "not_a_photo": Kind(415, "This is not a photo that can be read"),
     "too_small": Kind(422, "The photo is too small"),
     "too_large": Kind(422, "The photo has too many pixels"),
@@ -101,14 +102,19 @@ def from_validation(error: ValidationError) -> Response:
 
 def init_app(app: Flask) -> None:
     """Have `app` report every error as a problem."""
-    limit = app.config["MAX_CONTENT_LENGTH"] // MIB
-    large = f"The upload is larger than {limit} MB, or has too many form fields."
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(ClientDisconnected, lambda _: response_to(Problem("upload_stopped")))
-    app.register_error_handler(
-        RequestEntityTooLarge, lambda _: response_to(Problem("upload_too_large", large))
-    )
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+
+
+def _too_large(_: RequestEntityTooLarge) -> Response:
+    limit = current_app.config["MAX_CONTENT_LENGTH"] / MIB
+    sentence = f"The upload is larger than {limit:g} MB."
+    if request.is_json or request.mimetype == "application/x-www-form-urlencoded":  # curl's -d
+        sentence += f" In base64, a photo can have up to {limit * 3 / 4:g} MB: send a larger one as"
+        sentence += " a file (curl -F image=@car.jpg) or make it smaller."
+    return response_to(Problem("upload_too_large", sentence))
 
 
 def _from_http(error: HTTPException) -> Response:

@@ -228,6 +228,25 @@ def test_a_body_in_chunks_above_the_limit_is_refused(shared):
     assert (status, problem["type"]) == (413, "/problems/upload_too_large")
 
 
+def test_a_body_in_chunks_is_answered_whatever_type_it_claims(shared):
+    with connect(shared) as client:
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (RED[:3], RED[3:], b""))
+        client.sendall(CHUNKED.replace(b"image/jpeg", b"application/octet-stream") + chunks)
+        client.shutdown(socket.SHUT_WR)
+        head, body = all_from(client).split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert json.loads(body)["prediction"] == "damaged"
+
+
+def test_a_client_that_asks_whether_to_send_its_body_is_told_to_go_on(shared):
+    head = HEAD.replace(b"9000", b"%d" % len(RED)) + b"Expect: 100-continue\r\n\r\n"
+    with connect(shared) as client:
+        client.sendall(head)
+        assert client.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(RED)
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
 def test_log_lines_are_json_whoever_writes_them(shared):
     shared.ask("/predict", b"no photo")
     wait_until(lambda: any(line.get("refusal") == "not_a_photo" for line in shared.lines()))

@@ -13,7 +13,8 @@ from tests.clients import RED, client_of, form
 # A schema cannot say which bytes are a photo, and schemathesis does not take 413 for a refusal.
 BEYOND_A_SCHEMA = [positive_data_acceptance, negative_data_rejection]
 
-schemathesis.openapi.media_type("image/*", st.just(RED))
+for media_type in ("image/*", "application/octet-stream"):
+    schemathesis.openapi.media_type(media_type, st.just(RED))
 
 
 @pytest.fixture
