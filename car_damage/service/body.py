@@ -43,7 +43,7 @@ def photos_in_request() -> Photos:
     request.stream = io.BufferedReader(request.stream, HEAD)  # type: ignore[type-var]
     head = request.stream.peek(HEAD)[:HEAD]
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
-    if text.startswith(b"--") or (request.mimetype == FORM and _is_text(head)):
+    if text.startswith(b"--") or _is_form_after_preamble(head):
         return Photos(_photos_in_form(text), as_list=False)
     if text[:1] in (b"{", b"[", b'"') or (text and request.is_json and _is_text(head)):
         return Photos(*photos_in_json(spooled(request.stream)))
@@ -61,6 +61,12 @@ def _refuse_compressed() -> None:
             f"The body is compressed ({encoding[:40]}): send it as it is, without "
             "Content-Encoding. Photos are compressed already.",
         )
+
+
+def _is_form_after_preamble(head: bytes) -> bool:
+    """Whether a form begins behind other text, which its standard allows (RFC 2046, 5.1.1)."""
+    boundary = request.mimetype_params.get("boundary")
+    return bool(boundary) and request.mimetype == FORM and f"--{boundary}".encode() in head
 
 
 def _is_text(head: bytes) -> bool:

@@ -236,6 +236,12 @@ def test_a_form_whose_header_was_set_by_hand_is_told_to_let_the_client_do_it(
     assert sentence in told(response)
 
 
+def test_a_form_may_begin_with_a_text_for_people_as_its_standard_allows(client):
+    body = b"This is a form with a photo.\r\n" + FORM
+    answer = send(client, body, "multipart/form-data; boundary=x").json
+    assert answer["prediction"] == "damaged"
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
