@@ -4,12 +4,16 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from car_damage.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
 
 PARTIAL = ".partial"  # what a killed run may leave; the next run over the same target clears it
 REPLACED = ".replaced"  # the old folder, for the instant of the swap
@@ -67,6 +71,34 @@ def staged_folder(target: Path) -> Iterator[Path]:
             swap_in(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def sharing_writers(folder: Path, clear: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock on `folder` that all its writers share; `clear` runs first if there is no other.
+
+    The system drops the lock of a process that ends, however it ends. Where it has no such locks,
+    as on Windows and on some network file systems, `clear` never runs.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            clear()
+        _lock(descriptor, fcntl.LOCK_SH)  # waits at most while another writer clears
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Whether the system gave this lock (`flock`)."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, kind)
+        return True
+    return False
 
 
 def swap_in(folder: Path, target: Path) -> None:

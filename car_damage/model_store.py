@@ -2,10 +2,12 @@
 
     python -m car_damage.model_store list             # each version, and which is current
     python -m car_damage.model_store use VERSION      # make VERSION the current one
+    python -m car_damage.model_store back             # return to the version in use before
     python -m car_damage.model_store remove VERSION   # delete a version that is not in use
 
 The file `models/current` names the version in use. Without it, the included version in
 `models/pretrained/` is in use, which nothing here changes. `use` with its name goes back to it.
+The file `models/previous` names the version that was in use before.
 A version is written next to its place and renamed, and `current` is replaced in one step: after a
 kill at any moment the version in use is whole.
 """
@@ -17,17 +19,18 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from car_damage import paths
 from car_damage.errors import UserError, exit_code
-from car_damage.files import PARTIAL, sha256_of, staged_folder, write_text
+from car_damage.files import PARTIAL, sha256_of, sharing_writers, staged_folder, write_text
 from car_damage.manifest import Manifest
 
 CURRENT = "current"
+PREVIOUS = "previous"  # names the version that was in use before the current one
 PRETRAINED = "pretrained"  # the folder of the included version, read-only
 MANIFEST = "model.json"
 GRAPH = "model.tflite"
@@ -66,11 +69,7 @@ def versions(models: Path) -> list[str]:
 
 def current(models: Path) -> str | None:
     """The name of the version in use: the chosen one, or else the included one, or else None."""
-    with suppress(FileNotFoundError):
-        name = (models / CURRENT).read_text(encoding="utf-8").strip()
-        if VERSION.fullmatch(name):
-            return name
-    return max(_names(models / PRETRAINED), default=None)
+    return _named_in(models / CURRENT) or max(_names(models / PRETRAINED), default=None)
 
 
 def is_included(folder: Path) -> bool:
@@ -105,7 +104,7 @@ def add(models: Path, version: str) -> Iterator[Path]:
     """
     if (models / version).exists():
         raise UserError(f"{models / version} is there already: start again under another name")
-    with staged_folder(models / version) as folder:
+    with _writing(models), staged_folder(models / version) as folder:
         yield folder
         _seal(folder)
 
@@ -119,7 +118,25 @@ def trained_on(folder: Path) -> frozenset[str] | None:
 def use(models: Path, version: str) -> None:
     """Make `version` the current one. Raises `UserError` unless it is there and whole."""
     load_record(models, version)
+    before = current(models)
+    if before and before != version:
+        write_text(models / PREVIOUS, before + "\n")
     write_text(models / CURRENT, version + "\n")
+
+
+def back(models: Path) -> str:
+    """Make the version that was in use before the current one again; return its name.
+
+    Going back twice ends where it began. Raises `UserError` if no version was in use before, or
+    if it is no longer there and whole.
+    """
+    before = _named_in(models / PREVIOUS)
+    if before is None or before == current(models):
+        raise UserError(
+            f"no earlier version was in use in {models}: choose one with {command(models, 'use')}"
+        )
+    use(models, before)
+    return before
 
 
 def remove(models: Path, version: str) -> None:
@@ -130,8 +147,9 @@ def remove(models: Path, version: str) -> None:
     if version == current(models):
         raise UserError(f"{version} is in use: {command(models, 'use')} another version first")
     leaving = folder.with_name(version + PARTIAL)
-    os.rename(folder, leaving)  # first, so that a half-deleted version is not taken for one
-    shutil.rmtree(leaving)
+    with _writing(models):
+        os.rename(folder, leaving)  # first, so that a half-deleted version is not taken for one
+        shutil.rmtree(leaving)
 
 
 def table(models: Path) -> str:
@@ -144,6 +162,32 @@ def table(models: Path) -> str:
         mark = "  current" if version == in_use else ""
         lines.append(f"{version:20}{_summary(folder)}{included}{mark}")
     return "\n".join(lines)
+
+
+@contextmanager
+def _writing(models: Path) -> Iterator[None]:
+    """While the block writes or deletes a version, let no other run take it for left behind.
+
+    If no other run is at work in `models`, deletes what killed runs left there.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    with sharing_writers(models, lambda: _clear_partial(models)):
+        yield
+
+
+def _clear_partial(models: Path) -> None:
+    for partial in models.glob(f"*{PARTIAL}"):
+        if VERSION.fullmatch(partial.stem):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _named_in(file: Path) -> str | None:
+    """The version that the file names, or None if it is missing or names none."""
+    try:
+        name = file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    return name if VERSION.fullmatch(name) else None
 
 
 def _names(folder: Path) -> list[str]:
@@ -188,7 +232,7 @@ def _damaged(folder: Path, what: str) -> UserError:
 def command(models: Path, action: str, version: str = "VERSION") -> str:
     """What to type in the project's folder to have this module do `action` in `models`."""
     where = "" if models.absolute() == paths.MODELS else f" --models {models}"
-    name = "" if action == "list" else f" {version}"
+    name = "" if action in ("list", "back") else f" {version}"
     return f"python -m car_damage.model_store{where} {action}{name}"
 
 
@@ -222,8 +266,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="default: %(default)s",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|use|remove")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|use|back|remove")
     actions.add_parser("list", help="show the versions")
+    actions.add_parser("back", help="return to the version that was in use before")
     for action, what in (("use", "make a version the current one"), ("remove", "delete a version")):
         actions.add_parser(action, help=what).add_argument("version", metavar="VERSION")
     return parser
@@ -236,6 +281,8 @@ def main(argv: list[str] | None = None) -> None:
     elif args.action == "use":
         use(args.models, args.version)
         print(f"{args.version} is now the current version")
+    elif args.action == "back":
+        print(f"{back(args.models)} is the current version again")
     else:
         remove(args.models, args.version)
         print(f"{args.version} was removed")

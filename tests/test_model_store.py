@@ -1,6 +1,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests import tiny_model
 from tests.tiny_model import VERSION
 
 OTHER = "20260401-0900-ffff"
+THIRD = "20260501-0900-eeee"
 
 
 def add(models: Path, version: str, **changes) -> str:
@@ -59,6 +61,29 @@ def test_what_a_killed_run_left_is_no_version_and_stops_no_other(models):
     assert model_store.load_record(models).version == VERSION
     add(models, OTHER)
     assert model_store.versions(models) == [VERSION, OTHER]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs flock()")
+def test_the_next_run_deletes_what_a_killed_run_left_unless_another_run_writes(models):
+    with model_store.add(models, OTHER) as being_written:
+        left, foreign = models / f"{THIRD}.partial", models / "notes.partial"
+        left.mkdir()
+        foreign.mkdir()
+        model_store.remove(models, add(models, "20260601-0900-aaaa"))
+        assert left.exists()
+        assert being_written.exists()
+        shutil.copy(models / VERSION / "model.json", being_written)
+    add(models, "20260601-0900-aaaa")
+    assert not left.exists()
+    assert foreign.exists()
+    assert OTHER in model_store.versions(models)
+
+
+def test_a_run_that_writes_stops_no_other_run(models):
+    with model_store.add(models, OTHER) as first, model_store.add(models, THIRD) as second:
+        for folder in (first, second):
+            shutil.copy(models / VERSION / "model.json", folder)
+    assert model_store.versions(models) == [VERSION, OTHER, THIRD]
 
 
 def test_a_version_is_neither_replaced_nor_removed_while_in_use(models):
@@ -142,8 +167,28 @@ def test_versions_are_switched_and_removed_on_the_command_line(models, capsys):
     assert run("--models", models, "use", OTHER) == 0
     assert (models / "current").read_text() == OTHER + "\n"
     assert run("--models", models, "remove", VERSION) == 0
-    assert sorted(path.name for path in models.iterdir()) == [OTHER, "current"]
+    assert sorted(path.name for path in models.iterdir()) == [OTHER, "current", "previous"]
     assert OTHER in capsys.readouterr().out
+
+
+def test_back_returns_to_the_version_that_was_in_use_before_and_back_again(models, capsys):
+    for version in (OTHER, THIRD):
+        model_store.use(models, add(models, version))
+    model_store.use(models, THIRD)  # once more, which changes nothing
+    for expected in (OTHER, THIRD):
+        assert run("--models", models, "back") == 0
+        assert capsys.readouterr().out == f"{expected} is the current version again\n"
+        assert model_store.load_record(models).version == expected
+
+
+def test_back_without_an_earlier_version_is_refused_and_changes_nothing(models, capsys):
+    assert run("--models", models, "back") == 2
+    assert f"no earlier version was in use in {models}: choose" in capsys.readouterr().err
+    model_store.use(models, add(models, OTHER))
+    model_store.remove(models, VERSION)
+    assert run("--models", models, "back") == 2
+    assert f"there is no version {VERSION}" in capsys.readouterr().err
+    assert model_store.current(models) == OTHER
 
 
 @pytest.fixture
@@ -160,6 +205,9 @@ def test_the_included_version_is_in_use_until_the_user_has_another(included, cap
     model_store.use(included, add(included, OTHER))
     assert model_store.versions(included) == [VERSION, OTHER]
     assert model_store.load_record(included).version == OTHER
+    assert model_store.back(included) == VERSION
+    assert model_store.load_record(included).version == VERSION
+    model_store.use(included, OTHER)
     assert run("--models", included, "use", VERSION) == 0
     assert model_store.load_record(included).version == VERSION
 
