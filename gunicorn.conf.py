@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from car_damage import model_store, paths
 from car_damage.errors import exit_code
 from car_damage.service import logs, metrics, problems, settings
+from car_damage.service.loads import Loads
 from car_damage.service.worker import STALLED
 
 if wrong := exit_code(lambda: settings.chosen() and None):
@@ -38,6 +39,7 @@ keepalive = 100
 # Longer than a stalled upload and then an accepted photo's turn; a slow upload is given up sooner.
 graceful_timeout = STALLED + settings.chosen().request_timeout + 5
 control_socket_disable = True
+loads = Loads(workers)  # new at each reload: new workers do not balance with those that stop
 accesslog = None  # the service writes a line for each request itself, and knows more
 logconfig_dict = logs.config(settings.chosen().log_format)
 
@@ -51,9 +53,10 @@ def on_starting(server):
 
 
 def pre_fork(server, worker):
-    """Give the worker the lowest slot that no living one has."""
+    """Give the worker the lowest slot that no living one has, and what all workers share."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
+    worker.loads = loads
 
 
 def post_fork(server, worker):
@@ -63,6 +66,9 @@ def post_fork(server, worker):
 
 def post_worker_init(worker):
     """Tell /ready when a stop is asked for, and whose fault a body is that is no HTTP."""
+    from car_damage.service.api import QUEUE
+
+    worker.has_model = lambda: worker.wsgi.extensions[QUEUE].predictor is not None
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
     worker.wsgi.register_error_handler(
         ParseException, lambda _: problems.response_to(problems.Problem("bad_request"))
@@ -72,6 +78,7 @@ def post_worker_init(worker):
 def child_exit(server, worker):
     """Forget what only held while the worker lived, however it ended; its counts stay."""
     multiprocess.mark_process_dead(worker.slot)
+    worker.loads.forget(worker.slot)
 
 
 def remove_metrics(master):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,16 @@ class Service:
         pid = self.process.pid
         return {int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
+    def connections(self) -> list[int]:
+        """How many clients' connections each worker holds, in ascending order."""
+        table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        open_here = {
+            f"socket:[{row[9]}]"
+            for row in table
+            if row[1].endswith(f":{self.port:04X}") and row[3] == "01"  # established
+        }
+        return sorted(len(open_here & open_files(pid)) for pid in self.workers())
+
     def lines(self) -> list[dict[str, Any]]:
         """What it has logged so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
@@ -74,6 +84,16 @@ class Service:
         """Ask it to stop and wait; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
+
+
+def open_files(pid: int) -> set[str]:
+    """What a process's descriptors lead to; empty if the process is gone."""
+    found = set()
+    with suppress(FileNotFoundError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.add(os.readlink(descriptor))
+    return found
 
 
 @contextmanager
