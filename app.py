@@ -1,39 +1,85 @@
 """Answer photos over HTTP with the current model.
 
     python app.py                    # on a laptop, Windows included: http://localhost:5000
-    gunicorn -c gunicorn.conf.py     # for everything else
+    HOST=0.0.0.0 python app.py       # and for phones in the same network
+    gunicorn app:app                 # for everything else; reads gunicorn.conf.py by itself
 
     curl -X POST -F "image=@car.jpg" http://localhost:5000/predict
 
-Environment variables set it up: docs/operations.md lists them.
+`flask --app app run` and `waitress-serve app:app` work, too. Environment variables set it up:
+docs/operations.md lists them.
 """
 
 import logging.config
+import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from flask import Flask
-from werkzeug.serving import run_simple
+from werkzeug.serving import make_server
 
 from car_damage import paths
-from car_damage.errors import exit_code
+from car_damage.errors import UserError, exit_code
 from car_damage.service import logs, settings
 from car_damage.service.application import create_app
+from car_damage.service.listening import LOCAL, addresses, listening
+
+GUNICORN_GIVES_UP = 4  # exit code of a worker; after others gunicorn starts the next one
+WITHOUT_CONFIGURATION = (
+    "gunicorn was started without gunicorn.conf.py: slow uploads hold up other clients, "
+    "connections are not kept, and /metrics shows one worker only. Start it with -c %s"
+)
+
+logger = logging.getLogger(__name__)
 
 
-def from_environment(models: str, version: str | None) -> Flask:
+def for_worker(models: Path, version: str | None) -> Flask:
     """The application of a gunicorn worker, for the version that gunicorn.conf.py chose."""
-    return create_app(settings.chosen(), Path(models), version)
+    return create_app(settings.chosen(), models, version)
+
+
+def for_any_server() -> Flask:
+    """The application of a server that gunicorn.conf.py does not configure."""
+    chosen = replace(settings.chosen(), web_concurrency=1)
+    if "FLASK_RUN_FROM_CLI" not in os.environ:  # Flask's own log says where it listens
+        logging.config.dictConfig(logs.config(chosen.log_format))
+    settings.warn_of_misspelt(logger)
+    if _is_gunicorn():
+        logger.warning(WITHOUT_CONFIGURATION, paths.ROOT / "gunicorn.conf.py")
+    return create_app(chosen, paths.MODELS)
+
+
+make_app: Callable[[], Flask] = for_any_server  # gunicorn.conf.py puts `for_worker` in its place
+
+
+def __getattr__(name: str) -> Flask:
+    """Make `app`, which servers look for, when it is first asked for: importing loads nothing."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        made = globals()["app"] = make_app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(GUNICORN_GIVES_UP if _is_gunicorn() else 2)
+    return made
+
+
+def _is_gunicorn() -> bool:
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/")  # gunicorn sets it
 
 
 def main() -> None:
-    """Serve this computer alone, from one process."""
+    """Serve this computer, or with HOST its network, from one process."""
     chosen = replace(settings.chosen(), web_concurrency=1)
+    where = chosen.host or LOCAL, chosen.port
     logging.config.dictConfig(logs.config(chosen.log_format))
-    app = create_app(chosen, paths.shown(paths.MODELS))
-    print(f"Open http://localhost:{chosen.port} in a browser; Ctrl-C stops.", file=sys.stderr)
-    run_simple("127.0.0.1", chosen.port, app, threaded=True)
+    settings.warn_of_misspelt(logger)
+    with listening(*where) as listener:
+        app = create_app(chosen, paths.shown(paths.MODELS))
+        print(f"Open {' or '.join(addresses(*where))}; Ctrl-C stops.", file=sys.stderr)
+        make_server(*where, app, threaded=True, fd=listener.fileno()).serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How gunicorn runs the service: gunicorn -c gunicorn.conf.py
+"""How gunicorn runs the service: gunicorn app:app in this folder, or gunicorn -c gunicorn.conf.py
 
 Each worker process has a model of its own and answers one photo at a time. Its threads only wait,
 for uploads and for the photo's turn, so clients that stall in an upload hold no photo up.
@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from car_damage import model_store, paths
 from car_damage.errors import exit_code
 from car_damage.service import logs, metrics, problems, settings
+from car_damage.service.listening import with_port
 from car_damage.service.loads import Loads
 from car_damage.service.worker import STALLED
 
@@ -27,9 +29,9 @@ if wrong := exit_code(lambda: settings.chosen() and None):
 
 # Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that replaces
 # a dead one. So the version is chosen here: all workers answer with the same one.
-models = paths.shown(paths.MODELS)
-wsgi_app = f"app:from_environment({str(models)!r}, {model_store.current(models)!r})"
-bind = f"0.0.0.0:{settings.chosen().port}"
+version = model_store.current(paths.MODELS)
+wsgi_app = "app:app"
+bind = with_port(settings.chosen().host or "0.0.0.0", settings.chosen().port)
 workers = settings.chosen().web_concurrency
 worker_class = "car_damage.service.worker.Worker"
 threads = 128
@@ -49,6 +51,7 @@ def on_starting(server):
     os.environ[metrics.FOLDER] = tempfile.mkdtemp(prefix="car-damage-metrics-")
     # Gunicorn calls no hook when it gives up for want of its port.
     atexit.register(remove_metrics, os.getpid())
+    settings.warn_of_misspelt(server.log.error_log)
     import app  # noqa: F401
 
 
@@ -60,8 +63,11 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Have the worker count in its slot's files, before it makes its metrics."""
+    """Have the worker count in its slot's files, and make the application for the version."""
+    import app
+
     values.ValueClass = values.MultiProcessValue(lambda: worker.slot)
+    app.make_app = partial(app.for_worker, paths.MODELS, version)
 
 
 def post_worker_init(worker):

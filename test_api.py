@@ -179,16 +179,18 @@ def test_the_process_lives_and_is_ready_until_it_is_asked_to_stop(client):
         ("models", "20260401-0900-ffff", "the model could not be loaded"),  # it cannot answer
     ],
 )
-def test_without_its_model_the_process_lives_but_is_not_ready_and_says_why(
-    models, folder, version, reason
+def test_without_its_model_the_process_is_not_ready_and_only_its_log_says_why(
+    models, folder, version, reason, caplog
 ):
     tiny_model.add_version(models, b"no graph", "20260401-0900-ffff")
     client = client_of(models.parent / folder, version)
     assert client.get("/health").status_code == 200
     for response in (client.get("/ready"), client.get("/model")):
         assert problem(response) == (503, "no_model")
-        assert reason in response.json["detail"]
+        assert "the service's log says why" in response.json["detail"]
+        assert str(models.parent) not in response.text
     assert problem(client.post("/predict", data=form(RED))) == (503, "no_model")
+    assert reason in caplog.text
 
 
 def test_a_photo_that_comes_while_the_model_loads_waits_for_it(models, monkeypatch):

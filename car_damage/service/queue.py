@@ -24,6 +24,8 @@ from car_damage.service.problems import Problem
 
 # What a model answers before any client's photo: the first of each stage is far slower.
 BLANK = cv2.imencode(".jpg", np.zeros((photos.SIZE, photos.SIZE, 3), np.uint8))[1].tobytes()
+# What clients are told. The reason names files, which are none of their business: it is logged.
+NOT_LOADED = "the model could not be loaded; the service's log says why"
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +61,10 @@ class PhotoQueue:
             loaded = load()
             classify(loaded, Job(io.BytesIO(BLANK)))
         except UserError as error:
-            self.unready = str(error)
+            self.unready = NOT_LOADED
             logger.error("no model: %s", error)
         except Exception:
-            self.unready = "the model could not be loaded: the log says why"
+            self.unready = NOT_LOADED
             logger.exception("the model could not be loaded")
         else:
             self.predictor, self.unready = loaded, None

@@ -1,6 +1,9 @@
 """What an operator may set: environment variables, read once at start, each with its check."""
 
 import argparse
+import difflib
+import ipaddress
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +17,7 @@ from car_damage.options import whole_number
 from car_damage.parallel import cores
 
 MAX_PHOTOS = 32  # in one request
+NEARLY = 0.85  # difflib's ratio: MAXQUEUE and API_KEY are near a setting, PGPORT and REPORT are not
 # What a header can carry, commas aside; shorter ones can be guessed.
 KEY = re.compile(r"[!-+\--~]{8,}")
 ORIGIN = re.compile(r"\*|https?://[^/\s,*]+")
@@ -23,6 +27,7 @@ ORIGIN = re.compile(r"\*|https?://[^/\s,*]+")
 class Settings:
     """How the service runs; the defaults are those of a start without any variable."""
 
+    host: str | None = None  # 127.0.0.1 for app.py, all addresses for gunicorn
     port: int = 5000
     web_concurrency: int = 1  # worker processes, each with a model of its own
     max_upload_mb: int = 10  # MiB of one request's body
@@ -59,6 +64,35 @@ def read(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def misspelt(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable whose name is nearly that of a setting."""
+    found = {
+        name: difflib.get_close_matches(name.upper(), VARIABLES, 1, NEARLY)
+        for name in environment
+        if name not in VARIABLES
+    }
+    return [
+        f"{name} is not a setting and has no effect. Did you mean {near[0]}?"
+        for name, near in found.items()
+        if near
+    ]
+
+
+def warn_of_misspelt(logger: logging.Logger) -> None:
+    """Log a warning for each variable of this process that looks like a misspelt setting."""
+    for sentence in misspelt(os.environ):
+        logger.warning(sentence)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an IP address such as 127.0.0.1 (this computer) or 0.0.0.0 (all)"
+        ) from error
+
+
 def _list_of(pattern: re.Pattern[str], expected: str) -> Callable[[str], tuple[str, ...]]:
     def parse(text: str) -> tuple[str, ...]:
         parts = tuple(part.strip() for part in text.split(","))
@@ -91,6 +125,7 @@ def _understood_by(function: str, expected: str) -> Callable[[str], str]:
 
 # How each variable is read; `Settings` has a field of the same name, in lower case.
 VARIABLES: dict[str, Callable[[str], Any]] = {
+    "HOST": _address,
     "PORT": whole_number(1, 65_535),
     "WEB_CONCURRENCY": whole_number(1, 256),
     "MAX_UPLOAD_MB": whole_number(1, 1000),

@@ -6,6 +6,7 @@ from car_damage.service import settings
 from car_damage.service.settings import Settings, read
 
 READ = {  # a text, and the value that it becomes
+    "HOST": ("0.0.0.0", "0.0.0.0"),
     "PORT": ("8080", 8080),
     "WEB_CONCURRENCY": ("3", 3),
     "MAX_UPLOAD_MB": ("20", 20),
@@ -35,6 +36,7 @@ def test_every_variable_is_read():
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
+        ("HOST", "my-laptop", "an IP address such as 127.0.0.1"),
         ("PORT", "0", "a whole number, 1 to 65535"),
         ("REQUEST_TIMEOUT", "1.5", "a whole number"),
         ("API_KEYS", "short", "keys of at least 8 printable ASCII characters"),
@@ -60,3 +62,24 @@ def test_a_wrong_variable_is_told_with_its_name_its_value_and_what_is_expected(
 def test_workers_and_their_threads_fill_the_cores(monkeypatch, workers, threads):
     monkeypatch.setattr(settings, "cores", lambda: 4)
     assert Settings(web_concurrency=workers).graph_threads == threads
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAXQUEUE", "MAX_QUEUE"),
+        ("max_queue", "MAX_QUEUE"),
+        ("API_KEY", "API_KEYS"),
+        ("CORS_ORIGIN", "CORS_ORIGINS"),
+        ("WEB_CONCURENCY", "WEB_CONCURRENCY"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+    ],
+)
+def test_a_misspelt_variable_is_warned_of_by_name_without_its_value(name, meant):
+    (sentence,) = settings.misspelt({name: "secret", meant: "5"})
+    assert sentence == f"{name} is not a setting and has no effect. Did you mean {meant}?"
+
+
+def test_variables_of_other_programs_are_not_warned_of():
+    others = "HOSTNAME HOSTTYPE PGHOST PGPORT REPORT OPENAI_API_KEY TIMEOUT CAR_DAMAGE_PORT LOGNAME"
+    assert settings.misspelt(dict.fromkeys([*others.split(), *READ], "x")) == []

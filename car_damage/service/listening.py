@@ -1,0 +1,64 @@
+"""Where the service listens, and what to type to open it."""
+
+import errno
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from car_damage.errors import UserError
+
+LOCAL = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")  # all addresses of this computer
+ELSEWHERE = {False: "192.0.2.1", True: "2001:db8::1"}  # by IPv6 or not: nobody's, for examples
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens there. Raises `UserError` if the port is taken, or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise UserError(_why_not(host, port, error)) from error
+    with listener:
+        yield listener
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """What to type into a browser: on this computer, and on a phone if the network can reach it."""
+    if host == LOCAL:
+        return [f"http://localhost:{port}"]
+    if host not in EVERYWHERE:
+        return [f"http://{with_port(host, port)}"]
+    mine = _address_in_network(is_ipv6=":" in host)
+    phone = [f"http://{with_port(mine, port)} on a phone in the same network"] if mine else []
+    return [f"http://localhost:{port}", *phone]
+
+
+def with_port(host: str, port: int) -> str:
+    """Both as one text, such as `127.0.0.1:5000` or `[::1]:5000`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"HOST: '{host}' is not an address of this computer"
+    taken = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+    other = port + 1 if 1024 < port < 65_535 else 5001
+    # Windows' shells set variables in a line of their own.
+    command = f"PORT={other} python app.py"
+    if sys.platform == "win32":
+        command = f"$env:PORT={other}; python app.py"
+    return f"port {port} {taken}; choose another: {command}"
+
+
+def _address_in_network(is_ipv6: bool) -> str | None:
+    """This computer's address in its network; None without any. Sends nothing."""
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as outward:
+        try:
+            outward.connect((ELSEWHERE[is_ipv6], 9))
+        except OSError:
+            return None
+        return str(outward.getsockname()[0])

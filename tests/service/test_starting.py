@@ -1,0 +1,155 @@
+"""The service starts with every command that people try on a Flask application."""
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from car_damage.errors import UserError
+from car_damage.service.listening import addresses, listening
+from tests.clients import RED
+from tests.gunicorn_process import ROOT, Service, free_port, started
+
+BIN = Path(sys.executable).parent
+slow = pytest.mark.slow
+needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
+needs_waitress = pytest.mark.skipif(
+    importlib.util.find_spec("waitress") is None, reason="waitress is not installed"
+)
+
+
+def start(
+    tmp_path: Path, *words: str, cwd: Path = ROOT, **variables: str
+) -> AbstractContextManager:
+    """The service as this command starts it; PORT in the command becomes a free port."""
+    port = free_port()
+    command = [word.replace("PORT", str(port)) for word in words]
+    environment = os.environ | {"PORT": str(port), "WEB_CONCURRENCY": "1"} | variables
+    options = {"cwd": cwd, "env": environment, "stderr": subprocess.STDOUT}
+    return started(command, port, tmp_path / "log", **options)
+
+
+def answers(service: Service) -> bool:
+    return service.ask("/predict", RED)[0] == 200
+
+
+def logged(service: Service) -> list[dict[str, Any]]:
+    """Its lines of JSON, without what LiteRT prints."""
+    lines = service.log.read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_importing_the_application_loads_neither_a_model_nor_tensorflow():
+    code = "import app, sys, threading; "
+    code += "print(threading.active_count(), 'tensorflow' in sys.modules, 'app' in vars(app))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "1 False False\n", done.stderr
+
+
+@slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("gunicorn app:app", marks=needs_fork),
+        pytest.param("gunicorn -c gunicorn.conf.py", marks=needs_fork),
+        "flask --app app run --port PORT",
+        "python -m flask run --port PORT",
+        "python app.py",
+        pytest.param("python -m waitress --listen 127.0.0.1:PORT app:app", marks=needs_waitress),
+    ],
+)
+def test_every_usual_command_answers_photos_and_warns_of_a_misspelt_setting(tmp_path, command):
+    program, *words = command.split()
+    with start(tmp_path, str(BIN / program), *words, MAXQUEUE="5") as service:
+        assert answers(service)
+        said = service.log.read_text()
+    assert said.count("MAXQUEUE is not a setting and has no effect. Did you mean MAX_QUEUE?") == 1
+    assert "without gunicorn.conf.py" not in said
+    assert "Traceback" not in said
+
+
+@slow
+@needs_fork
+def test_gunicorn_from_elsewhere_answers_and_says_what_it_lacks_without_its_configuration(tmp_path):
+    words = ("--chdir", str(ROOT), "--bind", "127.0.0.1:PORT", "app:app")
+    with start(tmp_path, str(BIN / "gunicorn"), *words, cwd=tmp_path) as service:
+        assert answers(service)
+        (line,) = (line for line in logged(service) if "without" in line["message"])
+    assert line["level"] == "warning"
+    assert line["message"].endswith(f"-c {ROOT / 'gunicorn.conf.py'}")
+
+
+@slow
+@needs_fork
+def test_gunicorn_from_elsewhere_with_the_configuration_lacks_nothing(tmp_path):
+    words = ("-c", str(ROOT / "gunicorn.conf.py"), "--chdir", str(ROOT), "app:app")
+    with start(tmp_path, str(BIN / "gunicorn"), *words, cwd=tmp_path) as service:
+        assert answers(service)
+        assert not [line for line in logged(service) if line["level"] != "info"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("flask", "--app", "app", "run"), 2),
+        pytest.param(("gunicorn", "--chdir", str(ROOT), "-b", "127.0.0.1:0", "app:app"), 4,
+                     marks=needs_fork),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_stops_every_server_with_one_sentence(tmp_path, words, code):
+    environment = os.environ | {"MAX_QUEUE": "many", "PYTHONPATH": str(ROOT)}
+    options = {"cwd": tmp_path, "env": environment, "timeout": 60}
+    done = subprocess.run([BIN / words[0], *words[1:]], capture_output=True, text=True, **options)
+    assert done.returncode == code
+    assert "error: MAX_QUEUE: 'many' is not a whole number, 32 to 10000\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_gets_a_command_with_another_one():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command, environment = [sys.executable, "app.py"], os.environ | {"PORT": str(port)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    other = port + 1 if port < 65_535 else 5001
+    way_out = f"PORT={other} python app.py"
+    if sys.platform == "win32":
+        way_out = f"$env:PORT={other}; python app.py"
+    assert done.stderr == f"error: port {port} is taken; choose another: {way_out}\n"
+    assert done.stdout == ""
+
+
+@slow
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_with_host_a_phone_gets_its_address_to_type_and_can_open_it(tmp_path, host):
+    with start(tmp_path, sys.executable, "app.py", HOST=host) as service:
+        line = next(line for line in service.log.read_text().splitlines() if "Open http" in line)
+        assert f"http://localhost:{service.port}" in line
+        *_, address = addresses(host, service.port)
+        assert address in line
+        where = address.split("/")[2].split()[0].rpartition(":")[0]
+        with socket.create_connection((where, service.port), 10):
+            pass
+        assert ("on a phone" in line) == ("on a phone" in address)
+
+
+def test_an_address_is_a_link_with_brackets_around_ipv6():
+    assert addresses("127.0.0.1", 5000) == ["http://localhost:5000"]
+    assert addresses("10.0.0.7", 5000) == ["http://10.0.0.7:5000"]
+    assert addresses("::1", 5000) == ["http://[::1]:5000"]
+    assert addresses("0.0.0.0", 5000)[0] == "http://localhost:5000"
+
+
+def test_an_address_of_another_computer_is_refused():
+    with (
+        pytest.raises(UserError, match=r"HOST: '192\.0\.2\.1' is not an address"),
+        listening("192.0.2.1", 5000),
+    ):
+        pass
