@@ -27,9 +27,11 @@ from car_damage.service.worker import STALLED
 if wrong := exit_code(lambda: settings.chosen() and None):
     sys.exit(wrong)
 
+import app  # all workers share the code that the first process has in memory
+
 # Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that replaces
 # a dead one. So the version is chosen here: all workers answer with the same one.
-version = model_store.current(paths.MODELS)
+app.make_app = partial(app.for_worker, paths.MODELS, model_store.current(paths.MODELS))
 wsgi_app = "app:app"
 bind = with_port(settings.chosen().host or "0.0.0.0", settings.chosen().port)
 workers = settings.chosen().web_concurrency
@@ -47,12 +49,14 @@ logconfig_dict = logs.config(settings.chosen().log_format)
 
 
 def on_starting(server):
-    """Prepare what all workers share: a folder for metrics, and the code, in memory once."""
+    """Make the workers' folder for metrics, and refuse what would leave them without a model."""
+    if server.cfg.preload_app:  # the model's thread would not outlive the fork
+        print("error: each worker needs its own model: start without --preload", file=sys.stderr)
+        sys.exit(2)
     os.environ[metrics.FOLDER] = tempfile.mkdtemp(prefix="car-damage-metrics-")
     # Gunicorn calls no hook when it gives up for want of its port.
     atexit.register(remove_metrics, os.getpid())
     settings.warn_of_misspelt(server.log.error_log)
-    import app  # noqa: F401
 
 
 def pre_fork(server, worker):
@@ -63,11 +67,8 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Have the worker count in its slot's files, and make the application for the version."""
-    import app
-
+    """Have the worker count in its slot's files, before it makes its metrics."""
     values.ValueClass = values.MultiProcessValue(lambda: worker.slot)
-    app.make_app = partial(app.for_worker, paths.MODELS, version)
 
 
 def post_worker_init(worker):

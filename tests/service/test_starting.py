@@ -112,6 +112,14 @@ def test_a_wrong_setting_stops_every_server_with_one_sentence(tmp_path, words, c
     assert "Traceback" not in done.stderr
 
 
+@needs_fork
+def test_gunicorn_refuses_to_load_one_model_for_all_workers():
+    command = [BIN / "gunicorn", "--preload", "-b", "127.0.0.1:0", "app:app"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "error: each worker needs its own model: start without --preload\n" in done.stderr
+
+
 def test_a_taken_port_gets_a_command_with_another_one():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
