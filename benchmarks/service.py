@@ -2,11 +2,16 @@
 
     python benchmarks/service.py                    # 20 seconds of load
     python benchmarks/service.py --seconds 600      # the ten minutes of the goal
+    python benchmarks/service.py --starts 20        # do few clients keep all workers busy?
 
 Starts gunicorn as in production on the version in use, and asks it over kept-alive
 connections with 1024 px photos (drawn soft shapes with camera-like grain). Compares one client's
 median with decoding, fitting and the graph, in a process of their own with as many threads as one
 worker has. Memory is the proportional set size of all processes together. Linux only.
+
+With `--starts`, starts the service anew each time, and has 2, 3, 4 and 8 clients ask in turn. A
+start is good if each number of clients gets at least 90 % of the most photos a second. Rounds
+alternate, and medians count, since other programs on the machine disturb a round.
 """
 
 import argparse
@@ -32,6 +37,10 @@ from car_damage.parallel import cores  # noqa: E402
 
 PORT = 5099
 CLIENTS = 8
+FEW_AND_MANY = (2, 3, 4, CLIENTS)
+ROUNDS = 5  # of each number of clients in one start
+ROUND = 1.5  # seconds
+SHARE = 0.9  # of the most photos a second, which each number of clients should reach
 SAMPLES = 200  # requests of one client, and photos answered in-process
 WARM_UP = 20  # of them, that do not count
 
@@ -104,8 +113,8 @@ def in_process(data: list[bytes]) -> float:
     return statistics.median(times[WARM_UP:])
 
 
-def load(data: list[bytes], seconds: float) -> list[float]:
-    """Seconds that each request took, of `CLIENTS` clients that ask without a pause."""
+def load(data: list[bytes], seconds: float, count: int = CLIENTS) -> list[float]:
+    """Seconds that each request took, of `count` clients that ask without a pause."""
     times: list[float] = []
     end = time.monotonic() + seconds
 
@@ -114,12 +123,35 @@ def load(data: list[bytes], seconds: float) -> list[float]:
         while time.monotonic() < end:
             times.append(ask(connection, data[number % len(data)]))
 
-    clients = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(count)]
     for thread in clients:
         thread.start()
     for thread in clients:
         thread.join()
     return times
+
+
+def spread(data: list[bytes]) -> dict[int, float]:
+    """Median photos a second of each number of clients, in a service that was started just now."""
+    with gunicorn():
+        wait_until_ready()
+        rounds: dict[int, list[float]] = {count: [] for count in FEW_AND_MANY}
+        for _ in range(ROUNDS):
+            for count, rates in rounds.items():
+                rates.append(len(load(data, ROUND, count)) / ROUND)
+    return {count: statistics.median(rates) for count, rates in rounds.items()}
+
+
+def many_starts(data: list[bytes], starts: int) -> None:
+    """Print how few clients do against many, start by start."""
+    good = 0
+    for start in range(starts):
+        rates = spread(data)
+        share = min(rates.values()) / max(rates.values())
+        good += share >= SHARE
+        shown = ", ".join(f"{count}: {rate:.1f}" for count, rate in rates.items())
+        print(f"start {start + 1}: photos/s by clients {shown}; fewest {share:.0%} of the most")
+    print(f"{good} of {starts} starts: every number of clients reached {SHARE:.0%} of the most")
 
 
 def memory(pid: int) -> float:
@@ -165,9 +197,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=20, help="default: %(default)s")
+    parser.add_argument("--starts", type=int, help="measure so many starts, and nothing else")
     args = parser.parse_args()
     data = [photo(seed) for seed in range(16)]
     print(f"{cores()} cores, model {model_store.current(paths.MODELS)}")
+    if args.starts:
+        many_starts(data, args.starts)
+        return
     alone = in_process(data)
     print(f"in-process: median {alone * 1000:.1f} ms")
 
