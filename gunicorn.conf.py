@@ -75,7 +75,10 @@ def post_worker_init(worker):
     """Tell /ready when a stop is asked for, and whose fault a body is that is no HTTP."""
     from car_damage.service.api import QUEUE
 
-    worker.has_model = lambda: worker.wsgi.extensions[QUEUE].predictor is not None
+    queue = worker.wsgi.extensions[QUEUE]
+    worker.has_model = lambda: queue.predictor is not None
+    # The others learn of it at once, and not when the worker next wakes.
+    queue.loading.add_done_callback(lambda _: worker.method_queue.defer(worker.notify))
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
     worker.wsgi.register_error_handler(
         ParseException, lambda _: problems.response_to(problems.Problem("bad_request"))

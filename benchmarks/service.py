@@ -134,7 +134,8 @@ def load(data: list[bytes], seconds: float, count: int = CLIENTS) -> list[float]
 def spread(data: list[bytes]) -> dict[int, float]:
     """Median photos a second of each number of clients, in a service that was started just now."""
     with gunicorn():
-        wait_until_ready()
+        while loaded_workers() < cores():
+            time.sleep(0.02)
         rounds: dict[int, list[float]] = {count: [] for count in FEW_AND_MANY}
         for _ in range(ROUNDS):
             for count, rates in rounds.items():
@@ -183,7 +184,7 @@ def loaded_workers() -> int:
     try:
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
-    except OSError:  # it was the killed worker that took the connection
+    except OSError:  # nobody listens yet, or it was the killed worker that took the connection
         return 0
     finally:
         connection.close()

@@ -24,7 +24,7 @@ from car_damage.service.problems import MIME_TYPE, Problem
 STALLED = 30  # seconds without a byte after which a client is cut off
 SLOWEST = 8_000  # bytes a second that a request must bring, once `STALLED` has passed: 64 kbit/s
 BUSY = 2  # seconds after its last answer for which a connection counts as busy
-OFFER = 0.05  # seconds that a worker with fewer busy connections gets to accept a new one
+OFFER = 0.1  # seconds that a worker with fewer busy connections gets to accept a new one
 
 
 class Connection(socket.socket):
