@@ -16,18 +16,22 @@ from pathlib import Path
 
 from car_damage import paths
 from car_damage.dataset.arrays import check_replaceable
-from car_damage.dataset.find import find_photos
+from car_damage.dataset.find import find_photos, skipped_files
 from car_damage.dataset.prepare import Settings, prepare
-from car_damage.dataset.source import choose_source
+from car_damage.dataset.source import Source, choose_source
 from car_damage.dataset.split import SPLITS
-from car_damage.decision import FEWEST_DECIDED
+from car_damage.decision import FEWEST_DECIDED, LABELS
 from car_damage.errors import UserError, exit_code
+from car_damage.evaluation.metrics import clopper_pearson
 from car_damage.manifest import DatasetConfig
 from car_damage.options import whole_number
 from car_damage.photos import SIZE
+from car_damage.wording import counted, not_looked_at
 
 STORED = 1.5  # times the size: training crops the squares, down to about two thirds of their side
 MOST_STORED = 448  # pixels: larger ones cost more time than they bring
+FEW = 100  # photos of a class: with fewer, a test says little
+ENOUGH = 300  # photos of a class, for a test that says something
 SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in a minute
 
 
@@ -71,16 +75,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     """Parse, work, and say what comes next."""
-    folder = prepare_photos(build_parser().parse_args(argv))
+    args = build_parser().parse_args(argv)
+    folder = prepare_photos(args, source_of(args))
     is_default = folder.absolute() == paths.PROCESSED
     print("next: python model_training.py" + ("" if is_default else f" --data {folder}"))
 
 
-def prepare_photos(args: argparse.Namespace) -> Path:
-    """Do what the options ask for; return the folder of the data set."""
+def source_of(args: argparse.Namespace) -> Source:
+    """Where the photos come from; nothing is fetched or drawn yet.
+
+    Raises `UserError` for an option that step 1 cannot follow.
+    """
     if sum(args.split) != 100:
         raise UserError(f"--split {' '.join(map(str, args.split))} must sum to 100")
-    source = choose_source(args.raw_dir, args.kaggle, args.sample)
+    return choose_source(args.raw_dir, args.kaggle, args.sample)
+
+
+def prepare_photos(args: argparse.Namespace, source: Source) -> Path:
+    """Do what the options ask for; return the folder of the data set."""
     size = args.size or (SAMPLE_SIZE if source.sample else SIZE)
     settings = Settings(
         size=size,
@@ -92,7 +104,10 @@ def prepare_photos(args: argparse.Namespace) -> Path:
     )
     folder = args.out or source.processed
     check_replaceable(folder)  # before anything is fetched or drawn
-    print_summary(folder, prepare(find_photos(source.raw_dirs()), folder, settings))
+    raw_dirs = source.raw_dirs()
+    print_summary(folder, prepare(find_photos(raw_dirs), folder, settings))
+    if passed_over := not_looked_at(skipped_files(raw_dirs)):
+        print(passed_over)
     return folder
 
 
@@ -112,11 +127,36 @@ def print_summary(folder: Path, config: DatasetConfig) -> None:
     for split, counts in config.counts.items():
         print(f"{split:8}{counts.damaged:10,}{counts.not_damaged:14,}{counts.close_ups:12,}")
     copies = config.copies
-    print(f"copies: {copies.photos_in_them} photos in {copies.groups_of_copies} groups")
+    photos, groups = copies.photos_in_them, copies.groups_of_copies
+    print(f"copies: {counted(photos, 'photo')} in {counted(groups, 'group')}")
     for reason, count in config.rejected.items():
         print(f"left out: {count} {reason} (see {folder / 'rejected.csv'})")
-    if warning := too_few_to_decide(config):
-        print(warning)
+    for warning in (*few_of_a_class(config), too_few_to_decide(config)):
+        if warning:
+            print(warning)
+
+
+def few_of_a_class(config: DatasetConfig) -> list[str]:
+    """A warning for each class with fewer than `FEW` photos: what so few cannot show."""
+    warnings = []
+    enough_for_test = round(ENOUGH * config.shares["test"])
+    for label in LABELS:
+        photos = sum(getattr(counts, label) for counts in config.counts.values())
+        tested = getattr(config.counts["test"], label)
+        if photos < FEW:
+            name = label.replace("_", " ")
+            warnings.append(
+                f"few photos: {photos} {name}, {tested} of them for the test. Even if the model "
+                f"gets all {tested} right, it may be wrong on up to {_most_wrong(tested):.0%} of "
+                f"{name} cars. With {ENOUGH} photos, the test could rule out more than "
+                f"{_most_wrong(enough_for_test):.0%}"
+            )
+    return warnings
+
+
+def _most_wrong(tested: int) -> float:
+    """The share of mistakes that so many test photos without a mistake cannot rule out (95 %)."""
+    return clopper_pearson(0.0, tested)[1]
 
 
 def too_few_to_decide(config: DatasetConfig) -> str | None:

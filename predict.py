@@ -29,11 +29,14 @@ from car_damage.classify_files import (
     find_photos,
     heatmap_paths,
     make_folder,
+    skipped_files,
     write_rows,
     writing,
 )
 from car_damage.errors import exit_code
 from car_damage.files import staged_file
+from car_damage.progress import can_draw
+from car_damage.wording import not_looked_at
 
 MANY = 20  # photos: with more, a progress bar is shown
 
@@ -78,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{record.version} is a sample model: it only knows drawn cars", file=sys.stderr)
 
     answers = classify_files(record, found, heatmaps)
-    disable = None if len(found) > MANY else True  # None: shown only if stderr is a terminal
+    disable = len(found) <= MANY or not can_draw()
     rows = tqdm(answers, total=len(found), unit="photo", disable=disable)
     unusable = save(rows, args.csv) if args.csv else show(rows)
     if unusable:
@@ -86,6 +89,8 @@ def main(argv: list[str] | None = None) -> None:
             f"{unusable} of {len(found)} photos could not be used: see the column error",
             file=sys.stderr,
         )
+    if passed_over := not_looked_at(skipped_files(args.paths, args.csv)):
+        print(passed_over, file=sys.stderr)
 
 
 def save(rows: Iterable[Row], file: Path) -> int:

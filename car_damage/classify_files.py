@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
@@ -10,9 +11,11 @@ from typing import TextIO
 
 from car_damage import heatmap, photos
 from car_damage.errors import UserError
+from car_damage.folders import files_below, why_skipped
 from car_damage.model_store import Record
 from car_damage.parallel import map_in_order, per_thread
 from car_damage.predictor import Prediction, Predictor
+from car_damage.wording import not_looked_at
 
 HEATMAP_SIDES = (640, 1280)  # pixels: the short side at least, and the long side at most
 
@@ -35,22 +38,33 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise UserError(f"there is no photo or folder {path}")
-        below = _photos_in(path, "**/*") if path.is_dir() else [path]
+        below = _photos_among(files_below(path)) if path.is_dir() else [path]
         if not below:
-            raise UserError(f"there is no photo in {path}")
+            skipped = not_looked_at(skipped_files([path], None))
+            raise UserError(f"there is no photo in {path}" + (f" ({skipped})" if skipped else ""))
         found += below
     return list(dict.fromkeys(found))
 
 
-def _photos_in(folder: Path, pattern: str) -> list[Path]:
-    """Files that end like photos in any case, except heatmaps that were drawn here."""
-    files = (path for path in folder.glob(pattern) if path.suffix.lower() in photos.SUFFIXES)
-    return sorted(path for path in files if path.is_file() and not heatmap.is_drawn(path))
+def skipped_files(paths: Sequence[Path], results: Path | None) -> Counter[str]:
+    """How many files below the folders in `paths` are not photos, by why; `results` is not counted.
+
+    The keys are as `wording.not_looked_at` takes them.
+    """
+    below = {file for path in paths if path.is_dir() for file in files_below(path)}
+    if results is not None:
+        below = {file for file in below if file.resolve() != results.resolve()}
+    return Counter(reason for file in below if (reason := why_skipped(file)))
+
+
+def _photos_among(files: Iterable[Path]) -> list[Path]:
+    """Files that end like photos in any case, sorted, except heatmaps that were drawn here."""
+    return sorted(path for path in files if not why_skipped(path) and not heatmap.is_drawn(path))
 
 
 def heatmap_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
     """Where each photo's heatmap goes. Raises `UserError` if one could replace a photo."""
-    if _photos_in(folder, "*"):
+    if folder.is_dir() and _photos_among(folder.iterdir()):
         raise UserError(f"there are photos in {folder}: give --heatmaps another folder")
     taken: set[str] = set()
     return [folder / f"{_unused_name(path.stem, taken)}.png" for path in paths]

@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from car_damage import model_store, photos
+from car_damage.chatter import without_chatter
 from car_damage.decision import LABELS, Label
 from car_damage.photo_warnings import WarningLimits, WarningWord, find_warnings, measure_quality
 
@@ -43,8 +44,9 @@ class Graph:
     """An exported graph; `run` serves one thread at a time, so each thread needs its own."""
 
     def __init__(self, path: Path, threads: int = 1):
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        self._run = interpreter.get_signature_runner(SIGNATURE)
+        with without_chatter():
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            self._run = interpreter.get_signature_runner(SIGNATURE)
 
     def run(self, image: photos.Photo) -> GraphOutput:
         """Put an image, `uint8` (size, size, 3) RGB, through the graph."""

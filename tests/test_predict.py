@@ -55,7 +55,10 @@ def test_every_photo_of_a_folder_gets_a_line(run, cars, capsys):
     assert list(broken.values())[1:] == ["", "", "", "", "not_a_photo"]
     assert blue["prediction"] == "not_damaged"
     assert float(blue["probability"]) < 0.5 < float(red["probability"]) < 1
-    assert shown.err == "1 of 3 photos could not be used: see the column error\n"
+    assert shown.err.splitlines() == [
+        "1 of 3 photos could not be used: see the column error",
+        "not looked at: 1 .txt",
+    ]
 
 
 def test_doubts_are_in_the_line_of_another_version_that_is_asked(
@@ -130,6 +133,31 @@ def test_photos_and_folders_may_be_mixed_and_each_photo_counts_once(run, cars, c
     answers = rows(capsys.readouterr().out)
     assert [Path(row["path"]).name for row in answers] == ["upload", "b-red.JPG", "broken.jpg"]
     assert answers[0]["prediction"] == "not_damaged"
+
+
+def test_the_answers_of_an_earlier_run_and_litter_are_not_said_to_be_passed_over(
+    run, cars, tmp_path, capsys
+):
+    (cars / "notes.txt").unlink()
+    (cars / "._b-red.JPG").touch()
+    for _ in range(2):
+        assert run(cars, "--csv", cars / "answers.csv") == 0
+    assert "not looked at" not in capsys.readouterr().err
+    assert len(rows((cars / "answers.csv").read_text())) == 3
+
+
+def test_a_folder_of_other_files_says_which(run, cars, capsys):
+    (cars / "films").mkdir()
+    (cars / "films" / "a.MOV").touch()
+    assert run(cars / "films") == 2
+    assert capsys.readouterr().err.endswith("films (not looked at: 1 .mov)\n")
+
+
+def test_photos_in_a_linked_folder_are_answered(run, cars, tmp_path, capsys):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "cars").symlink_to(cars / "deep")
+    assert run(tmp_path / "links") == 0
+    assert len(rows(capsys.readouterr().out)) == 1
 
 
 def test_many_photos_are_answered_in_order(run, tmp_path, capsys):

@@ -37,7 +37,7 @@ class Row:
     width: int = 0  # pixels, in the upright photo
     height: int = 0
     sha256: str = ""
-    phash: str = ""
+    phash: str = ""  # in `photos.csv` without the photo's windows: a spreadsheet takes 48 digits
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,11 @@ def perceptual_hash(photo: np.ndarray) -> np.ndarray:
     return np.packbits(waves[:, _CHANNEL, _DOWN, _ACROSS] > 0)
 
 
+def of_the_whole(phash: str) -> str:
+    """The part of a hash, in hexadecimal, that says what the whole photo looks like: 48 digits."""
+    return phash[: VIEW_BITS // 4]
+
+
 def group_copies(hashes: np.ndarray, sha256s: Sequence[str]) -> np.ndarray:
     """Number the groups of copies: `int64` (n,), each from 0 to the number of groups less one.
 

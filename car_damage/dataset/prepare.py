@@ -2,19 +2,18 @@
 
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from car_damage.dataset import arrays
 from car_damage.dataset.arrays import RejectedRow, Row
 from car_damage.dataset.close_ups import cut_close_ups
-from car_damage.dataset.copies import group_copies
+from car_damage.dataset.copies import group_copies, of_the_whole
 from car_damage.dataset.find import LABELS
 from car_damage.dataset.scan import scan
 from car_damage.dataset.sources import run_of
@@ -22,9 +21,10 @@ from car_damage.dataset.split import SPLITS, split_class
 from car_damage.errors import UserError
 from car_damage.files import staged_folder
 from car_damage.manifest import CopyCounts, DatasetConfig, SplitCounts
-from car_damage.parallel import Item, map_in_order
+from car_damage.parallel import map_in_order
 from car_damage.paths import located
 from car_damage.photos import Photo
+from car_damage.progress import progress
 
 IMAGES = "images"  # raw bytes of every image in the order found, until each knows its split
 
@@ -50,7 +50,7 @@ def prepare(found: Sequence[Row], folder: Path, settings: Settings) -> DatasetCo
     arrays.check_replaceable(folder)
     with staged_folder(folder) as staging:
         scanned, rejected = _scan_all(found, staging, settings)
-        groups, in_both_classes = _group(scanned)
+        groups, in_both_classes = groups_of_copies(scanned)
         rejected += in_both_classes
         photos = _split(groups, settings)
         rows = _write_splits(staging, photos, settings)
@@ -69,7 +69,7 @@ def _scan_all(
     rejected: list[RejectedRow] = []
     results = map_in_order(lambda photo: scan(photo, settings.stored), found)
     with (staging / IMAGES).open("wb") as file:
-        for result in _progress(results, "reading photos", len(found)):
+        for result in progress(results, "reading photos", len(found)):
             if isinstance(result, RejectedRow):
                 rejected.append(result)
                 continue
@@ -83,7 +83,7 @@ def _scan_all(
     return scanned, rejected
 
 
-def _group(scanned: Sequence[Row]) -> tuple[list[list[Row]], list[RejectedRow]]:
+def groups_of_copies(scanned: Sequence[Row]) -> tuple[list[list[Row]], list[RejectedRow]]:
     """Put copies into groups; leave out those that are in both classes."""
     hashes = np.frombuffer(bytes.fromhex("".join(photo.phash for photo in scanned)), np.uint8)
     sha256s = [photo.sha256 for photo in scanned]
@@ -101,7 +101,10 @@ def _group(scanned: Sequence[Row]) -> tuple[list[list[Row]], list[RejectedRow]]:
 
 
 def _split(groups: Sequence[Sequence[Row]], settings: Settings) -> list[Row]:
-    """The photos with the name and the split of their group, in the order in which they came."""
+    """The photos with the name and the split of their group, in the order in which they came.
+
+    Their hashes are cut to the part that `photos.csv` keeps.
+    """
     photos: list[Row] = []
     for label in LABELS:
         members = [group for group in groups if group[0].label == label]
@@ -112,7 +115,10 @@ def _split(groups: Sequence[Sequence[Row]], settings: Settings) -> list[Row]:
         splits = split_class(label, names, settings.shares, settings.seed)
         for group, split in zip(members, splits, strict=True):
             name = min(photo.sha256 for photo in group)[:12]
-            photos += [replace(photo, group=name, split=split) for photo in group]
+            photos += [
+                replace(photo, group=name, split=split, phash=of_the_whole(photo.phash))
+                for photo in group
+            ]
     return sorted(photos, key=lambda photo: photo.row)
 
 
@@ -144,11 +150,7 @@ def _close_up_images(sources: Sequence[Row], split: str, settings: Settings) -> 
         return cut_close_ups(located(photo.path), settings.close_ups, settings.stored, rng)
 
     crops = map_in_order(cut, sources)
-    return chain.from_iterable(_progress(crops, f"cutting close-ups ({split})", len(sources)))
-
-
-def _progress(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
-    return tqdm(items, what, total, unit="photo", dynamic_ncols=True, disable=not total)
+    return chain.from_iterable(progress(crops, f"cutting close-ups ({split})", len(sources)))
 
 
 def _config(

@@ -139,14 +139,14 @@ def _estimate(value: float, resampled: np.ndarray, groups: int | None) -> Estima
     if defined.size:
         ends.extend(np.percentile(defined, INTERVAL))
     if groups:
-        ends.extend(_clopper_pearson(value, groups))
+        ends.extend(clopper_pearson(value, groups))
     low, high = float(min(ends)), float(max(ends))
     if math.isclose(low, high, abs_tol=ROUNDING):
         return Estimate(value=value, low=None, high=None)
     return Estimate(value=value, low=low, high=high)
 
 
-def _clopper_pearson(share: float, count: int) -> tuple[float, float]:
+def clopper_pearson(share: float, count: int) -> tuple[float, float]:
     """The 95 % interval of a share of `count` independent photos (Clopper & Pearson 1934).
 
     It holds what it promises for any share and count; Wilson's, which is narrower, does not for a

@@ -84,8 +84,35 @@ def test_too_few_validation_photos_for_any_answer_are_said_early(elsewhere, caps
 @pytest.mark.parametrize(("damaged", "warned"), [(33, False), (32, True)])
 def test_close_ups_do_not_count_for_the_fewest_validation_photos(damaged, warned, capsys):
     val = SplitCounts(damaged=damaged, not_damaged=33, close_ups=200)
-    data_preprocessing.print_summary(Path("made"), config_of(counts={"val": val}))
+    test = SplitCounts(damaged=40, not_damaged=40, close_ups=0)
+    data_preprocessing.print_summary(Path("made"), config_of(counts={"val": val, "test": test}))
     assert ("every answer" in capsys.readouterr().out) is warned
+
+
+@pytest.mark.parametrize(("damaged", "warned"), [(69, True), (70, False)])
+def test_a_class_with_fewer_than_100_photos_is_warned_of_with_what_they_cannot_show(
+    damaged, warned, capsys
+):
+    counts = {
+        "train": SplitCounts(damaged=damaged, not_damaged=140, close_ups=0),
+        "val": SplitCounts(damaged=15, not_damaged=30, close_ups=0),
+        "test": SplitCounts(damaged=15, not_damaged=30, close_ups=0),
+    }
+    data_preprocessing.print_summary(Path("made"), config_of(counts=counts))
+    shown = capsys.readouterr().out
+    said = (
+        "few photos: 99 damaged, 15 of them for the test. Even if the model gets all 15 right, it "
+        "may be wrong on up to 22% of damaged cars."
+    )
+    assert (said in shown) == warned
+    assert "not damaged, 30" not in shown
+
+
+def test_step_1_says_what_it_did_not_look_at(project, capsys):
+    raw_dir = write_raw_dir(project / "data" / "raw")
+    (raw_dir / "damaged" / "film.mov").touch()
+    data_preprocessing.main(["--size", "32"])
+    assert "not looked at: 1 .mov\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

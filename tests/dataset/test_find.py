@@ -1,6 +1,6 @@
 import pytest
 
-from car_damage.dataset.find import find_photos, holds_files
+from car_damage.dataset.find import find_photos, holds_files, skipped_files
 from car_damage.errors import UserError
 from tests.photo_files import write_photos, write_raw_dir
 
@@ -58,7 +58,9 @@ def test_a_class_without_photos_is_named_and_so_is_what_is_there_instead(tmp_pat
     raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
     (raw_dir / missing).rename(raw_dir / f"{missing}-cars")
     (raw_dir / missing).mkdir()
-    with pytest.raises(UserError, match=rf"'{missing}' .*: 2, such as .*/{missing}-cars/\d+\.jpg"):
+    with pytest.raises(
+        UserError, match=rf"'{missing}' .*2 files there, such as .*/{missing}-cars/\d+\.jpg"
+    ):
         find_photos([raw_dir])
 
 
@@ -75,3 +77,28 @@ def test_only_folders_and_litter_make_a_raw_folder_empty(tmp_path):
     assert not holds_files(tmp_path)
     (tmp_path / "not-damaged").symlink_to(tmp_path / "a-disk-that-is-not-mounted")
     assert holds_files(tmp_path)
+
+
+def test_files_that_nobody_looks_at_are_counted_by_why(tmp_path):
+    raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
+    write_photos(raw_dir / "to sort", 2, first_seed=5)
+    for name in ("damaged/a.mov", "damaged/b.MOV", "c.pdf", "damaged/notes"):
+        (raw_dir / name).touch()
+    (raw_dir / "damaged" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert skipped_files([raw_dir, tmp_path]) == {
+        ".mov": 2,
+        ".pdf": 1,
+        "file without an ending": 1,
+        "link to a file that is gone": 1,
+        "photo outside damaged/ and not-damaged/": 2,
+    }
+
+
+def test_what_systems_leave_in_folders_is_neither_a_photo_nor_counted(tmp_path):
+    raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
+    (raw_dir / "damaged" / "__MACOSX").mkdir()
+    (raw_dir / "sources.csv").write_text("folder,source\n")
+    for litter in (".DS_Store", "Thumbs.db", "._1000.jpg", "__MACOSX/1.jpg"):
+        (raw_dir / "damaged" / litter).touch()
+    assert len(find_photos([raw_dir])) == 2
+    assert not skipped_files([raw_dir])

@@ -86,6 +86,13 @@ def test_copies_share_a_group(processed):
         assert groups[f"{seed}.jpg"] == groups[f"copy-{seed}.jpg"] == groups[f"small-{seed}.png"]
 
 
+def test_no_cell_of_the_photos_table_is_too_long_for_a_spreadsheet(processed):
+    with (processed / "photos.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {len(row["phash"]) for row in rows} == {48}
+    assert len({row["phash"] for row in rows}) > 20, "different photos have different hashes"
+
+
 def test_the_same_photos_give_the_same_data_set_whatever_their_names_order(raw_dir, tmp_path):
     found = find_photos([raw_dir])
     prepare(found, tmp_path / "forwards", SETTINGS)

@@ -1,0 +1,42 @@
+"""How far a long job is: a bar in a terminal, elsewhere a line every ten seconds.
+
+Neither uses colours, so `NO_COLOR` holds. `TERM=dumb` names a terminal that cannot draw a bar.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from time import monotonic
+
+from tqdm import tqdm
+
+from car_damage.parallel import Item
+
+EVERY = 10.0  # seconds between two lines
+
+
+def can_draw() -> bool:
+    """Whether stderr, where bars go, is a terminal that can draw one."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def progress(items: Iterable[Item], what: str, total: int, unit: str = "photo") -> Iterator[Item]:
+    """Pass the items on and show how many of `total` are done."""
+    if can_draw():
+        yield from tqdm(items, what, total, unit=unit, dynamic_ncols=True, disable=not total)
+        return
+    last = monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        if (now := monotonic()) - last >= EVERY:
+            last = now
+            print(f"{what}: {done:,} of {total:,}")
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `40 s`, `12 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"

@@ -1,0 +1,17 @@
+from car_damage.wording import counted, not_looked_at
+
+
+def test_one_photo_is_not_called_photos():
+    assert [counted(number, "photo") for number in (0, 1, 2, 1204)] == [
+        "0 photos",
+        "1 photo",
+        "2 photos",
+        "1,204 photos",
+    ]
+
+
+def test_files_that_were_passed_over_are_listed_by_why():
+    skipped = {"photo outside damaged/ and not-damaged/": 2, ".pdf": 1, ".mov": 2}
+    said = "not looked at: 2 .mov, 1 .pdf, 2 photos outside damaged/ and not-damaged/"
+    assert not_looked_at(skipped) == said
+    assert not_looked_at({}) is None
