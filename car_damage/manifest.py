@@ -84,8 +84,24 @@ class ReviewMetrics(Frozen):
     """What the review band, which was chosen on validation photos, leaves to a person."""
 
     target: float  # accuracy among the photos that are decided
-    val: Decided
+    val: Decided | None = None
     test: DecidedEstimate
+
+
+class Costs(Frozen):
+    """What one photo costs, in any currency; a photo that is answered correctly costs nothing."""
+
+    missed: float = Field(gt=0)  # a damaged car that is classified as not damaged
+    false_alarm: float = Field(gt=0)  # an undamaged car that is classified as damaged
+    review: float = Field(gt=0)  # a person's look, who is taken to be right
+
+
+class CostMetrics(Frozen):
+    """The cost of 1,000 photos like those that were measured, with as many damaged cars."""
+
+    costs: Costs
+    per_thousand: Estimate
+    damaged: float  # the share of the measured photos that show damage
 
 
 class GreyedMiddle(Frozen):
@@ -187,6 +203,7 @@ class Metrics(Frozen):
     review: ReviewMetrics | None = None
     attention: AttentionMetrics | None = None
     export: ExportComparison | None = None
+    cost: CostMetrics | None = None  # None: no costs were given
     warnings: dict[str, dict[str, float]] | None = None  # shares, by kind of photo and warning
     abroad: CrossSourceMetrics | None = None  # on train and val photos; None: never measured
     # Of the features that the head pools, over 300 validation photos; see `evaluation.features`.

@@ -4,6 +4,15 @@ import argparse
 import math
 from collections.abc import Callable
 
+from car_damage.errors import UserError
+from car_damage.manifest import Costs
+
+COSTS = {
+    "missed": "a damaged car that is classified as not damaged",
+    "false_alarm": "an undamaged car that is classified as damaged",
+    "review": "a person's look at a photo",
+}
+
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """An `argparse` type: a whole number from `low` to `high`."""
@@ -30,6 +39,27 @@ def share(text: str) -> float:
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share, 0 to below 1")
     return number
+
+
+def add_costs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what mistakes cost; `costs_of` reads them."""
+    group = parser.add_argument_group(
+        "what answers cost, in any currency; all three choose threshold and review band"
+    )
+    for name, what in COSTS.items():
+        option = "--cost-" + name.replace("_", "-")
+        group.add_argument(option, type=positive_number, metavar="AMOUNT", help=f"of {what}")
+
+
+def costs_of(args: argparse.Namespace) -> Costs | None:
+    """The costs that were given, or None. Raises `UserError` if some are missing."""
+    given = {name: getattr(args, f"cost_{name}") for name in COSTS}
+    if missing := [name for name, amount in given.items() if amount is None]:
+        if len(missing) == len(COSTS):
+            return None
+        options = " and ".join("--cost-" + name.replace("_", "-") for name in missing)
+        raise UserError(f"the costs are incomplete: give {options} too")
+    return Costs(**given)
 
 
 def _float(text: str) -> float:

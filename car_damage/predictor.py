@@ -46,6 +46,7 @@ class Graph:
     def __init__(self, path: Path, threads: int = 1):
         with without_chatter():
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
             self._run = interpreter.get_signature_runner(SIGNATURE)
 
     def run(self, image: photos.Photo) -> GraphOutput:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from car_damage.decision import EVERY_PHOTO, FEWEST_DECIDED, Decision, ReviewBand, rounded_up
+from car_damage.manifest import Costs
 
 # Where the validation photos are told apart without a mistake, a lower temperature always looks
 # better and the likelihood has no best one; where the logits say nothing, a higher one always does.
@@ -28,18 +29,42 @@ def fit_decision(
     labels: np.ndarray,
     weights: np.ndarray | None = None,
     target: float = REVIEW_TARGET,
+    costs: Costs | None = None,
 ) -> Decision:
     """Fit temperature, threshold and review band on validation photos, each (n,).
 
     `weights`, (n,), are how much each photo counts, on average 1; without them all count the same.
-    `target` is the share of correct answers outside the review band.
+    `target` is the share of correct answers outside the review band. With `costs`, these decide
+    about threshold and band (`cheapest_decision`).
     """
     temperature = fit_temperature(logits, labels, weights)
+    if costs is not None:
+        return cheapest_decision(costs, temperature)
     scaled = Decision(temperature=temperature, threshold=NEUTRAL_THRESHOLD)
     probabilities = scaled.probabilities(logits)
     threshold = choose_threshold(probabilities, labels, weights)
     band = choose_review_band(probabilities, labels, threshold, weights, target)
     return Decision(temperature=temperature, threshold=threshold, review_band=band)
+
+
+def cheapest_decision(costs: Costs, temperature: float) -> Decision:
+    """The threshold and the review band that cost least if the probabilities are true.
+
+    A photo with probability p of damage costs p * `missed` on average if it is called not damaged,
+    (1 - p) * `false_alarm` if it is called damaged, and `review` if a person looks at it (Elkan
+    2001, "The Foundations of Cost-Sensitive Learning"; the third choice is Chow's of 1970). So the
+    costs alone give the limits. Limits that were searched for on a few hundred photos would fit the
+    few mistakes among them instead. A band that no photo can lie in is empty.
+    """
+    threshold = costs.false_alarm / (costs.false_alarm + costs.missed)
+    low = min(costs.review / costs.missed, threshold)
+    high = max(1 - costs.review / costs.false_alarm, threshold)
+    if low == threshold or high == threshold:
+        low = high = threshold
+    limits = rounded_up([threshold, low, high]).tolist()
+    return Decision(
+        temperature=temperature, threshold=limits[0], review_band=ReviewBand(*limits[1:])
+    )
 
 
 def source_weights(sources: ArrayLike, labels: np.ndarray) -> np.ndarray:

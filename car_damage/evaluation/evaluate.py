@@ -7,11 +7,19 @@ import numpy as np
 
 from car_damage.dataset.arrays import Dataset, Row
 from car_damage.decision import EVERY_PHOTO, Decision
+from car_damage.evaluation.costs import cost_metrics
 from car_damage.evaluation.inference import Outputs, graph_logits
 from car_damage.evaluation.predictions import Predictions, predictions_from
 from car_damage.evaluation.robustness import attention, equalise
 from car_damage.evaluation.slices import data_folders, slices
-from car_damage.manifest import Decided, DecidedEstimate, Metrics, MetricSet, ReviewMetrics
+from car_damage.manifest import (
+    Costs,
+    Decided,
+    DecidedEstimate,
+    Metrics,
+    MetricSet,
+    ReviewMetrics,
+)
 
 
 def evaluate(
@@ -22,10 +30,11 @@ def evaluate(
     decision: Decision,
     target: float,
     seed: int,
+    costs: Costs | None = None,
 ) -> Metrics:
     """Everything that is measured of one version; all but `review.val` on the test photos.
 
-    `target` is the share of right answers that the review band was chosen for.
+    `target` is the share of right answers that the review band was chosen for, unless `costs` were.
     `graph`, which gave the outputs, runs again on the test images, equalised and greyed out.
     """
     val = predictions_from(dataset.val, val_outputs.logits, decision)
@@ -45,6 +54,7 @@ def evaluate(
         ),
         review=review_metrics(val, test, target, seed),
         attention=attention(test, test_outputs, graph, seed),
+        cost=costs and cost_metrics(test, photos, costs, seed),
     )
 
 
@@ -76,16 +86,21 @@ def review_metrics(val: Predictions, test: Predictions, target: float, seed: int
     photos = np.flatnonzero(val.split.of_kind("photo"))
     shares = _decided(val)(photos)
     accuracy = None if np.isnan(shares["accuracy"]) else shares["accuracy"]
-    decided = ~test.decision.needs_review(test.probabilities)
+    return ReviewMetrics(
+        target=target,
+        val=Decided(photos=len(photos), decided=shares["decided"], accuracy=accuracy),
+        test=decided_estimate(test, seed),
+    )
+
+
+def decided_estimate(test: Predictions, seed: int) -> DecidedEstimate:
+    """What share of the photos lies outside the review band, and the accuracy on those."""
+    decided = ~test.needs_review
     wholes = {"accuracy": decided}
     if not _decides_all_or_none(test.decision):  # the share is certain then, with any photos
         wholes["decided"] = np.ones(len(decided), bool)
     estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed, wholes)
-    return ReviewMetrics(
-        target=target,
-        val=Decided(photos=len(photos), decided=shares["decided"], accuracy=accuracy),
-        test=DecidedEstimate(**estimates),
-    )
+    return DecidedEstimate(**estimates)
 
 
 def _decides_all_or_none(decision: Decision) -> bool:
@@ -94,7 +109,7 @@ def _decides_all_or_none(decision: Decision) -> bool:
 
 
 def _decided(predictions: Predictions) -> Callable[[np.ndarray], dict[str, float]]:
-    decided = ~predictions.decision.needs_review(predictions.probabilities)
+    decided = ~predictions.needs_review
     correct = predictions.damaged == (predictions.split.y == 1)
 
     def shares(rows: np.ndarray) -> dict[str, float]:

@@ -28,6 +28,11 @@ class Predictions:
         """Which images are classified as damaged: bool (n,)."""
         return self.decision.is_damaged(self.probabilities)
 
+    @property
+    def needs_review(self) -> np.ndarray:
+        """Which images need a person: bool (n,)."""
+        return self.decision.needs_review(self.probabilities)
+
     def metrics(self, chosen: np.ndarray, seed: int) -> MetricSet:
         """Every metric of the `chosen` images, bool (n,)."""
         arrays = self.split.y == 1, self.damaged, self.probabilities
@@ -101,14 +106,17 @@ def read_predictions(folder: Path) -> list[PredictionRow]:
     return read_table(path, PredictionRow) if path.exists() else []
 
 
-def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
-    """Write a line for each image."""
-    rows = [
+def prediction_rows(predictions: Predictions) -> list[PredictionRow]:
+    """A row for each image."""
+    return [
         PredictionRow(
             *(row.split, row.path, row.label, row.kind, row.group, row.width, row.height),
             probability=float(probability),
         )
-        for each in predictions
-        for row, probability in zip(each.split.rows, each.probabilities, strict=True)
+        for row, probability in zip(predictions.split.rows, predictions.probabilities, strict=True)
     ]
-    write_table(path, rows, PredictionRow)
+
+
+def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
+    """Write a line for each image."""
+    write_table(path, [row for each in predictions for row in prediction_rows(each)], PredictionRow)

@@ -11,6 +11,7 @@ from car_damage.dataset.arrays import Row, Split
 from car_damage.dataset.find import folder_label
 from car_damage.manifest import MetricSet
 from car_damage.paths import located
+from car_damage.photos import Photo
 
 # The darkest and the brightest twentieth of 1,500 real photos, by the image's mean luma (BT.601).
 DARK = 70  # of 255; below it: night, garages, black cars that fill the photo
@@ -28,8 +29,17 @@ def slices(split: Split) -> dict[str, np.ndarray]:
     All are of photos, but for the crops of undamaged cars. Raw folders are slices where photos of
     several were put together.
     """
+    return slices_by_luma(split, np.array([mean_luma(image) for image in split.X]))
+
+
+def mean_luma(image: Photo) -> float:
+    """How bright an image is, 0 to 255."""
+    return float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean())
+
+
+def slices_by_luma(split: Split, luma: np.ndarray) -> dict[str, np.ndarray]:
+    """`slices` without a look at the images, whose mean luma is given: float (n,)."""
     photos = split.of_kind("photo")
-    luma = np.array([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean() for image in split.X])
     shorter = np.array([min(row.width, row.height) for row in split.rows])
     found = {
         **{title: photos & rows for title, rows in raw_folders(split.rows).items()},

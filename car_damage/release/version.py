@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,13 +29,11 @@ from car_damage.evaluation.features import effective_dimension
 from car_damage.evaluation.inference import graph_outputs
 from car_damage.evaluation.label_issues import LABEL_ISSUES
 from car_damage.evaluation.predictions import PREDICTIONS, predictions_from, write_predictions
-from car_damage.evaluation.slices import is_too_small
+from car_damage.evaluation.summary import TITLES, folder_line, line, lines_of
 from car_damage.manifest import (
     CrossSourceMetrics,
-    Estimate,
     Manifest,
     Metrics,
-    MetricSet,
     TrainingSettings,
 )
 from car_damage.photo_warnings import WarningLimits
@@ -48,19 +45,6 @@ from car_damage.training.initial_weights import Start
 
 LEARNING = ("tensorflow", "keras", "ai-edge-litert", "scikit-learn")
 LIBRARIES = (*LEARNING, "numpy", "scipy", "opencv-python-headless", "pillow")
-TITLES = {
-    "accuracy": "accuracy",
-    "false_negative_rate": "damaged cars missed",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-}
-
-
 DIMENSION_PHOTOS = 300  # enough: the effective dimension of fine-tuned features is far smaller
 
 
@@ -124,13 +108,13 @@ def table(manifest: Manifest) -> str:
     if photos is None or review is None:
         return f"\n{manifest.version}: nothing was measured"
     lines = [f"\n{manifest.version}: {photos.count} test photos"]
-    lines += [_line(title, getattr(photos, name)) for name, title in TITLES.items()]
+    lines += [line(title, getattr(photos, name)) for name, title in TITLES.items()]
     if metrics.close_ups:
-        lines.append(_line("close-ups cleared", metrics.close_ups.accuracy))
+        lines.append(line("close-ups cleared", metrics.close_ups.accuracy))
     for name, folder in (metrics.data_folders or {}).items():
-        lines.append(_folder_line(f"right in {name} ({folder.count})", folder))
-    lines.append(_line("decided without a person", review.test.decided))
-    lines.append(_line("right among those", review.test.accuracy))
+        lines.append(folder_line(f"right in {name} ({folder.count})", folder))
+    lines.append(line("decided without a person", review.test.decided))
+    lines.append(line("right among those", review.test.accuracy))
     return "\n".join([*lines, *_lines_abroad(metrics.abroad)])
 
 
@@ -212,25 +196,7 @@ def _lines_abroad(abroad: CrossSourceMetrics | None) -> list[str]:
         label = worst.label.replace("_", " ")
         lines[f"worst: {worst.source}, {label} ({worst.count})"] = worst.accuracy
     head = f"sources that training did not use: {abroad.count} photos of {len(abroad.sources)}"
-    return [f"{head} sources, which all count the same", *_lines(lines)]
-
-
-def _lines(estimates: Mapping[str, Estimate | None]) -> list[str]:
-    return [_line(title, estimate) for title, estimate in estimates.items()]
-
-
-def _line(title: str, estimate: Estimate | None) -> str:
-    if estimate is None or estimate.value is None:
-        return f"  {title:32}     -"
-    if estimate.low is None or estimate.high is None:
-        return f"  {title:32} {estimate.value:.3f}  (no interval)"
-    return f"  {title:32} {estimate.value:.3f}  ({estimate.low:.3f} to {estimate.high:.3f})"
-
-
-def _folder_line(title: str, folder: MetricSet) -> str:
-    if is_too_small(folder, "accuracy"):
-        return f"  {title:32} too few"
-    return _line(title, folder.accuracy)
+    return [f"{head} sources, which all count the same", *lines_of(lines)]
 
 
 def _keep_progress(progress: Path, folder: Path) -> None:

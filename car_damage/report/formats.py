@@ -9,6 +9,7 @@ from typing import Any
 from car_damage.evaluation.slices import is_too_small
 from car_damage.manifest import Estimate, MetricSet
 from car_damage.report.words import OF_A_SLICE
+from car_damage.wording import counted
 
 DASH = "\N{EN DASH}"  # also in place of a figure that the photos do not define
 SPACE = "\N{NO-BREAK SPACE}"
@@ -100,6 +101,13 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def amount(money: float | None) -> str:
+    """An amount of money as `1,204`; small ones with two digits, as `0.25`."""
+    if money is None:
+        return DASH
+    return f"{money:,.0f}" if money >= 10 or money == int(money) else f"{money:.2f}"
+
+
 def plain(value: Any) -> str:
     """A setting of any kind as text: lists without brackets."""
     if isinstance(value, list | tuple):
@@ -131,7 +139,18 @@ def _numbers(measured: Measured) -> tuple[float | None, float | None, float | No
 FILTERS = {
     each.__name__: each
     for each in (
-        *(columns, count, date, decimal, decimal_range, is_too_small, lacks_interval, percent),
+        *(
+            amount,
+            columns,
+            count,
+            counted,
+            date,
+            decimal,
+            decimal_range,
+            is_too_small,
+            lacks_interval,
+            percent,
+        ),
         *(percent_range, plain, points, signed_points),
     )
 }

@@ -12,7 +12,8 @@ from car_damage.files import write_text
 from car_damage.predictor import Predictor
 from car_damage.report import formats, words
 from car_damage.report.results import Results, read_results
-from car_damage.report.sections import sections
+from car_damage.report.sections import photos_for_a_band, sections
+from car_damage.report.verdict import next_steps, verdict
 
 REPORT = "report.html"
 
@@ -29,12 +30,15 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
     """
     results = read_results(models, version)
     predictor = Predictor(results.record) if with_photos else None
+    steps = next_steps(results, models, photos_for_a_band(results.manifest.dataset))
     page = render(
         "report.html",
         results=results,
         manifest=results.manifest,
         photos=results.metrics.photos,
-        sections=sections(results, find_rival(models, results), predictor),
+        verdict=verdict(results.metrics),
+        in_use=model_store.current(models),
+        sections=sections(results, find_rival(models, results), predictor) | {"next": steps},
     )
     folder = results.record.folder
     is_included = model_store.is_included(folder)

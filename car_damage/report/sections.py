@@ -40,6 +40,7 @@ def sections(
     issues = results.label_issues
     data = {
         "metrics": metrics.photos and metric_groups(metrics.photos),
+        "cost": metrics.cost,
         "confusion": test and analysis.confusion_matrix(test, manifest.decision),
         "curves": test and curves(test, manifest.decision),
         "learning": results.history and plots.learning_curves(results.history),

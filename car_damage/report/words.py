@@ -2,6 +2,8 @@
 
 SECTIONS = {  # a section's title, a question for everyone, and what the field calls it
     "metrics": ("How good are the answers?", "Metrics with 95 % intervals"),
+    "claims": ("What do these photos prove, and how many more would prove more?", "Sample size"),
+    "cost": ("What do mistakes and checks cost?", "Expected cost"),
     "confusion": ("Which mistakes does it make?", "Confusion matrix"),
     "curves": (
         "Is the threshold well placed, and the probability true?",
@@ -25,6 +27,13 @@ SECTIONS = {  # a section's title, a question for everyone, and what the field c
     "data": ("What was it taught and tested with?", "Data and copies"),
     "comparison": ("Is it as good as another version?", "Non-inferiority"),
     "making": ("How was it made?", "Settings and fingerprints"),
+    "next": ("What should I do next?", "In order of use"),
+}
+CLAIMED = {  # what a share is called where it is claimed, and of which photos it is the share
+    "accuracy": ("accuracy", "in all"),
+    "recall": ("damaged cars found", "of damaged cars"),
+    "specificity": ("undamaged cars cleared", "of undamaged cars"),
+    "decided": ("right without a person", "that need none"),
 }
 
 MEANINGS = {  # a figure's title, whether it is a share, and what it says

@@ -133,7 +133,7 @@ TABLES = ("predictions.csv", "history.csv", "label_issues.csv")
 HISTORY = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.7,0.6,0.75,0.5\n2,0.8,0.4,0.85,0.3\n"
 SECTIONS = [
     *("metrics", "confusion", "curves", "learning", "slices", "abroad", "same_size_and_quality"),
-    *("review", "attention", "warnings", "label_issues", "data", "making"),
+    *("review", "attention", "warnings", "label_issues", "data", "making", "next"),
 ]
 
 
@@ -311,7 +311,7 @@ def test_a_bar_shows_the_figure_and_its_interval_on_its_columns_scale(page):
 def test_a_version_of_which_nothing_is_known_has_a_report_all_the_same(tmp_path):
     tiny_model.add_version(tmp_path, b"no graph", metrics=Metrics())
     found = outline(write_report(tmp_path, VERSION, with_photos=False))
-    assert found.sections == ["making"]
+    assert found.sections == ["making", "next"]
     assert "This version has no test results." in found.text
 
 

@@ -1,0 +1,81 @@
+"""How good is the model in use on photos of your own? It needs them sorted into two folders.
+
+    python evaluate.py ~/cars                  # photos in ~/cars/damaged and ~/cars/not-damaged
+    python evaluate.py ~/cars --model 20261122-1630-1f3a      # another version than the current
+    python evaluate.py ~/cars --cost-missed 2000 --cost-false-alarm 60 --cost-review 5
+
+Prints accuracy and other metrics with 95 % intervals, and writes a report with the worst mistakes.
+Photos that the version was trained on are left out. With the three costs, threshold and review band
+are those that cost least, without training; the output says what 1,000 photos then cost.
+"""
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from car_damage import model_store, paths
+from car_damage.errors import UserError, exit_code
+from car_damage.options import add_costs, costs_of
+from car_damage.wording import not_looked_at
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of evaluate.py."""
+    parser = argparse.ArgumentParser(
+        prog="evaluate.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="with damaged/ and not-damaged/ below it")
+    add("--model", metavar="VERSION", help="default: the current version")
+    add(
+        "--models",
+        type=Path,
+        default=paths.shown(paths.MODELS),
+        metavar="DIR",
+        help="default: %(default)s",
+    )
+    add_costs(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, measure, and say where the report is."""
+    args = build_parser().parse_args(argv)
+    costs = costs_of(args)
+    record = model_store.load_record(args.models, args.model)
+    check_packages()
+    from car_damage.evaluation import own_photos
+    from car_damage.evaluation.calibration import cheapest_decision
+    from car_damage.evaluation.claims import claims
+    from car_damage.report.own_photos import cost_lines, table, write_own_report
+
+    own = own_photos.answer_photos(record, args.folder)
+    decision = record.manifest.decision
+    if costs is not None:
+        decision = cheapest_decision(costs, decision.temperature)
+    predictions = own_photos.predictions_of(own, decision)
+    metrics = own_photos.measure(own, predictions, costs)
+    found = claims(predictions, metrics)
+    print(table(record, predictions, metrics, found))
+    if metrics.cost is not None:
+        before = own_photos.cost_before(own, record, metrics.cost.costs)
+        print("\n".join(cost_lines(before, metrics.cost, decision)))
+    for line in (*own_photos.left_out(own, record.version), not_looked_at(own.skipped)):
+        if line:
+            print(line)
+    path = write_own_report(args.models, record, args.folder, own, predictions, metrics, found)
+    print(f"the worst mistakes and all figures: {path}")
+
+
+def check_packages() -> None:
+    """Raise `UserError` if only the service's packages are installed."""
+    for package in ("jinja2", "matplotlib", "scipy", "sklearn"):
+        if find_spec(package) is None:
+            raise UserError("evaluate.py needs more packages: pip install -r requirements.txt")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,165 @@
+"""evaluate.py on folders of red and blue photos, which the tiny model can tell apart."""
+
+import hashlib
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import evaluate
+from car_damage import model_store
+from car_damage.errors import exit_code
+from tests import tiny_model
+from tests.photo_files import jpeg
+from tests.report.test_report import outline
+
+
+@pytest.fixture
+def cars(tmp_path) -> Path:
+    """12 photos of each class; the model is wrong on 2 damaged cars of 12, which are blue."""
+    rng = np.random.default_rng(0)
+    for label, folder, red, count in (
+        ("damaged", "front", True, 10),
+        ("damaged", "back", False, 2),
+        ("not-damaged", "", False, 12),
+    ):
+        (tmp_path / "my cars" / label / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            photo = np.clip(tinted(red) + rng.normal(0, 25, (80, 120, 3)), 0, 255).astype(np.uint8)
+            path = tmp_path / "my cars" / label / folder / f"{number}.jpg"
+            path.write_bytes(jpeg(photo))
+    return tmp_path / "my cars"
+
+
+def tinted(red: bool) -> np.ndarray:
+    return tiny_model.plain_photo(red).astype(float)
+
+
+@pytest.fixture
+def run(project, models):
+    """Run evaluate.py in a project with the tiny model; returns its exit code."""
+
+    def run(*arguments: str | Path) -> int:
+        return exit_code(lambda: evaluate.main([str(argument) for argument in arguments]))
+
+    return run
+
+
+def report_of(shown: str) -> Path:
+    return Path(re.search(r"all figures: (.*)\n", shown)[1])
+
+
+def test_the_screen_and_the_report_say_how_good_the_model_is_on_my_photos(run, cars, capsys):
+    assert run(cars) == 0
+    shown = capsys.readouterr().out
+    assert "24 photos of yours" in shown
+    assert re.search(r"accuracy +0\.917", shown)
+    assert re.search(r"right in damaged/front \(10\) +1\.000", shown)
+    assert re.search(r"right in damaged/back \(2\) +too few", shown)
+    assert re.search(r"decided without a person +1\.000", shown)
+    assert "these 24 photos show over 70.0%; about" in shown
+    assert "but damaged: " + str(cars / "damaged" / "back" / "0.jpg") in shown
+    page = outline(report_of(shown))
+    assert page.text.startswith(f"How good is car damage model {tiny_model.VERSION} on your photos")
+    assert "91.7 %" in page.text
+    assert page.sections[:2] == ["metrics", "claims"]
+    assert page.sections[-1] == "next"
+    assert page.all("img"), "the mistakes are shown"
+
+
+def test_photos_that_the_version_was_trained_on_are_left_out_and_counted(
+    run, cars, models, tiny_graph, capsys
+):
+    learnt = sorted((cars / "damaged" / "back").iterdir())
+    hashes = "\n".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in learnt)
+    name = tiny_model.add_version(
+        models, tiny_graph, "20260401-0900-ffff", files={"trained_on.txt": hashes.encode()}
+    )
+    assert run(cars, "--model", name) == 0
+    shown = capsys.readouterr().out
+    assert "22 photos of yours" in shown
+    assert f"left out: 2 photos that {name} was trained on, or copies of such photos\n" in shown
+    assert "2 photos that" in outline(report_of(shown)).text
+
+
+def test_a_version_whose_training_photos_are_unknown_says_what_that_means(run, cars, capsys):
+    run(cars)
+    assert "it is not known which photos" in capsys.readouterr().out
+
+
+def test_photos_that_were_all_learnt_are_refused_in_one_sentence(
+    run, cars, models, tiny_graph, capsys
+):
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in cars.rglob("*.jpg")]
+    files = {"trained_on.txt": "\n".join(hashes).encode()}
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
+    assert run(cars, "--model", name) == 2
+    assert "24 that" in capsys.readouterr().err
+    assert not list(models.glob("*.html"))
+
+
+def test_what_was_not_measured_is_counted_with_the_reason(run, cars, capsys):
+    (cars / "damaged" / "film.mov").touch()
+    (cars / "damaged" / "empty.jpg").touch()
+    both = (cars / "damaged" / "front" / "0.jpg").read_bytes()
+    (cars / "not-damaged" / "the same.jpg").write_bytes(both)
+    assert run(cars) == 0
+    shown = capsys.readouterr().out
+    assert "23 photos of yours" in shown
+    assert "left out: 1 photo, empty\n" in shown
+    assert "left out: 2 photos, both_classes\n" in shown
+    assert "not looked at: 1 .mov\n" in shown
+
+
+def test_costs_choose_threshold_and_band_without_training(run, cars, models, capsys):
+    before = (models / tiny_model.VERSION / "model.json").read_bytes()
+    costs = ("--cost-missed", "900", "--cost-false-alarm", "100", "--cost-review", "9")
+    assert run(cars, *costs) == 0
+    shown = capsys.readouterr().out
+    assert "photos from 0.1000 on are damaged" in shown
+    assert "those from 0.0100 to below 0.9100" in shown
+    assert re.search(r"if a person looks at each +9,000\n", shown)
+    # 2 of 24 damaged cars are missed with the version's own threshold of 0.5
+    assert re.search(r"with those of the version +75,000  \(\d", shown)
+    page = outline(report_of(shown))
+    assert "cost" in page.sections
+    assert "at 900 for a missed damaged car" in page.text
+    assert (models / tiny_model.VERSION / "model.json").read_bytes() == before
+
+
+def test_the_report_of_the_version_in_use_names_the_next_training_to_paste(
+    run, cars, models, tiny_graph, capsys
+):
+    files = {"model.keras": b"weights"}
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
+    model_store.use(models, name)
+    run(cars)
+    text = outline(report_of(capsys.readouterr().out)).text
+    weights = models / name / "model.keras"
+    assert f"bash run_pipeline.sh --raw-dir '{cars}' --weights {weights}" in text
+    assert "Look at the 2 photos that it got wrong" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{cars}/damaged"], "no photos of class"),
+        (["{cars}/gone"], "there is no folder"),
+        (["{cars}", "--model", "20990101-0000-0000"], "there is no version"),
+        (["{cars}", "--cost-missed", "9"], "give --cost-false-alarm and --cost-review too"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(run, cars, capsys, arguments, message):
+    assert run(*(argument.format(cars=cars) for argument in arguments)) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_with_the_services_packages_alone_it_says_what_to_install(run, cars, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "find_spec", lambda name: None)
+    assert importlib.util.find_spec("jinja2")
+    assert run(cars) == 2
+    assert "pip install -r requirements.txt" in capsys.readouterr().err
