@@ -26,6 +26,7 @@ from car_damage.evaluation.metrics import clopper_pearson
 from car_damage.manifest import DatasetConfig
 from car_damage.options import whole_number
 from car_damage.photos import SIZE
+from car_damage.training.earlier_model import manifest_beside
 from car_damage.wording import counted, not_looked_at
 
 STORED = 1.5  # times the size: training crops the squares, down to about two thirds of their side
@@ -89,6 +90,15 @@ def source_of(args: argparse.Namespace) -> Source:
     if sum(args.split) != 100:
         raise UserError(f"--split {' '.join(map(str, args.split))} must sum to 100")
     return choose_source(args.raw_dir, args.kaggle, args.sample)
+
+
+def suit_weights(args: argparse.Namespace, weights: str | None) -> None:
+    """Let an earlier model that training will start from give the sizes that no option gives."""
+    manifest = manifest_beside(weights)
+    if manifest and args.size is None:
+        args.size = manifest.size
+        if args.stored is None and manifest.dataset:
+            args.stored = manifest.dataset.stored
 
 
 def prepare_photos(args: argparse.Namespace, source: Source) -> Path:

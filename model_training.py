@@ -10,25 +10,37 @@ unless the one in use is better on the same test photos.
 """
 
 import argparse
-import os
+import contextlib
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from car_damage import paths
+from car_damage import model_store, paths
+from car_damage.chatter import without_chatter
 from car_damage.dataset.arrays import CONFIG, Dataset, load
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import TrainingSettings
-from car_damage.options import positive_number, share, whole_number
+from car_damage.options import (
+    add_costs,
+    command_again,
+    costs_of,
+    positive_number,
+    share,
+    whole_number,
+)
 from car_damage.release.precisions import PRECISIONS
 from car_damage.training.backbones import BACKBONES, DEFAULT, SAMPLE_DEFAULT, TINY
+from car_damage.training.earlier_model import manifest_beside
 
 if TYPE_CHECKING:
+    from car_damage.release.version import Trained
     from car_damage.training.initial_weights import Start
 
 EPOCHS = 6
 BATCH_SIZE = 32
+TWICE_LEFT_OUT = "--cross-sources leaves out each source in turn: drop --leave-out"
 TINY_EPOCHS = 30  # of a small network from random values, when no pre-trained one can be had
 
 
@@ -42,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_start(parser)
     add_fine_tuning(parser)
     add_result(parser)
+    add_costs(parser)
     return parser
 
 
@@ -64,7 +77,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     add(
         "--backbone",
         choices=BACKBONES,
-        help=f"default: {DEFAULT.name}; drawn cars: {SAMPLE_DEFAULT.name}",
+        help=f"default: that of --weights; {DEFAULT.name}; drawn cars: {SAMPLE_DEFAULT.name}",
     )
     add(
         "--weights",
@@ -142,27 +155,41 @@ def main(argv: list[str] | None = None) -> None:
     train(build_parser().parse_args(argv))
 
 
+def check(args: argparse.Namespace, sample: bool) -> None:
+    """Refuse what would fail once the photos are prepared: options and weights.
+
+    `sample`: the photos will be drawn cars. Raises `UserError`.
+    """
+    costs_of(args)
+    if args.leave_out and args.cross_sources is not None:
+        raise UserError(TWICE_LEFT_OUT)
+    load_tensorflow()
+    from car_damage.training.classifier import trainable_from
+
+    with contextlib.redirect_stdout(io.StringIO()):  # step 2 says it again
+        start = choose_start(args, sample, models_folder(args, sample))
+    trainable_from(start.model, choose_settings(args, start).unfreeze)
+
+
 def train(args: argparse.Namespace) -> Path:
     """Do the steps in order; return the folder of the new version and its neighbours.
 
     TensorFlow is imported here: a wrong option is refused without it.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its errors reach us as exceptions anyway
+    costs = costs_of(args)
+    load_tensorflow()
     from car_damage.dataset.views import without_learnt
     from car_damage.evaluation.held_out_sources import leave_out
-    from car_damage.release import promotion, version
-    from car_damage.report.page import write_report
     from car_damage.training import hardware, phases
     from car_damage.training.checkpoints import Run, check_can_resume
     from car_damage.training.cross_sources import answer_folds
-    from car_damage.training.initial_weights import starting_model
 
     dataset = leave_out(load(args.data or default_data_set()), args.leave_out)
     folds = choose_folds(args, dataset)
-    default = paths.SAMPLE_MODELS if dataset.config.sample else paths.MODELS
-    models = args.models or paths.shown(default)
+    models = models_folder(args, dataset.config.sample)
     hardware.set_up(args.seed)
-    start = starting_model(args.backbone, args.weights, dataset.config, models)
+    start = choose_start(args, dataset.config.sample, models)
+    note_size(args.weights, dataset.config.size)
     dataset, moved = without_learnt(dataset, start.learnt or frozenset())
     check_learnt(start, moved, bool(args.leave_out or folds))
     settings = choose_settings(args, start)
@@ -175,15 +202,73 @@ def train(args: argparse.Namespace) -> Path:
     answers = answer_folds(start, dataset, fold_runs, args.resume)
     phases.train(start, dataset, run, args.resume)
 
-    trained = version.Trained(start, settings, moved, run.folder, answers)
-    manifest, exported = version.release(trained, dataset, models, args.precision)
-    print(version.table(manifest))
-    rule = "never" if args.leave_out else args.promote
-    print(promotion.promote(models, manifest.version, exported, dataset, rule))
-    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
+    from car_damage.release.version import Trained
+
+    release(args, Trained(start, settings, moved, run.folder, answers, costs), dataset, models)
     for each in (*fold_runs, run):
         each.finish()
     return models
+
+
+def release(args: argparse.Namespace, trained: "Trained", dataset: Dataset, models: Path) -> None:
+    """Make a version of the trained model; say how good it is and whether it is in use."""
+    from car_damage.release import promotion, version
+    from car_damage.report.page import write_report
+
+    manifest, exported = version.release(trained, dataset, models, args.precision)
+    print(version.table(manifest))
+    rule = "never" if args.leave_out else args.promote
+    print(promotion.promote(models, manifest.version, exported, dataset, rule, trained.costs))
+    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
+
+
+def load_tensorflow() -> None:
+    """Load TensorFlow without its messages."""
+    with without_chatter():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # which has messages of its own
+
+
+def models_folder(args: argparse.Namespace, sample: bool) -> Path:
+    """Where versions go."""
+    return args.models or paths.shown(paths.SAMPLE_MODELS if sample else paths.MODELS)
+
+
+def choose_start(args: argparse.Namespace, sample: bool, models: Path) -> "Start":
+    """What training starts from.
+
+    Raises `UserError`. Where ImageNet's weights cannot be fetched, it holds the command that starts
+    from the included model instead.
+    """
+    from car_damage.training.initial_weights import ImagenetUnavailable, starting_model
+
+    try:
+        return starting_model(args.backbone, args.weights, sample, models)
+    except ImagenetUnavailable as error:
+        raise UserError(f"{error}. {without_network(args.backbone)}") from error
+
+
+def without_network(backbone: str | None) -> str:
+    """What to type where ImageNet's weights cannot be fetched: what was typed, with a file."""
+    included = sorted((paths.MODELS / model_store.PRETRAINED).glob(f"*/{model_store.KERAS_MODEL}"))
+    if not included:
+        return "Connect to the internet, or name a file with --weights"
+    weights = paths.shown(included[-1])
+    more = ["--weights", str(weights)]
+    if backbone and (manifest := manifest_beside(str(weights))) and manifest.backbone:
+        more += ["--backbone", manifest.backbone]  # the last one counts
+    return f"To start from the included model instead: {command_again(*more)}"
+
+
+def note_size(weights: str | None, size: int) -> None:
+    """Print how to make a data set of the size that an earlier model was trained on."""
+    manifest = manifest_beside(weights)
+    if manifest and manifest.size != size:
+        print(
+            f"{weights} was trained on images of {manifest.size} px, and this data set has "
+            f"{size} px. For the same size: python data_preprocessing.py --size {manifest.size}"
+        )
 
 
 def choose_folds(args: argparse.Namespace, dataset: Dataset) -> list[tuple[str, ...]]:
@@ -193,7 +278,7 @@ def choose_folds(args: argparse.Namespace, dataset: Dataset) -> list[tuple[str, 
     if args.cross_sources is None:
         return []
     if args.leave_out:
-        raise UserError("--cross-sources leaves out each source in turn: drop --leave-out")
+        raise UserError(TWICE_LEFT_OUT)
     rows = [row for name in SPLITS for row in getattr(dataset, name).rows]
     return deal_folds(rows, args.cross_sources or None)
 

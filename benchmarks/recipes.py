@@ -79,7 +79,7 @@ def main() -> None:
     dataset = load(args.data)
     folds = deal_folds([row for name in SPLITS for row in getattr(dataset, name).rows], None)
     hardware.set_up(seed=0)
-    start = starting_model(args.backbone, args.weights, dataset.config, paths.MODELS)
+    start = starting_model(args.backbone, args.weights, dataset.config.sample, paths.MODELS)
     initial = start.model.get_weights()
     settings = TrainingSettings(
         unfreeze=args.unfreeze or start.backbone.default_stage,

@@ -1,5 +1,6 @@
 """The user's mistakes: one sentence and exit code 2. Bugs keep their traceback and exit code 1."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +11,12 @@ class UserError(Exception):
 
 
 def exit_code(main: Callable[[], None]) -> int:
-    """Run a script's `main` and return its exit code: 0, 2 for a `UserError`, 130 for Ctrl-C."""
+    """Run a script's `main` and return its exit code: 0, 2 for a `UserError`, 130 for Ctrl-C.
+
+    What it prints appears line by line, also where no terminal shows it.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         main()
     except UserError as error:

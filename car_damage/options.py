@@ -2,8 +2,12 @@
 
 import argparse
 import math
+import shlex
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+from car_damage import paths
 from car_damage.errors import UserError
 from car_damage.manifest import Costs
 
@@ -60,6 +64,15 @@ def costs_of(args: argparse.Namespace) -> Costs | None:
         options = " and ".join("--cost-" + name.replace("_", "-") for name in missing)
         raise UserError(f"the costs are incomplete: give {options} too")
     return Costs(**given)
+
+
+def command_again(*more: str) -> str:
+    """The command as it was typed in a shell, with more options, to be pasted there."""
+    script = Path(sys.argv[0])
+    words = ["python", str(script)]
+    if script.name == "pipeline.py":  # which run_pipeline.sh started
+        words = ["bash", str(paths.shown(paths.ROOT / "run_pipeline.sh"))]
+    return shlex.join([*words, *sys.argv[1:], *more])
 
 
 def _float(text: str) -> float:

@@ -5,7 +5,8 @@ Neither uses colours, so `NO_COLOR` holds. `TERM=dumb` names a terminal that can
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 from tqdm import tqdm
@@ -22,15 +23,29 @@ def can_draw() -> bool:
 
 def progress(items: Iterable[Item], what: str, total: int, unit: str = "photo") -> Iterator[Item]:
     """Pass the items on and show how many of `total` are done."""
+    with meter(what, total, unit) as advance:
+        for item in items:
+            yield item
+            advance()
+
+
+@contextmanager
+def meter(what: str, total: int, unit: str) -> Iterator[Callable[[], object]]:
+    """Yield a function to call after each of `total` steps; it shows how many are done."""
     if can_draw():
-        yield from tqdm(items, what, total, unit=unit, dynamic_ncols=True, disable=not total)
+        with tqdm(desc=what, total=total, unit=unit, dynamic_ncols=True, disable=not total) as bar:
+            yield bar.update
         return
-    last = monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
+    done, last = 0, monotonic()
+
+    def advance() -> None:
+        nonlocal done, last
+        done += 1
         if (now := monotonic()) - last >= EVERY:
             last = now
             print(f"{what}: {done:,} of {total:,}")
+
+    yield advance
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Run both steps with the options that run_pipeline.sh was given.
 
-An option goes to each step that knows it. Step 2 trains on the data set that step 1 has just made.
+An option goes to each step that knows it. Step 1 may take an hour, so what would make step 2 fail
+is checked before. Step 2 trains on the data set that step 1 has just made.
 """
 
 import shlex
@@ -19,9 +20,13 @@ from car_damage.errors import UserError, exit_code
 def main() -> None:
     """Check all options, then run both steps and say what comes next."""
     to_prepare, to_train = options_of_both(sys.argv[1:])
-    print("\nStep 1 of 2: preparing the photos", flush=True)
-    to_train.data = data_preprocessing.prepare_photos(to_prepare)
-    print("\nStep 2 of 2: training the model", flush=True)
+    data_preprocessing.suit_weights(to_prepare, to_train.weights)
+    source = data_preprocessing.source_of(to_prepare)
+    print("checking what training starts from")
+    model_training.check(to_train, source.sample)
+    print("\nStep 1 of 2: preparing the photos")
+    to_train.data = data_preprocessing.prepare_photos(to_prepare, source)
+    print("\nStep 2 of 2: training the model")
     models = model_training.train(to_train)
 
     print("\nNext, classify photos of your own:")

@@ -40,7 +40,17 @@ def build_parser():
     {options}
     return parser
 
-def {step}(args):
+def suit_weights(args, weights):
+    pass
+
+def source_of(args):
+    return argparse.Namespace(sample=False)
+
+def check(args, sample):
+    if args.weights == "missing.keras":
+        sys.exit(2)
+
+def {step}(args, source=None):
     given = [f"{{name}}={{value}}" for name, value in vars(args).items() if value]
     elsewhere = [] if Path.cwd() == ROOT else ["in", os.getcwd()]
     with open(os.environ["LOG"], "a") as log:
@@ -186,6 +196,11 @@ def test_a_wrong_option_is_named_before_any_step_begins(project, words, named):
     result = project.run("run_pipeline.sh", *words.split(), exit_code=2)
     assert named in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+    assert project.take_log() == ["pip requirements.txt"]
+
+
+def test_weights_that_cannot_be_used_end_the_run_before_step_1(project):
+    project.run("run_pipeline.sh", "--weights", "missing.keras", exit_code=2)
     assert project.take_log() == ["pip requirements.txt"]
 
 

@@ -18,6 +18,7 @@ from car_damage.evaluation.cross_sources import (
 from car_damage.evaluation.metrics import CALIBRATION_BINS, bootstrap, calibration_bin
 from car_damage.manifest import (
     ClassMetrics,
+    Costs,
     CrossSourceMetrics,
     DecidedEstimate,
     Estimate,
@@ -44,21 +45,25 @@ class _Judged:
 
 
 def cross_source_metrics(
-    answers: Sequence[FoldAnswer], home_logits: Mapping[str, float], seed: int
+    answers: Sequence[FoldAnswer],
+    home_logits: Mapping[str, float],
+    seed: int,
+    costs: Costs | None = None,
 ) -> CrossSourceMetrics:
     """All metrics of cross-source validation.
 
     `home_logits` are those of the model that is trained on all sources, for each home validation
     photo in `answers`, by its path. Each source counts the same within a class, and both classes
     count the same, however many photos there are. Intervals of such means come from resampling
-    sources (`seed`), those of one source from resampling its groups of copies.
+    sources (`seed`), those of one source from resampling its groups of copies. With `costs`, these
+    decide about thresholds and review bands.
     """
     scaled = common_scale(answers)
-    judged = _judged(scaled)
+    judged = _judged(scaled, costs)
     sources = {name: _of_source(judged, name, seed) for name in np.unique(judged.source).tolist()}
     means = _means_over_sources(judged, seed)
     folds = np.unique(judged.fold)
-    scale, decision = final_scale(home_logits, answers), fit_decision_abroad(scaled)
+    scale, decision = final_scale(home_logits, answers), fit_decision_abroad(scaled, costs)
     return CrossSourceMetrics(
         count=len(scaled),
         folds=tuple(tuple(np.unique(judged.source[judged.fold == fold])) for fold in folds),
@@ -77,14 +82,14 @@ def cross_source_metrics(
     )
 
 
-def _judged(scaled: Sequence[FoldAnswer]) -> _Judged:
+def _judged(scaled: Sequence[FoldAnswer], costs: Costs | None) -> _Judged:
     fold = np.array([one.fold for one in scaled])
     logit = np.array([one.logit for one in scaled], np.float64)
     label = np.array([one.damaged for one in scaled], int)
     probability = np.zeros(len(scaled))
     correct, decided = np.zeros(len(scaled), bool), np.zeros(len(scaled), bool)
     for number in np.unique(fold):
-        decision = fit_decision_abroad([one for one in scaled if one.fold != number])
+        decision = fit_decision_abroad([one for one in scaled if one.fold != number], costs)
         held_out = fold == number
         probability[held_out] = decision.probabilities(logit[held_out])
         correct[held_out] = decision.is_damaged(probability[held_out]) == label[held_out]

@@ -12,7 +12,7 @@ import numpy as np
 from car_damage.dataset.arrays import Row, read_table, write_table
 from car_damage.decision import Decision
 from car_damage.evaluation.calibration import ABROAD_TARGET, fit_decision, source_weights
-from car_damage.manifest import LogitScale
+from car_damage.manifest import Costs, LogitScale
 
 CROSS_SOURCES = "cross_sources.csv"
 HELD_OUT = "held_out"  # a photo of the fold's sources
@@ -97,12 +97,15 @@ def final_scale(logits: Mapping[str, float], answers: Sequence[FoldAnswer]) -> L
     return _scale(final, folds)
 
 
-def fit_decision_abroad(scaled: Sequence[FoldAnswer]) -> Decision:
-    """Fit a decision on held-out answers on one scale; each source counts the same in a class."""
+def fit_decision_abroad(scaled: Sequence[FoldAnswer], costs: Costs | None = None) -> Decision:
+    """Fit a decision on held-out answers on one scale; each source counts the same in a class.
+
+    With `costs`, these decide about threshold and review band.
+    """
     labels = np.array([one.damaged for one in scaled], int)
     weights = source_weights([one.source for one in scaled], labels)
     logits = np.array([one.logit for one in scaled], np.float64)
-    return fit_decision(logits, labels, weights, ABROAD_TARGET)
+    return fit_decision(logits, labels, weights, ABROAD_TARGET, costs)
 
 
 def _home_by_fold(answers: Iterable[FoldAnswer]) -> dict[int, list[FoldAnswer]]:

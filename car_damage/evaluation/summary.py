@@ -19,10 +19,12 @@ TITLES = {
 
 
 def lines_of(estimates: Mapping[str, Estimate | None]) -> list[str]:
+    """A line for each title and its estimate."""
     return [line(title, estimate) for title, estimate in estimates.items()]
 
 
 def line(title: str, estimate: Estimate | None) -> str:
+    """An estimate with its interval."""
     if estimate is None or estimate.value is None:
         return f"  {title:32}     -"
     if estimate.low is None or estimate.high is None:
@@ -31,6 +33,12 @@ def line(title: str, estimate: Estimate | None) -> str:
 
 
 def folder_line(title: str, folder: MetricSet) -> str:
+    """The accuracy on a folder's photos, unless these are too few."""
     if is_too_small(folder, "accuracy"):
         return f"  {title:32} too few"
     return line(title, folder.accuracy)
+
+
+def amount_line(title: str, cost: Estimate) -> str:
+    """An amount of money with its interval."""
+    return f"  {title:32} {cost.value or 0:,.0f}  ({cost.low or 0:,.0f} to {cost.high or 0:,.0f})"

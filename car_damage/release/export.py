@@ -11,7 +11,7 @@ from car_damage.dataset.arrays import Dataset, Split
 from car_damage.decision import Decision
 from car_damage.evaluation.calibration import fit_decision
 from car_damage.evaluation.inference import Outputs, graph_outputs
-from car_damage.manifest import ExportComparison
+from car_damage.manifest import Costs, ExportComparison
 from car_damage.release.precisions import PRECISIONS
 from car_damage.release.tflite import to_tflite
 from car_damage.training.classifier import predicted_logits
@@ -39,22 +39,23 @@ def export_checked(
     path: Path,
     seed: int,
     abroad: Decision | None = None,
+    costs: Costs | None = None,
 ) -> Exported:
     """Write the graph to `path` and run it on every validation and test image.
 
     `abroad` is the decision fitted on sources that a model never saw. Without it, the decision is
-    fitted on the validation photos.
+    fitted on the validation photos, to `costs` if there are any.
 
     Where it is right on over half a point fewer of the validation images than the Keras model, or
     far surer or less sure of any one of them, the next finer precision is written instead, and
     said. Test images choose nothing: what is measured on them would be too good.
     """
-    exported = _export(model, dataset, precision, path, seed, abroad)
+    exported = _export(model, dataset, precision, path, seed, abroad, costs)
     if not (fault := _fault(exported)) or precision not in FALL_BACK:
         return exported
     finer = FALL_BACK[precision]
     print(f"{precision} {fault}: exporting in {finer} instead")
-    return export_checked(model, dataset, finer, path, seed, abroad)
+    return export_checked(model, dataset, finer, path, seed, abroad, costs)
 
 
 def _fault(exported: Exported) -> str | None:
@@ -77,15 +78,16 @@ def _export(
     path: Path,
     seed: int,
     abroad: Decision | None,
+    costs: Costs | None,
 ) -> Exported:
-    print(f"exporting model.tflite in {precision}")
+    print(f"exporting model.tflite in {precision}: this can take some minutes")
     images = _calibration_images(dataset.train, seed)
     path.write_bytes(to_tflite(model, dataset.config.size, precision, images))
     val, photos = dataset.val, dataset.val.of_kind("photo")
     outputs = graph_outputs(path, val.X)
     keras_logits = predicted_logits(model, val)
-    decision = abroad or fit_decision(outputs.logits[photos], val.y[photos])
-    of_keras = abroad or fit_decision(keras_logits[photos], val.y[photos])
+    decision = abroad or fit_decision(outputs.logits[photos], val.y[photos], costs=costs)
+    of_keras = abroad or fit_decision(keras_logits[photos], val.y[photos], costs=costs)
     comparison = ExportComparison(
         precision=precision,
         images=len(val.y),

@@ -8,6 +8,7 @@ import numpy as np
 from car_damage import model_store, photos
 from car_damage.dataset.arrays import Dataset, Row
 from car_damage.errors import UserError
+from car_damage.evaluation.calibration import cheapest_decision
 from car_damage.evaluation.comparison import (
     AgainstCurrent,
     Comparison,
@@ -15,18 +16,28 @@ from car_damage.evaluation.comparison import (
     write_comparison,
 )
 from car_damage.evaluation.inference import graph_logits
+from car_damage.manifest import Costs
 from car_damage.parallel import map_in_order
 from car_damage.paths import located
 from car_damage.release.export import Exported
+from car_damage.wording import counted
 
 
-def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule: str) -> str:
+def promote(
+    models: Path,
+    name: str,
+    exported: Exported,
+    dataset: Dataset,
+    rule: str,
+    costs: Costs | None = None,
+) -> str:
     """Make `name` current if `rule` (`auto`, `always` or `never`) says so; return a sentence why.
 
     `auto` tests for non-inferiority, on test photos that neither version was trained on: the new
     version may lose at most `ACCURACY_MARGIN` of accuracy and `DECIDED_MARGIN` of the share of
     photos decided without a person, each with 95 % confidence. The new version's `comparison.json`
-    keeps what was found.
+    keeps what was found. If `costs` chose the threshold and band of the new version, they choose
+    those of the other one, too: otherwise the wish for fewer missed cars would look like a loss.
     """
     current = model_store.current(models)
     if rule == "never":
@@ -35,7 +46,7 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
         model_store.use(models, name)
         return f"{name} is now the current version"
     try:
-        comparison = _compare(models, current, exported, dataset)
+        comparison = _compare(models, current, exported, dataset, costs)
     except (OSError, photos.UnusablePhoto, UserError) as error:
         return f"{name} was not compared with {current}: {error}. {_how_to_use(models, name)}"
     write_comparison(models / name, AgainstCurrent(current, comparison))
@@ -54,8 +65,8 @@ def promote(models: Path, name: str, exported: Exported, dataset: Dataset, rule:
 def _described(comparison: Comparison, name: str, current: str) -> str:
     correct, decided = comparison.accuracy, comparison.decided
     return (
-        f"On {comparison.photos} test photos that neither was trained on, {name} is right on "
-        f"{correct.new} and {current} on {correct.current}, and they decide "
+        f"On {counted(comparison.photos, 'test photo')} that neither was trained on, {name} is "
+        f"right on {correct.new} and {current} on {correct.current}, and they decide "
         f"{decided.new / decided.photos:.0%} and {decided.current / decided.photos:.0%} of the "
         "photos without a person."
     )
@@ -65,7 +76,9 @@ def _how_to_use(models: Path, name: str) -> str:
     return f"To use {name} all the same: {model_store.command(models, 'use', name)}"
 
 
-def _compare(models: Path, current: str, exported: Exported, dataset: Dataset) -> Comparison:
+def _compare(
+    models: Path, current: str, exported: Exported, dataset: Dataset, costs: Costs | None
+) -> Comparison:
     """Compare on the test photos that neither version was trained on, copies included."""
     record = model_store.load_record(models, current)
     learnt = model_store.trained_on(record.folder)
@@ -79,6 +92,8 @@ def _compare(models: Path, current: str, exported: Exported, dataset: Dataset) -
         raise UserError("it has been trained on all test photos")
     logits = graph_logits(record.graph, _images(dataset, rows, record.manifest.size))
     decision = record.manifest.decision
+    if costs is not None:
+        decision = cheapest_decision(costs, decision.temperature)
     return compare(
         test.y[rows],
         groups[rows],

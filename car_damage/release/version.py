@@ -29,8 +29,9 @@ from car_damage.evaluation.features import effective_dimension
 from car_damage.evaluation.inference import graph_outputs
 from car_damage.evaluation.label_issues import LABEL_ISSUES
 from car_damage.evaluation.predictions import PREDICTIONS, predictions_from, write_predictions
-from car_damage.evaluation.summary import TITLES, folder_line, line, lines_of
+from car_damage.evaluation.summary import TITLES, amount_line, folder_line, line, lines_of
 from car_damage.manifest import (
+    Costs,
     CrossSourceMetrics,
     Manifest,
     Metrics,
@@ -57,6 +58,7 @@ class Trained:
     moved_to_training: dict[str, int]  # how many photos of val and test an ancestor had learnt
     progress: Path  # the folder of its training run
     answers: list[FoldAnswer]  # of cross-source validation; empty without it
+    costs: Costs | None = None  # which decide about threshold and review band
 
 
 def release(
@@ -74,7 +76,9 @@ def release(
     with model_store.add(models, name) as folder:
         saving.save(start.model, folder / model_store.KERAS_MODEL)
         graph = folder / model_store.GRAPH
-        exported = export_checked(start.model, dataset, precision, graph, settings.seed, decision)
+        exported = export_checked(
+            *(start.model, dataset, precision, graph, settings.seed, decision, trained.costs)
+        )
         metrics, limits = _measured(trained, dataset, exported, graph)
         manifest = Manifest(
             version=name,
@@ -115,6 +119,8 @@ def table(manifest: Manifest) -> str:
         lines.append(folder_line(f"right in {name} ({folder.count})", folder))
     lines.append(line("decided without a person", review.test.decided))
     lines.append(line("right among those", review.test.accuracy))
+    if metrics.cost:
+        lines.append(amount_line("cost of 1,000 photos", metrics.cost.per_thousand))
     return "\n".join([*lines, *_lines_abroad(metrics.abroad)])
 
 
@@ -134,9 +140,9 @@ def _abroad(
         for row, logit in zip(val.rows, logits, strict=True)
         if row.kind == "photo"
     }
-    abroad = cross_source_metrics(trained.answers, home, trained.settings.seed)
+    abroad = cross_source_metrics(trained.answers, home, trained.settings.seed, trained.costs)
     rescale_head(model, abroad.logit_scale.factor, abroad.logit_scale.offset)
-    return fit_decision_abroad(common_scale(trained.answers)), abroad
+    return fit_decision_abroad(common_scale(trained.answers), trained.costs), abroad
 
 
 def _measured(
@@ -147,7 +153,7 @@ def _measured(
     limits = ood.fit_limits(dataset, embedded, exported.val.embeddings)
     target = ABROAD_TARGET if trained.answers else REVIEW_TARGET
     outputs, seed = (exported.val, exported.test), trained.settings.seed
-    metrics = evaluate(dataset, graph, *outputs, exported.decision, target, seed)
+    metrics = evaluate(dataset, graph, *outputs, exported.decision, target, seed, trained.costs)
     of_photos = np.flatnonzero(dataset.val.of_kind("photo"))[:DIMENSION_PHOTOS]
     features = feature_extractor(trained.start.model).predict(dataset.val.X[of_photos], verbose=0)
     more = {

@@ -11,7 +11,7 @@ from car_damage.decision import Decision
 from car_damage.evaluation.claims import Claim
 from car_damage.evaluation.own_photos import OwnPhotos, left_out
 from car_damage.evaluation.predictions import Predictions, prediction_rows
-from car_damage.evaluation.summary import TITLES, folder_line, line
+from car_damage.evaluation.summary import TITLES, amount_line, folder_line, line
 from car_damage.files import write_text
 from car_damage.manifest import CostMetrics, Metrics
 from car_damage.model_store import Record
@@ -130,15 +130,10 @@ def cost_lines(before: CostMetrics, after: CostMetrics, decision: Decision) -> l
         f"\nby the costs, photos from {decision.threshold:.4f} on are damaged, and a person looks "
         f"at those from {low:.4f} to below {high:.4f}",
         f"cost of 1,000 photos, {after.damaged:.0%} of them damaged",
-        f"  {'with this threshold and band':32} {_amount(after)}",
-        f"  {'with those of the version':32} {_amount(before)}",
+        amount_line("with this threshold and band", after.per_thousand),
+        amount_line("with those of the version", before.per_thousand),
         f"  {'if a person looks at each':32} {1000 * after.costs.review:,.0f}",
     ]
-
-
-def _amount(cost: CostMetrics) -> str:
-    found = cost.per_thousand
-    return f"{found.value:,.0f}  ({found.low:,.0f} to {found.high:,.0f})"
 
 
 def _claim_line(named: tuple[str, Claim]) -> str:

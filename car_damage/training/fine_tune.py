@@ -9,6 +9,7 @@ from car_damage.dataset.arrays import Dataset
 from car_damage.errors import UserError
 from car_damage.training.batches import AugmentedBatches, PlainBatches
 from car_damage.training.checkpoints import Run
+from car_damage.training.epoch_lines import EpochLines
 
 WEIGHT_DECAY = 1e-4
 WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
@@ -43,12 +44,14 @@ def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> N
         initial_epoch=done,
         epochs=settings.epochs,
         shuffle=False,  # the batches bring their own order
+        verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(
                 on_epoch_begin=lambda epoch, _: train.skip_to(epoch), on_epoch_end=save
             ),
             keras.callbacks.SwapEMAWeights(),  # validation measures the averaged weights
             keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+            EpochLines(settings.epochs),
         ],
     )
     model.optimizer.finalize_variable_values(model.trainable_variables)

@@ -10,11 +10,12 @@ import numpy as np
 
 from car_damage import model_store, paths
 from car_damage.errors import UserError
-from car_damage.manifest import DatasetConfig, WeightsOrigin
+from car_damage.manifest import WeightsOrigin
 from car_damage.model_store import KERAS_MODEL
 from car_damage.training import hardware
 from car_damage.training.backbones import DEFAULT, HEAD, SAMPLE_DEFAULT, TINY, Backbone, named
 from car_damage.training.classifier import build
+from car_damage.training.earlier_model import manifest_beside
 from car_damage.training.networks import features
 
 Arrays = dict[str, np.ndarray]  # by `layer/variable`, such as `conv1_conv/kernel`
@@ -43,25 +44,26 @@ class Start:
         return self.weights.source.endswith(".keras")
 
 
-def starting_model(
-    backbone: str | None, source: str | None, config: DatasetConfig, models: Path
-) -> Start:
+def starting_model(backbone: str | None, source: str | None, sample: bool, models: Path) -> Start:
     """Build a backbone in the precision that is fast on this machine, and load its weights.
 
     Without a `source` these are ImageNet's; for drawn cars, those of the model of real photos in
-    use in `models`, or else in the project, which need no network. Where ImageNet's cannot be
+    use in `models`, or else in the project, which need no network. The backbone of an earlier
+    model is that of its manifest, unless another one is asked for. Where ImageNet's cannot be
     fetched, a run on drawn cars prints so and trains a small network from random values; on real
-    photos it is a `UserError`.
+    photos it is an `ImagenetUnavailable`.
     """
     if source is None:
         source = "imagenet"
-        if config.sample and not backbone and (record := _real_model_in_use(models)):
+        if sample and not backbone and (record := _real_model_in_use(models)):
             backbone, source = record.manifest.backbone, str(record.folder / KERAS_MODEL)
-    default = SAMPLE_DEFAULT if config.sample else DEFAULT
+    if not backbone and (earlier := manifest_beside(source)):
+        backbone = earlier.backbone
+    default = SAMPLE_DEFAULT if sample else DEFAULT
     try:
         return _start(named(backbone) if backbone else default, source)
     except ImagenetUnavailable as error:
-        if not config.sample or backbone:
+        if not sample or backbone:
             raise
         print(f"*** {error} ***\n*** a small network learns the drawn cars from random values ***")
         return _start(TINY, "none")
@@ -149,8 +151,7 @@ def imagenet_arrays(backbone: Backbone) -> Arrays:
         return arrays_of(features(backbone, weights="imagenet"))
     except Exception as error:  # Keras raises a bare Exception for any failed download
         raise ImagenetUnavailable(
-            f"ImageNet weights for {backbone.name} could not be fetched ({error}); connect to the "
-            "internet, or pass --weights FILE"
+            f"ImageNet weights for {backbone.name} could not be fetched ({error})"
         ) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from car_damage.dataset.arrays import Dataset, Split
 from car_damage.dataset.split import SPLITS
+from car_damage.progress import meter
 from car_damage.training.batches import PlainBatches
 from car_damage.training.classifier import feature_extractor, set_head
 from car_damage.training.sampling import sample_weights
@@ -42,7 +43,8 @@ def fit_head(model: keras.Model, dataset: Dataset, batch_size: int) -> Fitted:
     """Fit the head of `model` in place."""
     extractor = feature_extractor(model)
     features = {
-        name: extractor.predict(PlainBatches(getattr(dataset, name), batch_size)) for name in SPLITS
+        name: _features(extractor, getattr(dataset, name), batch_size, f"features for {name}")
+        for name in SPLITS
     }
     train, weights = features["train"], sample_weights(dataset.train)
     least = MIN_STD * float(train.std(axis=0).max())
@@ -58,6 +60,13 @@ def fit_head(model: keras.Model, dataset: Dataset, batch_size: int) -> Fitted:
     best = int(np.argmin(losses))
     set_head(model, *_folded(*(step for _, step in probes[best].steps)))
     return Fitted(losses[best], probes[best], features)
+
+
+def _features(extractor: keras.Model, split: Split, batch_size: int, what: str) -> np.ndarray:
+    batches = PlainBatches(split, batch_size)
+    with meter(what, len(batches), "batch") as advance:
+        show = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: advance())
+        return np.asarray(extractor.predict(batches, verbose=0, callbacks=[show]))
 
 
 def _loss(probe: Pipeline, features: np.ndarray, split: Split) -> float:

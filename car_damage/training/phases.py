@@ -3,13 +3,17 @@
 Linear probing, then fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054.
 """
 
-from car_damage.dataset.arrays import Dataset
+import keras
+import numpy as np
+
+from car_damage.dataset.arrays import Dataset, Split
 from car_damage.evaluation.label_issues import find_label_issues, write_label_issues
 from car_damage.training import linear_probe
 from car_damage.training.checkpoints import Run
-from car_damage.training.classifier import trainable_from
+from car_damage.training.classifier import predicted_logits, trainable_from
 from car_damage.training.fine_tune import fine_tune, mix_in
 from car_damage.training.initial_weights import Start
+from car_damage.training.sampling import sample_weights
 
 
 def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
@@ -19,23 +23,37 @@ def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
     from_random = start.weights.source == "none"
     trainable_from(start.model, settings.unfreeze, from_random)
     resume = resume and bool(run.history())
+    head_alone = None
     if not resume:
         run.start()
         if not (from_random and settings.epochs):  # random features would only mislead a head
-            _fit_head(start, dataset, run)
+            head_alone = _fit_head(start, dataset, run)
     if settings.epochs:
         print(f"phase 2: fine-tuning from {settings.unfreeze} on")
         fine_tune(start.model, dataset, run, resume)
         mix_in(start.model, before, settings.keep)
+        after = log_loss(start.model, dataset.val)
+        was = "" if head_alone is None else f" (before fine-tuning: {head_alone:.3f})"
+        print(f"log loss on the validation photos: {after:.3f}{was}")
 
 
-def _fit_head(start: Start, dataset: Dataset, run: Run) -> None:
-    """Phase 1; its features also show which labels look wrong, unless they are random."""
+def log_loss(model: keras.Model, split: Split) -> float:
+    """The log loss on the images of a split, in nats, weighed as for training."""
+    towards_label = np.where(split.y == 1, 1.0, -1.0) * predicted_logits(model, split)
+    return float(np.average(np.logaddexp(0.0, -towards_label), weights=sample_weights(split)))
+
+
+def _fit_head(start: Start, dataset: Dataset, run: Run) -> float:
+    """Phase 1; its features also show which labels look wrong, unless they are random.
+
+    Returns the log loss on the validation photos.
+    """
     settings = run.settings
     print("phase 1: fitting the head on the frozen backbone's features")
     fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size)
-    print(f"log loss of the head alone on the validation photos: {fitted.loss:.3f}")
+    print(f"log loss on the validation photos, with the head alone: {fitted.loss:.3f}")
     if start.weights.source != "none" and not settings.leave_out:
         issues = find_label_issues(dataset, fitted.features, fitted.probe, settings.seed)
         write_label_issues(run.folder, issues)
         print(f"labels that look wrong: {len(issues)}, to be listed with the version")
+    return fitted.loss

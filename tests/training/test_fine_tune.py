@@ -7,6 +7,7 @@ import pytest
 from car_damage.dataset.arrays import Dataset
 from car_damage.errors import UserError
 from car_damage.manifest import TrainingSettings, WeightsOrigin
+from car_damage.training import epoch_lines
 from car_damage.training import fine_tune as phase_2
 from car_damage.training.backbones import named
 from car_damage.training.batches import AugmentedBatches
@@ -60,6 +61,28 @@ def test_the_model_gets_the_weights_averaged_along_the_run(tmp_path, monkeypatch
     model.load_weights(run.folder / "epoch-3.weights.h5")
     (last,) = model.get_layer("conv1").get_weights()
     assert np.abs(averaged - before).max() < 2e-3 < np.abs(last - before).max()
+
+
+def test_each_epoch_gets_a_line_and_all_but_the_last_an_estimate(tmp_path, capsys):
+    trained(tmp_path)
+    shown = capsys.readouterr()
+    lines = [line for line in shown.out.splitlines() if line.startswith("epoch")]
+    assert [line[:12] for line in lines] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3"]
+    assert ["left, then the export" in line for line in lines] == [True, True, False]
+    assert "\b" not in shown.out + shown.err
+    assert "\x1b" not in shown.out + shown.err
+
+
+def test_the_time_for_building_the_graph_does_not_count_for_the_estimate(monkeypatch, capsys):
+    seconds = iter([0, 50, 90])  # an epoch begins, its first of five batches is done, it ends
+    monkeypatch.setattr(epoch_lines, "monotonic", lambda: next(seconds))
+    lines = epoch_lines.EpochLines(epochs=3)
+    lines.set_params({"steps": 5})
+    lines.on_epoch_begin(0)
+    lines.on_train_batch_end(0)
+    lines.on_epoch_end(0, {"loss": 0.5, "val_loss": 0.4, "val_accuracy": 0.9})
+    said = "2 min, loss 0.500, on the validation photos 0.400 with 90.0% right; about 2 min left"
+    assert said in capsys.readouterr().out
 
 
 def test_a_run_that_diverges_is_refused_with_the_way_to_fix_it(tmp_path):

@@ -15,9 +15,8 @@ from car_damage.training.backbones import named
 from car_damage.training.classifier import build
 from car_damage.training.initial_weights import arrays_of, starting_model
 from tests import tiny_model
-from tests.images import config_of
 
-SAMPLE = config_of(sample=True, size=64)
+SAMPLE = True
 NOWHERE = Path("no models")
 
 
@@ -173,8 +172,15 @@ def in_use(tmp_path):
 def test_imagenet_weights_that_cannot_be_fetched_are_an_error_and_never_random_ones(
     backbone, source, sample, offline, in_use
 ):
-    with pytest.raises(weights.ImagenetUnavailable, match=r"no route to host.*--weights FILE"):
-        starting_model(backbone, source, config_of(sample=sample, size=64), in_use)
+    with pytest.raises(weights.ImagenetUnavailable, match=r"no route to host"):
+        starting_model(backbone, source, sample, in_use)
+
+
+def test_an_earlier_model_brings_its_own_backbone(offline, in_use):
+    source = str(in_use / "20260401-0900-ffff" / "model.keras")
+    start = starting_model(None, source, False, NOWHERE)
+    assert start.backbone.name == "tiny"
+    assert_same(tiny(), start.model)
 
 
 def test_a_sample_run_starts_from_the_version_in_use_without_the_network(offline, in_use):

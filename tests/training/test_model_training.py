@@ -3,12 +3,14 @@
 import csv
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+import data_preprocessing
 import model_training
 from car_damage import model_store, paths
 from car_damage.dataset.arrays import load
@@ -18,7 +20,12 @@ from car_damage.dataset.sample import write_sample_photos
 from car_damage.errors import UserError
 from car_damage.manifest import Manifest
 from car_damage.predictor import Graph
+from car_damage.training import initial_weights
 from car_damage.training.checkpoints import Run
+from car_damage.training.initial_weights import ImagenetUnavailable, starting_model
+from car_damage.training.linear_probe import fit_head
+from car_damage.training.phases import log_loss
+from tests import tiny_model
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
@@ -156,6 +163,91 @@ def test_a_model_mixed_with_its_start_is_between_both_and_lists_labels_that_look
         between = 0.75 * before + 0.25 * after
         half_precision = 2**-10 * np.abs([before, after]).max()  # to which all three are rounded
         np.testing.assert_allclose(mixed, between, rtol=0, atol=half_precision)
+
+
+def test_the_log_loss_is_the_same_measure_before_and_after_fine_tuning(trained, data):
+    start = starting_model(None, str(the_version(trained) / "model.keras"), True, trained)
+    fitted = fit_head(start.model, load(data), batch_size=8)
+    assert log_loss(start.model, load(data).val) == pytest.approx(fitted.loss, abs=1e-4)
+
+
+def test_costs_choose_the_threshold_and_are_in_the_manifest_and_the_report(
+    trained, data, tmp_path, capsys
+):
+    start = ["--weights", str(the_version(trained) / "model.keras"), "--epochs", "1"]
+    costs = ["--cost-missed", "900", "--cost-false-alarm", "100", "--cost-review", "9"]
+    model_training.main(options(data, tmp_path, *start, *costs))
+    about = manifest(tmp_path)
+    assert about.decision.threshold == 0.1
+    assert about.decision.review_band == (0.01, 0.91)
+    assert about.metrics.cost.costs.missed == 900
+    cost = about.metrics.cost.per_thousand
+    assert cost.low <= cost.value <= cost.high
+    shown = capsys.readouterr().out
+    assert "cost of 1,000 photos" in shown
+    assert "(before fine-tuning: " in shown
+    page = (the_version(tmp_path) / "report.html").read_text(encoding="utf-8")
+    assert "What do mistakes and checks cost?" in page
+
+
+def checked(*arguments, sample=True):
+    model_training.check(model_training.build_parser().parse_args(arguments), sample)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--weights", "gone.keras"], "gone.keras does not exist"),
+        (["--weights", "gone.npz"], "gone.npz does not exist"),
+        (["--weights", "none", "--keep", "0.5"], "--keep mixes with an earlier model"),
+        (["--weights", "none", "--unfreeze", "conv99"], "no stage 'conv99'"),
+        (["--cross-sources", "--leave-out", "a"], "drop --leave-out"),
+        (["--cost-missed", "9"], "--cost-false-alarm and --cost-review too"),
+    ],
+)
+def test_what_step_2_would_refuse_is_refused_before_step_1(arguments, said):
+    with pytest.raises(UserError, match=said):
+        checked("--backbone", "tiny", *arguments)
+
+
+def test_weights_of_another_network_are_refused_before_step_1(trained):
+    weights = str(the_version(trained) / "model.keras")
+    checked("--weights", weights)
+    with pytest.raises(UserError, match="mobilenetv2"):
+        checked("--backbone", "mobilenetv2", "--weights", weights)
+
+
+@pytest.mark.parametrize(
+    ("program", "begins"),
+    [
+        ("scripts/pipeline.py", "bash .*run_pipeline.sh --raw-dir 'my cars' --weights "),
+        ("model_training.py", "python model_training.py --raw-dir 'my cars' --weights "),
+    ],
+)
+def test_without_a_network_the_error_ends_with_a_line_to_paste(
+    program, begins, monkeypatch, project, tiny_graph
+):
+    def unreachable(*_):
+        raise ImagenetUnavailable("no route to host")
+
+    monkeypatch.setattr(initial_weights, "starting_model", unreachable)
+    monkeypatch.setattr(sys, "argv", [program, "--raw-dir", "my cars"])
+    (project / "models/pretrained").mkdir(parents=True)
+    name = tiny_model.add_version(
+        project / "models/pretrained", tiny_graph, files={"model.keras": b"weights"}
+    )
+    with pytest.raises(UserError, match=begins + rf"\S+/{name}/model.keras$"):
+        checked(sample=False)
+    with pytest.raises(UserError, match=r"model\.keras --backbone tiny$"):
+        checked("--backbone", "resnet50", sample=False)
+
+
+def test_step_1_takes_the_sizes_of_the_weights_unless_told(trained):
+    weights = str(the_version(trained) / "model.keras")
+    for given, expected in (([], (48, 72)), (["--size", "64"], (64, None))):
+        args = data_preprocessing.build_parser().parse_args(given)
+        data_preprocessing.suit_weights(args, weights)
+        assert (args.size, args.stored) == expected
 
 
 @pytest.mark.parametrize(
