@@ -58,7 +58,7 @@ ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Car damage classifier" \
       org.opencontainers.image.description="Tells damaged cars from undamaged ones: POST /predict" \
-      org.opencontainers.image.licenses="MIT AND Apache-2.0" \
+      org.opencontainers.image.licenses="MIT AND Apache-2.0 AND LGPL-3.0-or-later AND GPL-2.0-or-later" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 

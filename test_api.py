@@ -23,7 +23,7 @@ from car_damage.service.settings import Settings
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, form, problem
 from tests.gunicorn_process import ROOT, running
-from tests.photo_files import jpeg, texture
+from tests.photo_files import avif, heic, jpeg, texture
 from tests.tiny_model import VERSION, plain_photo
 
 
@@ -109,6 +109,21 @@ def test_a_drawn_heatmap_is_never_larger_than_a_screen(client):
     photo = jpeg(plain_photo(True, 3000, 4000))
     answer = client.post("/predict?heatmap=true", data=form(photo)).json
     assert max(seen(answer).shape) <= 960
+
+
+@pytest.mark.parametrize("write", [heic, avif])
+def test_a_phone_s_photo_is_answered(client, write):
+    photo = write(plain_photo(True, 1000, 1500))
+    for request_of in ({"data": form(photo)}, {"data": photo, "content_type": "image/heic"}):
+        assert client.post("/predict", **request_of).json["prediction"] == "damaged"
+
+
+def test_a_photo_above_its_format_s_limit_gets_413_and_the_limit(client):
+    photo = heic(plain_photo(True, 4100, 3900), chroma=444, enc_params={"preset": "ultrafast"})
+    answer = client.post("/predict", data=form(photo))
+    assert problem(answer) == (413, "too_large")
+    assert "16.0 megapixels" in answer.json["detail"]
+    assert "15 megapixels" in answer.json["detail"]
 
 
 @pytest.mark.parametrize(

@@ -6,25 +6,36 @@ of the model, so that nobody can forget it and arrays stay a quarter of the size
 
 import io
 import logging
+import math
 import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import cv2
 import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image
 
+from car_damage import heif, pixel_limits
+
+if TYPE_CHECKING:
+    from pillow_heif import HeifImage
+
 SIZE = 224  # pixels: the side of the image that the backbones were pre-trained on
 MIN_SIDE = 64  # pixels: below it no damage can be told
-MAX_PIXELS = 50_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG: some phones' MPO files, too
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # Pillow's; JPEG includes MPO
+NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"  # for people
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".heic", ".heif", ".hif", ".avif"}
+)
 MID_GREY = 128
+STRIP = 1 << 20  # pixels that are turned to RGB at a time, to need no second copy of the photo
+MOST_RGB = 16_000_000  # pixels of a decoded photo, however narrow: 48 MB
 
 # How files begin whose header, where it cannot be read, is a photo's all the same.
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
@@ -43,7 +54,13 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 ON_ITS_SIDE = (5, 6, 7, 8)
 
+NO_HEIC = (
+    "HEIC photos cannot be read on this computer; save it as JPEG (on an iPhone: Settings, Camera, "
+    "Formats, Most Compatible)"
+)
+
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
+OpenedPhoto: TypeAlias = "Image.Image | HeifImage"
 Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large"]
 
 
@@ -69,19 +86,20 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
     """Decode a photo upright, in RGB, as `uint8` (height, width, 3).
 
     A JPEG comes at the smallest number of eighths of its size that leaves both sides at least
-    `at_least` pixels: the decoder skips what a smaller picture does not need. Alpha is laid over
-    mid-grey; of an animation the first picture counts; 16 bits become 8.
+    `at_least` pixels: the decoder skips what a smaller picture does not need. Other formats come
+    at a whole fraction of their size that leaves both sides at least twice `at_least`, and at most
+    `MOST_RGB` pixels. Alpha is laid over mid-grey; of an animation or a burst the first or the
+    primary picture counts; 10, 12 and 16 bits become 8.
 
-    Raises `UnusablePhoto`. The size that the header claims is checked before a pixel is decoded.
+    Raises `UnusablePhoto`. The size that the header claims is checked before a pixel is decoded,
+    against what the format's decoder needs (`pixel_limits`).
     """
     image = _open(data)
     turn = TURNS.get(_orientation(image))
     picture = _decode_jpeg(data, image, at_least)
     if picture is None:
         with _broken_is("truncated"):
-            image.draft(None, (at_least, at_least))  # size only: a mode would drop CMYK's inversion
-            image.load()
-            picture = np.asarray(_to_rgb(image))
+            picture = _decode_in_strips(image, at_least)
     return picture if turn is None else np.ascontiguousarray(turn(picture))
 
 
@@ -90,6 +108,15 @@ def header_size(data: bytes) -> tuple[int, int]:
     image = _open(data)
     width, height = image.size
     return (height, width) if _orientation(image) in ON_ITS_SIDE else (width, height)
+
+
+def decoding_memory(data: bytes) -> int:
+    """About how many bytes decoding the photo takes; 0 if its header is refused."""
+    try:
+        image = _open(data)
+    except UnusablePhoto:
+        return 0
+    return int(math.prod(image.size) * pixel_limits.kind_of(image, data).bytes_per_pixel)
 
 
 def fit(photo: Photo, size: int = SIZE) -> Photo:
@@ -116,25 +143,38 @@ def encode_png(photo: Photo) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
+def encode_jpeg(photo: Photo, quality: int = 85) -> bytes:
+    """The photo as a JPEG file of this quality, 1 to 100."""
+    bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
 def recompress(image: Photo, quality: int) -> Photo:
     """The image, `uint8` (size, size, 3), after a JPEG of this quality, 1 to 100."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    jpeg = np.frombuffer(encode_jpeg(image, quality), np.uint8)
     again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     assert again is not None, "OpenCV cannot read its own JPEG"
     return cv2.cvtColor(again, cv2.COLOR_BGR2RGB)
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes) -> OpenedPhoto:
     """The photo with its header read and its size checked, and no pixel decoded."""
     if not data:
         raise UnusablePhoto("empty", "the file is empty")
     _silence_pillow()
-    begins_like_one = data.startswith(SIGNATURES) or data[8:12] == b"WEBP"
+    brand = heif.brand(data)
+    if brand == "HEIF" and not heif.AVAILABLE:
+        raise UnusablePhoto("not_a_photo", NO_HEIC)
+    begins_like_one = data.startswith(SIGNATURES) or data[8:12] == b"WEBP" or brand
     with _broken_is("truncated" if begins_like_one else "not_a_photo"):
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    _check_size(*image.size)
+        image = heif.read_header(data) if brand == "HEIF" else _open_with_pillow(data)
+        kind = pixel_limits.kind_of(image, data)
+    _check_size(*image.size, kind)
     return image
+
+
+def _open_with_pillow(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 @cache  # once per process: `warnings.catch_warnings` around each photo is not safe in threads
@@ -146,27 +186,29 @@ def _silence_pillow() -> None:
 
 @contextmanager
 def _broken_is(reason: Literal["not_a_photo", "truncated"]) -> Iterator[None]:
-    """Turn what Pillow raises on a broken file into `UnusablePhoto`; anything else is a bug."""
+    """Turn what the decoders raise on a broken file into `UnusablePhoto`; the rest are bugs."""
     try:
         yield
     except Image.DecompressionBombError as error:
-        raise _too_large() from error
-    except BROKEN as error:
+        limit = pixel_limits.MAX_PIXELS // 1_000_000
+        raise UnusablePhoto("too_large", f"the photo has more than {limit} megapixels") from error
+    except (*BROKEN, *heif.BROKEN) as error:
         message = {
-            "not_a_photo": "the file is not a JPEG, PNG, WebP, GIF, BMP or TIFF photo",
+            "not_a_photo": f"the file is not a {NAMES} photo",
             "truncated": "the photo is cut short or damaged",
         }[reason]
         raise UnusablePhoto(reason, message) from error
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: OpenedPhoto) -> int:
     """The EXIF orientation, 1 to 8, from what stands before the pixels.
 
     EXIF that cannot be read turns nothing and refuses no photo. Pillow's `exif_transpose` fails on
-    it, since it writes the rest of the EXIF anew.
+    it, since it writes the rest of the EXIF anew. For an AVIF, Pillow puts what `irot` and `imir`
+    say in the place of what EXIF says.
     """
-    if image.format == "TIFF":
-        return 1  # Pillow turns a TIFF while it decodes, and gives its upright size before
+    if not isinstance(image, Image.Image) or image.format == "TIFF":
+        return 1  # libheif and Pillow turn them while they decode, and give the upright size before
     try:
         # The base class's method: a PNG's own decodes every pixel to look for EXIF behind them.
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
@@ -175,13 +217,15 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1  # the tag may hold anything
 
 
-def _decode_jpeg(data: bytes, image: Image.Image, at_least: int) -> Photo | None:
+def _decode_jpeg(data: bytes, image: OpenedPhoto, at_least: int) -> Photo | None:
     """An ordinary JPEG by libjpeg-turbo itself, without Pillow's copies; None where it objects.
 
     Strict, so that a photo that is cut short is not filled up. What it objects to may still be
     harmless, such as bytes between segments: Pillow decides then, as it does on CMYK.
     """
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
+    if not isinstance(image, Image.Image) or image.format not in ("JPEG", "MPO"):
+        return None
+    if image.mode not in ("RGB", "L"):
         return None
     try:
         return simplejpeg.decode_jpeg(data, min_height=at_least, min_width=at_least)
@@ -189,18 +233,46 @@ def _decode_jpeg(data: bytes, image: Image.Image, at_least: int) -> Photo | None
         return None
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, kind: pixel_limits.Kind) -> None:
     if min(width, height) < MIN_SIDE:
         raise UnusablePhoto(
             "too_small", f"the photo has {width} x {height} pixels; {MIN_SIDE} a side are needed"
         )
-    if width * height > MAX_PIXELS:
-        raise _too_large()
+    if width * height > kind.pixels:
+        has = f"the photo has {width * height / 1e6:,.1f} megapixels"
+        most = f"the limit for {kind.name} is {kind.pixels // 1_000_000} megapixels"
+        raise UnusablePhoto("too_large", f"{has}; {most}")
 
 
-def _too_large() -> UnusablePhoto:
-    limit = MAX_PIXELS // 1_000_000
-    return UnusablePhoto("too_large", f"the photo has more than {limit} megapixels")
+def _decode_in_strips(image: OpenedPhoto, at_least: int) -> Photo:
+    """The whole picture in RGB, averaged over squares where it is much larger than needed.
+
+    Only the decoder holds all pixels: a strip at a time is turned to RGB and shrunk.
+    """
+    if isinstance(image, Image.Image):
+        image.draft(None, (at_least, at_least))  # size only: a mode would drop CMYK's inversion
+    image.load()
+    width, height = image.size
+    factor = _shrink_factor(width, height, at_least)
+    picture = np.empty((-(-height // factor), -(-width // factor), 3), np.uint8)
+    rows = factor * max(1, STRIP // (width * factor))
+    for top in range(0, height, rows):
+        strip = np.asarray(_to_rgb(_rows(image, top, min(top + rows, height))))
+        place = picture[top // factor : -(-(top + strip.shape[0]) // factor)]
+        size = place.shape[1::-1]
+        place[:] = strip if factor == 1 else cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
+    return picture
+
+
+def _shrink_factor(width: int, height: int, at_least: int) -> int:
+    wanted = min(width, height) // (2 * at_least)
+    return max(1, wanted, math.ceil(math.sqrt(width * height / MOST_RGB)))
+
+
+def _rows(image: OpenedPhoto, top: int, bottom: int) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image.crop((0, top, image.width, bottom))
+    return heif.rows(image, top, bottom)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -209,6 +281,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))
     if not image.has_transparency_data:
         return image.convert("RGB")
+    if image.mode == "La":
+        image = image.convert("LA")
     layer = image.convert("RGBA")
     ground = Image.new("RGB", image.size, (MID_GREY, MID_GREY, MID_GREY))
     ground.paste(layer, mask=layer)

@@ -16,10 +16,11 @@ import atheris
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-with atheris.instrument_imports(include=["PIL", "car_damage.photos"]):
+with atheris.instrument_imports(include=["PIL", "pillow_heif", "car_damage.photos"]):
     from PIL import Image
 
     from car_damage import photos
+    from tests.photo_files import heic
 
     Image.init()  # imports the reader of each format now, while what is imported is watched
 
@@ -33,7 +34,7 @@ def decode_or_refuse(data: bytes) -> None:
     assert photo.dtype == np.uint8
     assert photo.ndim == 3
     assert photo.shape[2] == 3
-    assert min(photo.shape[:2]) >= photos.MIN_SIDE
+    assert min(photo.shape[:2]) >= photos.MIN_SIDE // 2  # half, if a narrow one is very long
 
 
 def write_seeds(folder: Path) -> None:
@@ -46,6 +47,7 @@ def write_seeds(folder: Path) -> None:
         file = io.BytesIO()
         picture.save(file, file_format, exif=exif)
         (folder / file_format).write_bytes(file.getvalue())
+    (folder / "HEIC").write_bytes(heic(picture, exif=exif.tobytes()))
 
 
 def main() -> None:

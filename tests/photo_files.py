@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 
@@ -22,6 +23,21 @@ def jpeg(picture: np.ndarray, quality: int = 90, **options) -> bytes:
     """The picture as a JPEG file's bytes."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=quality, **options)
+    return file.getvalue()
+
+
+def heic(picture: np.ndarray | Image.Image, **options) -> bytes:
+    """The picture as a HEIC file's bytes."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    file = io.BytesIO()
+    pillow_heif.from_pillow(image).save(file, **options)
+    return file.getvalue()
+
+
+def avif(picture: np.ndarray, **options) -> bytes:
+    """The picture as an AVIF file's bytes."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "AVIF", **options)
     return file.getvalue()
 
 

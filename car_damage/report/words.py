@@ -63,7 +63,7 @@ REASONS = {
     "not_a_photo": "not a photo",
     "truncated": "the file is cut short or broken",
     "too_small": "a side is under 64 pixels",
-    "too_large": "more than 50 megapixels",
+    "too_large": "too many megapixels",
     "unreadable": "the file could not be read",
     "both_classes": "the same photo is also in the other class",
 }

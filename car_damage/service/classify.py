@@ -10,6 +10,7 @@ from typing import IO, Any
 from car_damage import heatmap, photos
 from car_damage.data_uri import data_uri
 from car_damage.predictor import Prediction, Predictor
+from car_damage.service import large_photos
 from car_damage.service.problems import Problem
 
 HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`
@@ -55,9 +56,13 @@ def classify(predictor: Predictor, job: Job) -> Result:
         raise job.photo
     data = job.photo.read()
     job.log_fields |= {"photo_bytes": len(data), "photo_sha256": hashlib.sha256(data).hexdigest()}
-    size = predictor.record.manifest.size
+    with large_photos.turn(photos.decoding_memory(data)):
+        return _answer(predictor, job, data)
+
+
+def _answer(predictor: Predictor, job: Job, data: bytes) -> Result:
     with job.timed("decode"):
-        photo = photos.decode(data, at_least=size)
+        photo = photos.decode(data, at_least=predictor.record.manifest.size)
     answer = predictor.predict(photo)
     for stage, seconds in answer.seconds.items():
         job.note_time(stage, seconds)

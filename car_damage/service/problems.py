@@ -33,10 +33,10 @@ KINDS = {
     "upload_stopped": Kind(408, "The upload stopped or came too slowly", "send it again"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
+    "too_large": Kind(413, "The photo has too many pixels"),
     "compressed": Kind(415, "The body is compressed"),
     "not_a_photo": Kind(415, "This is not a photo that can be read"),
     "too_small": Kind(422, "The photo is too small"),
-    "too_large": Kind(422, "The photo has too many pixels"),
     "truncated": Kind(422, "The photo is cut short or damaged"),
     "rate_limited": Kind(429, "Too many requests"),
     "internal_error": Kind(

@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 from car_damage.decision import Share, rounded_up
 from car_damage.manifest import Metrics
 from car_damage.photo_warnings import WarningWord
+from car_damage.photos import NAMES
 from car_damage.service.problems import KINDS
 from car_damage.service.settings import MAX_PHOTOS
 
@@ -40,7 +41,7 @@ class PhotoForm(BaseModel):
     image: list[str] = Field(
         min_length=1,
         max_length=MAX_PHOTOS,
-        description="JPEG, PNG, WebP, GIF, BMP or TIFF",
+        description=NAMES,
         json_schema_extra={"items": PHOTO},
     )
 

@@ -46,7 +46,7 @@ HOSTILE = {
     "html": (b"<!DOCTYPE html><html><script>alert(1)</script></html>", 415),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200"/>', 415),
     "zip": (b"PK\x03\x04\x14\0\0\0\x08\0" + bytes(100), 415),
-    "51 megapixels": (png_header(10_000, 5_100), 422),
+    "51 megapixels": (png_header(10_000, 5_100), 413),
     "bomb": (bomb(), 422),
 }
 
