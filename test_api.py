@@ -118,6 +118,14 @@ def test_a_phone_s_photo_is_answered(client, write):
         assert client.post("/predict", **request_of).json["prediction"] == "damaged"
 
 
+@pytest.mark.parametrize("write", [heic, avif])
+def test_a_phone_s_photo_comes_back_as_a_small_jpeg_if_the_client_asks_for_it(client, write):
+    photo = write(plain_photo(True, 1000, 1500))
+    kind, data = client.post("/predict?picture=true", data=form(photo)).json["picture"].split(",")
+    assert kind == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (960, 640)
+
+
 def test_a_photo_above_its_format_s_limit_gets_413_and_the_limit(client):
     photo = heic(plain_photo(True, 4100, 3900), chroma=444, enc_params={"preset": "ultrafast"})
     answer = client.post("/predict", data=form(photo))

@@ -50,7 +50,9 @@ def predict(query: PredictQuery) -> Response:
     """
     photos = photos_in_request()
     noted = {"repeat": True} if query.repeat else {}
-    g.jobs = [Job(upload.content, query.heatmap, noted.copy()) for upload in photos.uploads]
+    g.jobs = [
+        Job(upload.content, query.heatmap, query.picture, noted.copy()) for upload in photos.uploads
+    ]
     outcomes = photo_queue().answer(g.jobs)
     if photos.as_list or query.as_list or len(outcomes) > 1:
         body: PhotoPrediction | PhotoPredictions = list_of(photos.uploads, outcomes)
@@ -146,7 +148,7 @@ def result_or_raise(outcome: Result | Exception) -> Result:
 
 
 def members_of(result: Result) -> dict[str, Any]:
-    """The members of a `PhotoPrediction`; heatmap and box only if the request asks for them."""
+    """The members of a `PhotoPrediction`; pictures only if the request asks for them."""
     answer = result.answer
     members = {
         "prediction": answer.label,
@@ -157,6 +159,8 @@ def members_of(result: Result) -> dict[str, Any]:
         "model_version": answer.model_version,
         "request_id": g.request_id,
     }
+    if result.picture is not None:
+        members["picture"] = result.picture
     if result.overlay is None:
         return members
     box = result.box

@@ -13,7 +13,7 @@ from car_damage.predictor import Prediction, Predictor
 from car_damage.service import large_photos
 from car_damage.service.problems import Problem
 
-HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`
+HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`; those of the plain picture, too
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Job:
 
     photo: IO[bytes] | Problem  # unread, or why there is nothing to read
     with_heatmap: bool = False
+    with_picture: bool = False
     log_fields: dict[str, Any] = field(default_factory=dict)  # also of a photo that is refused
 
     @contextmanager
@@ -45,6 +46,7 @@ class Result:
     answer: Prediction
     overlay: str | None = None  # a PNG as a data URI
     box: photos.Box | None = None  # in pixels of the upright photo
+    picture: str | None = None  # a JPEG as a data URI
 
 
 def classify(predictor: Predictor, job: Job) -> Result:
@@ -73,9 +75,16 @@ def _answer(predictor: Predictor, job: Job, data: bytes) -> Result:
         "warnings": list(answer.warnings),
         "model_version": answer.model_version,
     }
+    picture = _picture(data) if job.with_picture else None
     if not job.with_heatmap:
-        return Result(answer)
+        return Result(answer, picture=picture)
     with job.timed("heatmap"):
         box = heatmap.strongest_place(answer.heatmap, *photos.header_size(data))
         png = heatmap.png(data, answer.heatmap, HEATMAP_SIDES)
-        return Result(answer, data_uri(png, "image/png"), box)
+        return Result(answer, data_uri(png, "image/png"), box, picture)
+
+
+def _picture(data: bytes) -> str:
+    short, long = HEATMAP_SIDES
+    photo = photos.shrink(photos.decode(data, at_least=short), long)
+    return data_uri(photos.encode_jpeg(photo), "image/jpeg")

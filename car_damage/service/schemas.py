@@ -23,6 +23,9 @@ class PredictQuery(BaseModel):
     """How /predict may be asked."""
 
     heatmap: bool = Field(False, description="add the heatmap and the box it points at")
+    picture: bool = Field(
+        False, description="add the photo as a small JPEG, for programs that cannot show its format"
+    )
     repeat: bool = Field(
         False, description="the photos were answered before: do not count their predictions again"
     )
@@ -89,6 +92,9 @@ class PhotoPrediction(BaseModel):
     )
     box: PixelBox | None = Field(
         None, description="with ?heatmap=true: the place that speaks most for damage, or null"
+    )
+    picture: str | None = Field(
+        None, description="with ?picture=true: the upright photo, a small JPEG as a data URI"
     )
 
 

@@ -21,8 +21,10 @@ from car_damage.photo_warnings import WarningWord
 from car_damage.photos import NAMES
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, serving
-from tests.photo_files import jpeg, texture
+from tests.photo_files import heic, jpeg, texture
 from tests.programs import program
+from tests.test_photos import encoded
+from tests.tiny_model import plain_photo
 
 PHONE = {"width": 360, "height": 740}
 KEY = "a-key-of-the-suite"
@@ -151,6 +153,23 @@ def test_photos_get_a_card_each_in_order_and_a_bad_file_spoils_no_other(page):
     expect(bad).to_contain_text("not a photo that can be read")
     name, verdict = bad.get_by_text("letter.jpg").bounding_box(), bad.locator("h3").bounding_box()
     assert name["x"] == verdict["x"]  # no empty place next to the words where a picture would be
+
+
+@pytest.mark.parametrize("kind", ["heic", "tiff"])
+def test_a_photo_that_the_browser_cannot_show_comes_back_as_a_picture(page, kind):
+    picture = plain_photo(red=True)
+    data = heic(picture) if kind == "heic" else encoded(picture, "TIFF")
+    choose(page, photo(data, f"car.{kind}"))
+    expect(page.locator(".verdict")).to_have_text("Damaged")
+    shown = page.get_by_alt_text(f"Photo car.{kind}")
+    expect(shown).to_be_visible()
+    assert shown.evaluate("image => image.naturalWidth") == picture.shape[1]
+
+
+def test_a_photo_that_the_browser_shows_is_not_sent_back(page):
+    with page.expect_request("**/predict*") as sent:
+        choose(page, photo(RED))
+    assert "picture" not in sent.value.url
 
 
 def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page, address):

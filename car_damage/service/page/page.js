@@ -38,7 +38,11 @@ function newCard(file) {
   const card = { name: file.name, file, element };
   const photo = find(".photo", element);
   photo.alt = `Photo ${file.name}`;
-  photo.addEventListener("error", () => element.classList.add("no-picture"));
+  card.shown = new Promise((resolve) => { // false: a format that this browser does not show
+    const settle = (shown) => { element.classList.toggle("no-picture", !shown); resolve(shown); };
+    photo.addEventListener("load", () => settle(true));
+    photo.addEventListener("error", () => settle(false));
+  });
   photo.src = URL.createObjectURL(file);
   find("figcaption", element).textContent = file.name;
   find(".remove", element).setAttribute("aria-label", `Remove ${file.name}`);
@@ -65,8 +69,12 @@ function work() {
 async function answer(card) {
   reset(card, "Looking at the photo …");
   try {
-    const said = await ask(card);
+    const said = await ask(card, await card.shown ? "" : "?picture=true");
     if (!cards.includes(card)) return; // removed meanwhile
+    if (said.picture) {
+      forget(card.element);
+      find(".photo", card.element).src = said.picture;
+    }
     if (said.model_version !== model.version) await showModel(); // it was loaded only now, or anew
     show(card, said);
   } catch (problem) {
@@ -224,7 +232,6 @@ async function switchHeatmap(card) {
     }
   }
   const shown = control.getAttribute("aria-checked") === "true"; // it may have been switched back
-  element.classList.remove("no-picture"); // a TIFF, which browsers do not show, has one now
   overlay.hidden = !shown;
   why.hidden = !shown;
   tell(shown ? why.textContent : "The heatmap is off.");
