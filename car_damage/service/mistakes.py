@@ -7,7 +7,6 @@ from car_damage.photos import SUFFIXES
 from car_damage.service.problems import Problem
 
 LONGEST_NAME = 1000  # characters: longer text is no path
-PHOTO_SUFFIXES = SUFFIXES | {".heic", ".heif", ".avif"}
 ADDRESS = re.compile(r"(https?|ftp|s3|gs|file)://", re.IGNORECASE)
 BASE64 = re.compile(r"(data:[^,]*,)?[\w+/\-\s]{60,}+=*+", re.ASCII)
 
@@ -44,4 +43,4 @@ def name_instead_of_photo(text: str, place: str, file_name_fix: str) -> Problem 
 def _is_file_name(text: str) -> bool:
     name = text.removeprefix("@").strip("\"'")
     short = len(name) <= LONGEST_NAME and "\n" not in name
-    return short and PurePath(name).suffix.lower() in PHOTO_SUFFIXES
+    return short and PurePath(name).suffix.lower() in SUFFIXES

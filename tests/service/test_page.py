@@ -18,7 +18,6 @@ from car_damage import model_store
 from car_damage.classify_files import Row
 from car_damage.decision import Decision
 from car_damage.photo_warnings import WarningWord
-from car_damage.photos import NAMES
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, serving
 from tests.photo_files import heic, jpeg, texture

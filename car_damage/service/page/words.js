@@ -40,7 +40,7 @@ const BUSY = "Many photos are being checked right now. Wait a moment, then try a
 const PROBLEMS = {
   empty: "The file is empty. Choose the photo again, or take it again.",
   not_a_photo: "This file is not a photo that can be read here. Choose a photo, or save this one as " +
-    "JPEG and send that.",
+    "JPEG and send that. On an iPhone: Settings, Camera, Formats, Most Compatible.",
   truncated: "The file is incomplete, probably a broken upload: send it again. If that does not help, " +
     "copy the photo from the phone or camera again.",
   too_small: "The photo has too few pixels. Send the original and not a preview or a thumbnail.",
