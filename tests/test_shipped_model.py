@@ -103,7 +103,7 @@ def card_figures() -> list[tuple[str, str]]:
 def test_every_figure_in_the_model_card_is_the_one_in_model_json(said, place):
     found = json.loads((model_store.load_record(MODELS).folder / "model.json").read_text())
     for name in place.split("."):
-        found = found[name]
+        found = found[int(name)] if isinstance(found, list) else found[name]
     if isinstance(found, dict):  # with its interval
         assert said == f"{found['value']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
     else:
