@@ -14,9 +14,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from car_damage import model_store, paths
+from car_damage import model_store
 from car_damage.errors import UserError, exit_code
-from car_damage.options import add_costs, costs_of
+from car_damage.options import add_costs, add_model, costs_of
 from car_damage.wording import not_looked_at
 
 
@@ -29,14 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="with damaged/ and not-damaged/ below it")
-    add("--model", metavar="VERSION", help="default: the current version")
-    add(
-        "--models",
-        type=Path,
-        default=paths.shown(paths.MODELS),
-        metavar="DIR",
-        help="default: %(default)s",
-    )
+    add_model(parser)
     add_costs(parser)
     return parser
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib import DummyTqdmFile
 
-from car_damage import model_store, paths
+from car_damage import model_store
 from car_damage.classify_files import (
     Row,
     check_csv,
@@ -35,6 +35,7 @@ from car_damage.classify_files import (
 )
 from car_damage.errors import exit_code
 from car_damage.files import staged_file
+from car_damage.options import add_model
 from car_damage.progress import can_draw
 from car_damage.wording import not_looked_at
 
@@ -55,14 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="show where the damage might be over each photo, in DIR/<name of the photo>.png "
         "(<name>-2.png and so on if names repeat, in the order of the answers)",
     )
-    add("--model", metavar="VERSION", help="default: the current version")
-    add(
-        "--models",
-        type=Path,
-        default=paths.shown(paths.MODELS),
-        metavar="DIR",
-        help="default: %(default)s",
-    )
+    add_model(parser)
     return parser
 
 

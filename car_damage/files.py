@@ -75,7 +75,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def sharing_writers(folder: Path, clear: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock on `folder` that all its writers share; `clear` runs first if there is no other.
+    """Hold the lock that writers of `folder` share; call `clear` first if no other writer has it.
 
     The system drops the lock of a process that ends, however it ends. Where it has no such locks,
     as on Windows and on some network file systems, `clear` never runs.

@@ -45,6 +45,19 @@ def share(text: str) -> float:
     return number
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a version."""
+    add = parser.add_argument
+    add("--model", metavar="VERSION", help="default: the current version")
+    add(
+        "--models",
+        type=Path,
+        default=paths.shown(paths.MODELS),
+        metavar="DIR",
+        help="default: %(default)s",
+    )
+
+
 def add_costs(parser: argparse.ArgumentParser) -> None:
     """Add the options of what mistakes cost; `costs_of` reads them."""
     group = parser.add_argument_group(

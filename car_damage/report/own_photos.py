@@ -20,7 +20,7 @@ from car_damage.report import analysis
 from car_damage.report.page import render
 from car_damage.report.results import Results
 from car_damage.report.sections import sections
-from car_damage.report.verdict import Step, verdict, weakest
+from car_damage.report.verdict import Step, training_photos_to_add, verdict
 from car_damage.report.words import CLAIMED
 from car_damage.wording import counted, not_looked_at
 
@@ -85,8 +85,7 @@ def next_steps(
         steps.append(
             Step(f"Look at the {photos} that it got wrong: some may be in the wrong folder.")
         )
-    if found := weakest(metrics):
-        steps.append(Step(f"Collect more of what it is weakest on: {found.photos}."))
+    steps += training_photos_to_add(metrics)
     if (record.folder / model_store.KERAS_MODEL).exists():
         weights = paths.shown(record.folder.resolve() / model_store.KERAS_MODEL)
         words = ["bash", "run_pipeline.sh", "--raw-dir", str(folder), "--weights", str(weights)]

@@ -19,7 +19,7 @@ FEWEST_DECIDED_SHARE = 0.5  # of the photos: if fewer are decided alone, a perso
 
 @dataclass(frozen=True)
 class Weakest:
-    """The photos on which a version does worst, if that is no accident."""
+    """The photos on which a version does worst, if the difference is larger than chance."""
 
     photos: str
     accuracy: Estimate
@@ -94,8 +94,7 @@ def next_steps(results: Results, models: Path, photos_for_a_band: int | None) ->
         steps.append(
             Step(f"Look at the {photos} in label_issues.csv: move those with a wrong label.")
         )
-    if found := weakest(metrics):
-        steps.append(Step(f"Collect more of what it is weakest on: {found.photos}."))
+    steps += training_photos_to_add(metrics)
     val = metrics.review and metrics.review.val
     if val and val.photos is not None and val.photos < FEWEST_DECIDED and photos_for_a_band:
         steps.append(Step(f"Collect about {photos_for_a_band:,} photos in all, for a review band."))
@@ -118,3 +117,11 @@ def _evaluate(models: Path, results: Results) -> str:
     return f"python evaluate.py FOLDER --model {results.version}" + (
         "" if is_default else f" --models {models}"
     )
+
+
+def training_photos_to_add(metrics: Metrics) -> list[Step]:
+    """The step of adding training photos of the kind on which the version does worst, if any."""
+    if found := weakest(metrics):
+        told = f"Add training photos like those it gets wrong most often: {found.photos}."
+        return [Step(told)]
+    return []

@@ -39,7 +39,7 @@ class Photos(NamedTuple):
 def photos_in_request() -> Photos:
     """The photos in the request, unread and unchecked. Raises `Problem` if it has none."""
     _refuse_compressed()
-    # It can be looked into without taking anything from whoever reads it then.
+    # Peeking at a buffered stream leaves its bytes for whoever reads it next.
     request.stream = io.BufferedReader(request.stream, HEAD)  # type: ignore[type-var]
     head = request.stream.peek(HEAD)[:HEAD]
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()

@@ -88,7 +88,7 @@ def test_the_next_steps_come_in_order_of_use(tmp_path):
     text = outline(write_report(tmp_path, version, with_photos=False)).text
     steps = [
         "Look at the 25 photos in label_issues.csv",
-        "Collect more of what it is weakest on: dark photos.",
+        "Add training photos like those it gets wrong most often: dark photos.",
         "Collect about 440 photos in all, for a review band.",
         "python model_training.py --cross-sources",
         f"python evaluate.py FOLDER --model {VERSION}",

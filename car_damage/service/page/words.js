@@ -52,9 +52,9 @@ const PROBLEMS = {
   busy: BUSY,
   timed_out: BUSY,
   no_model: "The service is not ready yet. Wait a minute, then try again. If that does not help, tell " +
-    "whoever runs it.",
-  internal_error: "Something went wrong in the service. Try again. If that does not help, tell whoever " +
-    "runs it.",
+    "the person in charge of this service.",
+  internal_error: "Something went wrong in the service. Try again. If that does not help, tell the " +
+    "person in charge of this service.",
   // The page's own
   unreachable: "The service cannot be reached. Check the connection, then try again.",
   unreadable: "This file cannot be read. If it is a folder, open it and choose the photos in it. " +
