@@ -16,15 +16,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
-from werkzeug.serving import make_server
 
 from car_damage import paths
 from car_damage.errors import UserError, exit_code
 from car_damage.service import logs, settings
 from car_damage.service.application import create_app
-from car_damage.service.listening import LOCAL, addresses, listening
+from car_damage.service.http_server import Server, Threads, turn
+from car_damage.service.listening import LOCAL, addresses, limits, listening
 
 GUNICORN_GIVES_UP = 4  # exit code of a worker; after others gunicorn starts the next one
 WITHOUT_CONFIGURATION = (
@@ -79,7 +80,10 @@ def main() -> None:
     with listening(*where) as listener:
         app = create_app(chosen, paths.shown(paths.MODELS))
         print(f"Open {' or '.join(addresses(*where))}; Ctrl-C stops.", file=sys.stderr)
-        make_server(*where, app, threaded=True, fd=listener.fileno()).serve_forever()
+        sockets: dict[int, Any] = {}
+        server = Server(app, listener, limits(chosen), Threads(chosen.max_queue + 64), sockets)
+        while True:
+            turn([server], sockets, seconds=1)
 
 
 if __name__ == "__main__":

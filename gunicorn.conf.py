@@ -1,7 +1,7 @@
 """How gunicorn runs the service: gunicorn app:app in this folder, or gunicorn -c gunicorn.conf.py
 
-Each worker process has a model of its own and answers one photo at a time. Its threads only wait,
-for uploads and for the photo's turn, so clients that stall in an upload hold no photo up.
+Each worker process has a model of its own and answers one photo at a time. One thread reads and
+writes all connections; the others only wait for a photo's turn.
 """
 
 import atexit
@@ -13,16 +13,15 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from gunicorn.http.errors import ParseException
 from prometheus_client import multiprocess, values
 
 sys.path.insert(0, str(Path(__file__).parent))
 from car_damage import model_store, paths
 from car_damage.errors import exit_code
-from car_damage.service import logs, metrics, problems, settings
-from car_damage.service.listening import with_port
+from car_damage.service import logs, metrics, settings
+from car_damage.service.http_server import STALLED
+from car_damage.service.listening import limits, with_port
 from car_damage.service.loads import Loads
-from car_damage.service.worker import STALLED
 
 if wrong := exit_code(lambda: settings.chosen() and None):
     sys.exit(wrong)
@@ -36,10 +35,7 @@ wsgi_app = "app:app"
 bind = with_port(settings.chosen().host or "0.0.0.0", settings.chosen().port)
 workers = settings.chosen().web_concurrency
 worker_class = "car_damage.service.worker.Worker"
-threads = 128
-# Seconds; longer than load balancers keep a connection (Heroku's router 90, nginx and AWS's 60):
-# otherwise a request of theirs may come just as we close it.
-keepalive = 100
+threads = settings.chosen().max_queue + 64  # photos that wait, and requests that need no turn
 # Longer than a stalled upload and then an accepted photo's turn; a slow upload is given up sooner.
 graceful_timeout = STALLED + settings.chosen().request_timeout + 5
 control_socket_disable = True
@@ -64,6 +60,7 @@ def pre_fork(server, worker):
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
     worker.loads = loads
+    worker.limits = limits(settings.chosen())
 
 
 def post_fork(server, worker):
@@ -72,17 +69,15 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Tell /ready when a stop is asked for, and whose fault a body is that is no HTTP."""
+    """Tell /ready when a stop is asked for, and the worker whether it can answer photos."""
     from car_damage.service.api import QUEUE
 
     queue = worker.wsgi.extensions[QUEUE]
     worker.has_model = lambda: queue.predictor is not None
+    worker.is_stuck = lambda: False
     # The others learn of it at once, and not when the worker next wakes.
-    queue.loading.add_done_callback(lambda _: worker.method_queue.defer(worker.notify))
+    queue.loading.add_done_callback(lambda _: worker.wake())
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
-    worker.wsgi.register_error_handler(
-        ParseException, lambda _: problems.response_to(problems.Problem("bad_request"))
-    )
 
 
 def child_exit(server, worker):

@@ -7,10 +7,53 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from car_damage.errors import UserError
+from car_damage.service.http_server import Limits
+from car_damage.service.problems import MIB
+from car_damage.service.settings import Settings
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 LOCAL = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::")  # all addresses of this computer
 ELSEWHERE = {False: "192.0.2.1", True: "2001:db8::1"}  # by IPv6 or not: nobody's, for examples
+MOST_CONNECTIONS = 512  # of one process: Windows' select() cannot wait for more
+# Descriptors: those of a process without clients and of photos in forms, and of each connection,
+# whose request lies in a file.
+RESERVED = 256
+EACH = 2
+
+
+def limits(settings: Settings) -> Limits:
+    """What the clients of one process may hold. Raises `UserError` with too few descriptors.
+
+    Clients behind a proxy that is trusted all come from one address.
+    """
+    descriptors = _descriptors()
+    connections = min(MOST_CONNECTIONS, (descriptors - RESERVED) // EACH)
+    if connections < MOST_CONNECTIONS // 8:
+        needed = RESERVED + EACH * MOST_CONNECTIONS
+        raise UserError(
+            f"a process may open {descriptors} files, and the service needs {needed}: "
+            f"raise the limit with ulimit -n {needed}"
+        )
+    per_address = connections if settings.trusted_proxies else connections // 2
+    return Limits(connections, per_address, settings.max_upload_mb * MIB)
+
+
+def _descriptors() -> int:
+    """How many this process may open, after asking for as many as the service can use."""
+    wanted = RESERVED + EACH * MOST_CONNECTIONS
+    if resource is None:
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    return granted
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from car_damage.photos import UnusablePhoto
 
 MIME_TYPE = "application/problem+json"
 MIB = 1024 * 1024
+REFUSED = "car_damage.refused"  # in WSGI's environment: a kind of problem that the server has found
 
 logger = logging.getLogger(__name__)
 
@@ -102,10 +103,17 @@ def from_validation(error: ValidationError) -> Response:
 
 def init_app(app: Flask) -> None:
     """Have `app` report every error as a problem."""
+    app.before_request(_refuse)
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(ClientDisconnected, lambda _: response_to(Problem("upload_stopped")))
     app.register_error_handler(RequestEntityTooLarge, _too_large)
+
+
+def _refuse() -> None:
+    """Refuse what the server could not read to its end."""
+    if kind := request.environ.get(REFUSED):
+        raise Problem(kind)
 
 
 def _too_large(_: RequestEntityTooLarge) -> Response:
