@@ -33,6 +33,7 @@ STALLED = 30  # seconds without a byte, in or out, after which a client is cut o
 SLOWEST = 8_000  # bytes a second that must pass, once `STALLED` seconds have: 64 kbit/s
 IN_MEMORY = 65_536  # bytes of a request or an answer; what is beyond lies on the disk
 UPLOADS = 16  # of the largest size, on the disk at the same time, unfinished ones included
+YOUNG = 1  # seconds in which a connection shows what it wants, before it may have to make room
 ACCEPTED_AT_ONCE = 64  # connections, before those that are there get their turn
 
 poll = wasyncore.poll2 if hasattr(select, "poll") else wasyncore.poll  # Windows has none
@@ -57,7 +58,8 @@ class State(IntEnum):
     KEPT = 3  # for another request
     IN_BODY = 4
     SENDING = 5
-    AT_WORK = 6  # for the application; it cannot be closed
+    YOUNG = 6  # for anything of these, but not for long
+    AT_WORK = 7  # for the application; it cannot be closed
 
 
 class Request(HTTPRequestParser):
@@ -249,6 +251,12 @@ class Channel(HTTPChannel):
             return State.IN_BODY if self.request.headers_finished else State.IN_HEAD
         return State.NEW if self.answered_at is None else State.KEPT
 
+    @property
+    def claim(self) -> tuple[State, float]:
+        """Where there is no room for all: the one with the smallest claim is closed."""
+        is_young = monotonic() - self.begun < YOUNG and self.state != State.AT_WORK
+        return State.YOUNG if is_young else self.state, self.begun
+
     def end_if_overdue(self, now: float) -> None:
         """Cut the client off if it has stalled or drips."""
         state, waited = self.state, now - self.begun
@@ -360,7 +368,7 @@ class Server(TcpWSGIServer):
             channels = same
         elif len(channels) < self.limits.connections:
             return True
-        victim = min(channels, key=lambda channel: (channel.state, channel.begun))
+        victim = min(channels, key=lambda channel: channel.claim)
         self._closed_for_room += 1
         if victim.state == State.AT_WORK:
             return False
