@@ -33,7 +33,7 @@ build() {
 run() {
   local engine
   engine=$(engine)
-  exec "$engine" run --rm --read-only --tmpfs /tmp --memory 512m \
+  exec "$engine" run --rm --read-only --tmpfs /tmp:size=128m --memory 512m \
     --cap-drop ALL --security-opt no-new-privileges "$@" "$image"
 }
 

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from kubernetes_validate import latest_version, validate
 
-from car_damage.service import settings
+from car_damage.service import listening, settings
 from tests.clients import client_of
 from tests.gunicorn_process import PATIENCE, ROOT, Service, free_port, running, started, wait_until
 from tests.photo_files import jpeg, texture
@@ -91,14 +91,15 @@ def test_pods_meet_the_restricted_standard_with_the_image_s_user():
     assert the("Deployment")["metadata"]["namespace"] == namespace["name"]
 
 
-def test_only_tmp_is_writable_and_has_room_for_an_upload_on_every_thread(gunicorn):
+def test_only_tmp_is_writable_and_has_room_for_all_that_clients_can_keep_there():
     (mount,) = container()["volumeMounts"]
     (volume,) = pod()["volumes"]
     assert (mount["mountPath"], mount["name"]) == ("/tmp", volume["name"])
     limits = container()["resources"]["limits"]
     sizes = (volume["emptyDir"]["sizeLimit"], limits["ephemeral-storage"])
     room, disk = (int(size.removesuffix("Mi")) for size in sizes)
-    assert gunicorn["threads"] * settings.Settings.max_upload_mb < room < disk
+    kept = listening.UPLOADS * settings.Settings.max_upload_mb / listening.SHARE_OF_DISK
+    assert kept < room < disk
 
 
 def test_the_service_reads_the_pod_s_settings_and_runs_one_worker_per_core():

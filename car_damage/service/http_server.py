@@ -32,7 +32,6 @@ HEAD_TIME = 10  # seconds in which a request's head must arrive
 STALLED = 30  # seconds without a byte, in or out, after which a client is cut off
 SLOWEST = 8_000  # bytes a second that must pass, once `STALLED` seconds have: 64 kbit/s
 IN_MEMORY = 65_536  # bytes of a request or an answer; what is beyond lies on the disk
-UPLOADS = 16  # of the largest size, on the disk at the same time, unfinished ones included
 YOUNG = 1  # seconds in which a connection shows what it wants, before it may have to make room
 ACCEPTED_AT_ONCE = 64  # connections, before those that are there get their turn
 
@@ -47,6 +46,7 @@ class Limits:
     connections: int
     per_address: int
     upload: int  # bytes of one request's body
+    on_disk: int  # bytes of all requests, and as many of all answers
 
 
 class State(IntEnum):
@@ -354,6 +354,8 @@ class Server(TcpWSGIServer):
                 connection, address = self.socket.accept()
             except OSError:  # nobody waits any more, or there is no descriptor left
                 return
+            if isinstance(address, tuple):
+                self.set_socket_options(connection)  # send at once what there is
             address = self.fix_addr(address)
             if self._make_room(address[0]):
                 self.channel_class(self, connection, address, self.adj, map=self._map)
@@ -376,16 +378,25 @@ class Server(TcpWSGIServer):
         return True
 
     def limit_uploads(self) -> None:
-        """Refuse the oldest unfinished upload while all of them take too much of the disk."""
-        while self.held > UPLOADS * self.limits.upload:
-            unfinished = [
-                channel
-                for channel in self.active_channels.values()
-                if channel.state == State.IN_BODY
-            ]
-            if not unfinished:
+        """Refuse the oldest unfinished uploads if all requests take too much of the disk."""
+        for channel in self._oldest(State.IN_BODY) if self.held > self.limits.on_disk else ():
+            channel.refuse("busy")
+            if self.held <= self.limits.on_disk:
                 return
-            min(unfinished, key=lambda channel: channel.begun).refuse("busy")
+
+    def _limit_answers(self) -> None:
+        """Cut off the slowest readers if their answers take too much of the disk."""
+        waiting = self._oldest(State.SENDING)
+        held = sum(channel.total_outbufs_len for channel in waiting)
+        for channel in waiting:
+            if held <= self.limits.on_disk:
+                return
+            held -= channel.total_outbufs_len
+            channel.handle_close()
+
+    def _oldest(self, state: State) -> list[Channel]:
+        channels = [each for each in self.active_channels.values() if each.state == state]
+        return sorted(channels, key=lambda channel: channel.begun)
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call a function in the event loop's thread, from any thread."""
@@ -399,6 +410,7 @@ class Server(TcpWSGIServer):
         self._next_check = now + 1
         for channel in list(self.active_channels.values()):
             channel.end_if_overdue(now)
+        self._limit_answers()
         if self._closed_for_room:
             logger.warning(
                 "%d connections closed: there were too many, in all or of one address",

@@ -1,8 +1,10 @@
 """Where the service listens, and what to type to open it."""
 
 import errno
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +26,9 @@ MOST_CONNECTIONS = 512  # of one process: Windows' select() cannot wait for more
 # whose request lies in a file.
 RESERVED = 256
 EACH = 2
+UPLOADS = 16  # of the largest size, on the disk at the same time
+# Of the disk: what is in a form is there twice, and answers take as much.
+SHARE_OF_DISK = 1 / 4
 
 
 def limits(settings: Settings) -> Limits:
@@ -40,7 +45,10 @@ def limits(settings: Settings) -> Limits:
             f"raise the limit with ulimit -n {needed}"
         )
     per_address = connections if settings.trusted_proxies else connections // 2
-    return Limits(connections, per_address, settings.max_upload_mb * MIB)
+    upload = settings.max_upload_mb * MIB
+    disk = shutil.disk_usage(tempfile.gettempdir()).total
+    share = int(disk * SHARE_OF_DISK / settings.web_concurrency)
+    return Limits(connections, per_address, upload, max(upload, min(share, UPLOADS * upload)))
 
 
 def _descriptors() -> int:

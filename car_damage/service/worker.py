@@ -49,7 +49,8 @@ class SpreadingServer(Server):
 
     def add_task(self, channel: Channel) -> None:
         """Have a request answered. Its client must connect again if another worker has fewer."""
-        channel.is_leaving = self._worker.has_more_than_another(by=2)
+        worker = self._worker
+        channel.is_leaving = not worker.alive or worker.has_more_than_another(by=2)
         super().add_task(channel)
 
 
@@ -78,10 +79,15 @@ class Worker(base.Worker):
         for server in self._servers:
             server.stop_listening()
         end = monotonic() + self.cfg.graceful_timeout
-        while monotonic() < end and any(channel.is_at_work for channel in self._channels()):
+        while monotonic() < end and any(self._is_in_use(each) for each in self._channels()):
             self._turn(sockets)
         for server in self._servers:
             server.end()
+
+    def _is_in_use(self, channel: Channel) -> bool:
+        """Whether a stop must wait for it; clients that ask on must be told to go elsewhere."""
+        used_lately = (channel.answered_at or -math.inf) > monotonic() - BUSY
+        return channel.is_at_work or (used_lately and not channel.is_lingering)
 
     def _turn(self, sockets: dict[int, Any]) -> None:
         self.notify()
@@ -114,7 +120,7 @@ class Worker(base.Worker):
         """How many connections are busy, without those that must leave."""
         since = monotonic() - BUSY
         return sum(
-            channel.state == State.AT_WORK or (channel.answered_at or 0) > since
+            channel.state == State.AT_WORK or (channel.answered_at or -math.inf) > since
             for channel in self._channels()
             if not channel.is_leaving
         )

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 
 import cv2
@@ -157,7 +157,7 @@ CHUNKED = HEAD.replace(b"Content-Length: 9000", b"Transfer-Encoding: chunked") +
 @pytest.fixture
 def impatient(models, tmp_path):
     """A service that cuts clients off after 3 seconds instead of 30."""
-    change = "from car_damage.service import worker\nworker.STALLED = 3\n"
+    change = "from car_damage.service import http_server\nhttp_server.STALLED = 3\n"
     with running(models.parent, tmp_path, change) as service:
         yield service
 
@@ -185,21 +185,8 @@ def test_stalled_uploads_hold_nobody_up_and_are_cut_off(impatient):
             assert impatient.ask("/predict", RED, connection)[0] == 200
             connection.close()
         said = [all_from(upload) for upload in stalled]
-        del said[::4]
         assert all(response.startswith(b"HTTP/1.1 408 ") for response in said)
         assert not [line for line in impatient.lines() if line["level"] == "error"]
-
-
-@pytest.mark.parametrize(("begun", "said"), [(HEAD + b"\r\n", b"HTTP/1.1 408 "), (HEAD, b"")])
-def test_an_upload_that_drips_is_cut_off(impatient, begun, said):
-    with connect(impatient, timeout=0.5) as upload:
-        upload.sendall(begun)
-        received = None
-        while received is None:  # a byte each half second, so that it never stalls
-            upload.sendall(b"x")
-            with suppress(TimeoutError):
-                received = upload.recv(4096)
-        assert received.startswith(said)
 
 
 @pytest.mark.parametrize(

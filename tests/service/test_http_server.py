@@ -1,0 +1,256 @@
+"""What a client can hold of the service, and for how long."""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from http.client import HTTPResponse
+from types import SimpleNamespace
+
+import pytest
+
+from car_damage.errors import UserError
+from car_damage.service import http_server, listening
+from car_damage.service.http_server import Limits, Server, State, Threads, turn
+from car_damage.service.problems import REFUSED
+from car_damage.service.settings import Settings
+
+LARGE = 20_000_000  # bytes: more than the system keeps of an answer that nobody takes
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+
+
+def application(environment, start_response):
+    """Answer with the number of bytes that came, or the kind of problem; /large with many bytes."""
+    body = environment.get(REFUSED, "") or str(len(environment["wsgi.input"].read()))
+    answer = bytes(LARGE) if environment["PATH_INFO"] == "/large" else body.encode()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+@contextmanager
+def served(**limits: int) -> Iterator[Server]:
+    """A server with these limits, whose event loop runs in a thread."""
+    defaults = {"connections": 50, "per_address": 50, "upload": 1_000_000, "on_disk": 2_000_000}
+    allowed = Limits(**defaults | limits)
+    sockets = {}
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(application, listener, allowed, Threads(2), sockets)
+    is_over = threading.Event()
+
+    def loop() -> None:
+        while not is_over.is_set():
+            turn([server], sockets, 0.05)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield server
+    finally:
+        is_over.set()
+        thread.join()
+        server.stop_listening()
+        server.end()
+
+
+@pytest.fixture
+def server():
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def clients():
+    """Closes the connections that a test opens."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def connect(server: Server, clients: ExitStack, sent: bytes = b"") -> socket.socket:
+    client = clients.enter_context(socket.create_connection(server.socket.getsockname(), 20))
+    client.sendall(sent)
+    return client
+
+
+def body_of(client: socket.socket) -> bytes:
+    """The body of the next answer."""
+    response = HTTPResponse(client)
+    response.begin()
+    return response.read()
+
+
+def all_from(client: socket.socket) -> bytes:
+    return b"".join(iter(lambda: client.recv(1_000_000), b""))
+
+
+def wait_for(condition) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited for 10 seconds in vain")
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:10], GET])
+def test_connections_without_a_request_make_room_for_a_client_that_has_one(monkeypatch, sent):
+    monkeypatch.setattr(http_server, "YOUNG", 0)
+    with served(connections=20) as server, ExitStack() as clients:
+        for _ in range(60):
+            connect(server, clients, sent)
+            wait_for(lambda: server.active_channels)
+        assert len(server.active_channels) <= 20
+        assert body_of(connect(server, clients, GET)) == b"0"
+
+
+def test_one_address_can_hold_only_its_share(monkeypatch, clients):
+    monkeypatch.setattr(http_server, "YOUNG", 0)
+    with served(per_address=5) as server:
+        for _ in range(20):
+            connect(server, clients)
+        wait_for(lambda: len(server.active_channels) == 5)
+        assert body_of(connect(server, clients, GET)) == b"0"
+
+
+def test_a_client_has_time_to_show_what_it_wants_before_it_must_make_room(clients):
+    with served(connections=3) as server:
+        first = connect(server, clients)
+        for _ in range(2):
+            connect(server, clients)
+        wait_for(lambda: len(server.active_channels) == 3)
+        first.sendall(GET)
+        assert body_of(first) == b"0"
+
+
+def test_an_answer_that_nobody_takes_costs_no_thread(server, clients):
+    for _ in range(10):
+        connect(server, clients, GET.replace(b"/", b"/large", 1))
+    assert body_of(connect(server, clients, GET)) == b"0"
+
+
+def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch, server, clients):
+    monkeypatch.setattr(http_server, "STALLED", 0.2)
+    server.limits = replace(server.limits, on_disk=2 * LARGE)
+    client = connect(server, clients, GET.replace(b"/", b"/large", 1))
+    wait_for(lambda: [c.state for c in server.active_channels.values()] == [State.SENDING])
+    wait_for(lambda: not server.active_channels)
+    assert len(all_from(client)) < LARGE
+
+
+@pytest.mark.parametrize("sent", [GET[:10], POST % 9000, POST % 9000 + b"x"])
+def test_a_request_that_stalls_is_refused(monkeypatch, server, clients, sent):
+    monkeypatch.setattr(http_server, "STALLED", 0.2)
+    monkeypatch.setattr(http_server, "HEAD_TIME", 0.2)
+    assert all_from(connect(server, clients, sent)).endswith(b"\r\n\r\nupload_stopped")
+
+
+def test_a_request_that_drips_is_refused(monkeypatch, server, clients):
+    monkeypatch.setattr(http_server, "STALLED", 1)
+    client = connect(server, clients, POST % 9000)
+    client.settimeout(0.1)
+    said = b""
+    while not said:
+        client.sendall(b"x")
+        with suppress(TimeoutError):
+            said = client.recv(1000)
+    assert (said + all_from(client)).endswith(b"upload_stopped")
+
+
+def test_a_slow_line_has_as_long_as_its_photo_needs():
+    channel = SimpleNamespace(state=State.IN_BODY, begun=0.0, _moved_at=999.0, refuse=None)
+    end_if_overdue = http_server.Channel.end_if_overdue
+    channel._moved = http_server.SLOWEST * 1000
+    end_if_overdue(channel, now=1000.0)  # refuses nothing, or it would fail
+    refused = []
+    channel._moved, channel.refuse = 10_000, refused.append
+    end_if_overdue(channel, now=1000.0)
+    assert refused == ["upload_stopped"]
+
+
+def test_an_upload_that_ends_too_soon_is_refused_so_that_its_client_learns_it(server, clients):
+    client = connect(server, clients, POST % 9000 + b"half")
+    client.shutdown(socket.SHUT_WR)
+    assert all_from(client).endswith(b"\r\n\r\nupload_stopped")
+
+
+def test_a_refusal_reaches_a_client_that_sends_everything_first(server, clients):
+    client = connect(server, clients, POST % 30_000_000)
+    for _ in range(30):
+        client.sendall(bytes(1_000_000))
+    assert all_from(client).startswith(
+        b"HTTP/1.1 200 "
+    )  # the application refuses it: see its tests
+
+
+def test_uploads_lie_on_the_disk(server, clients):
+    connect(server, clients, POST % 900_000 + bytes(800_000))
+    wait_for(lambda: server.held > 800_000)
+    (channel,) = server.active_channels.values()
+    assert channel.request.body_rcv.getbuf().overflowed
+
+
+def test_where_unfinished_uploads_take_too_much_of_the_disk_the_oldest_is_refused(server, clients):
+    uploads = []
+    for number in range(4):
+        uploads.append(connect(server, clients, POST % 900_000 + bytes(800_000)))
+        wait_for(lambda number=number: server.held > min(number + 1, 2) * 800_000)
+    assert all_from(uploads[0]).endswith(b"\r\n\r\nbusy")
+    assert server.held <= server.limits.on_disk
+    uploads[3].sendall(bytes(100_000))
+    assert body_of(uploads[3]) == b"900000"
+    wait_for(lambda: server.held < 1_000_000)
+
+
+def test_where_answers_take_too_much_of_the_disk_the_slowest_readers_are_cut_off(server, clients):
+    readers = [connect(server, clients, GET.replace(b"/", b"/large", 1)) for _ in range(3)]
+    assert all(reader.recv(1) for reader in readers)
+    wait_for(lambda: not server.active_channels)
+    assert all(len(all_from(reader)) < LARGE for reader in readers)
+
+
+def test_a_full_disk_refuses_one_upload_and_no_more(monkeypatch, server, clients):
+    def full(_: bytes) -> None:
+        raise OSError("No space left on device")
+
+    client = connect(server, clients, POST % 900_000)
+    wait_for(lambda: [c.state for c in server.active_channels.values()] == [State.IN_BODY])
+    (channel,) = server.active_channels.values()
+    monkeypatch.setattr(channel.request, "received", full)
+    client.sendall(b"x")
+    assert all_from(client).endswith(b"\r\n\r\nbusy")
+    assert body_of(connect(server, clients, GET)) == b"0"
+
+
+def test_requests_that_come_at_once_are_answered_in_order(server, clients):
+    client = connect(server, clients, GET + POST % 3 + b"abc" + GET.replace(b"1.1", b"1.0"))
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in all_from(client).split(b"HTTP/1.")[1:]]
+    assert bodies == [b"0", b"3", b"0"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_too_few_descriptors_are_one_sentence_at_the_start(monkeypatch):
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    with pytest.raises(UserError, match="may open 200 files"):
+        listening.limits(Settings())
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
+    assert listening.limits(Settings()).connections == 384
+
+
+def test_a_small_disk_is_shared_by_the_uploads_of_all_workers(monkeypatch):
+    monkeypatch.setattr(
+        listening.shutil, "disk_usage", lambda _: SimpleNamespace(total=160 * 2**20)
+    )
+    assert listening.limits(Settings(web_concurrency=2)).on_disk == 20 * 2**20
+    assert listening.limits(Settings(web_concurrency=64)).on_disk == 10 * 2**20
+
+
+def test_clients_behind_a_trusted_proxy_are_not_one_address():
+    limits = listening.limits(Settings(trusted_proxies=1))
+    assert limits.per_address == limits.connections
+    alone = listening.limits(Settings())
+    assert alone.per_address < alone.connections
