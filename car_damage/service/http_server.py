@@ -87,6 +87,11 @@ class Request(HTTPRequestParser):
             self.expect_continue = False
         return int(used)
 
+    def close(self) -> None:
+        """Remove the body's file."""
+        with suppress(OSError):  # what was not yet written finds the disk full
+            super().close()
+
     def drop_body(self) -> None:
         """Forget what came of the body."""
         self.close()
@@ -215,6 +220,8 @@ class Channel(HTTPChannel):
     def handle_write(self) -> None:
         """Send more of the answer; after the last one, linger."""
         self._flush_exception(self._flush_some_if_lockable if self.requests else self._flush_some)
+        if self.socket is None:  # the client was gone, and flushing has closed it
+            return
         if self.will_close:
             self.handle_close()
         elif self.close_when_flushed and not self.total_outbufs_len:

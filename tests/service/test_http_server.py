@@ -254,3 +254,15 @@ def test_clients_behind_a_trusted_proxy_are_not_one_address():
     assert limits.per_address == limits.connections
     alone = listening.limits(Settings())
     assert alone.per_address < alone.connections
+
+
+def test_clients_that_leave_in_the_middle_leave_no_trace(server, clients, caplog):
+    for sent in (b"", GET[:9], POST % 900_000 + b"x", POST % 9 + bytes(9), GET):
+        for reset in (b"\1\0\0\0" * 2, b"\0\0\0\0" * 2):  # at once, or after what is sent
+            client = connect(server, clients, sent)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            client.close()
+    assert body_of(connect(server, clients, GET.replace(b"1.1", b"1.0"))) == b"0"
+    wait_for(lambda: all(c.is_lingering for c in server.active_channels.values()))
+    assert server.held == 0
+    assert not caplog.records
