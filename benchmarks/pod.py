@@ -25,7 +25,7 @@ import pillow_heif
 import service
 from PIL import Image
 
-from car_damage import model_store, paths, pixel_limits
+from car_damage import jpeg, model_store, paths, pixel_limits
 
 SECONDS = 20  # of load, for each kind
 KINDS = {"1024 x 768": (1024, 768, 6), "4000 x 3000": (4000, 3000, 4)}  # and the camera's grain
@@ -76,7 +76,7 @@ def within_its_limit(mode: str, options: dict[str, Any]) -> bytes:
     small = io.BytesIO()
     Image.new(mode, (64, 64)).save(small, **options)
     with Image.open(small) as opened:
-        kind = pixel_limits.kind_of(opened, small.getvalue())
+        kind = pixel_limits.kind_of(opened, jpeg.scans(small.getvalue()))
     shrink = min(1, (kind.pixels / math.prod(LARGEST)) ** 0.5)
     file = io.BytesIO()
     Image.new(mode, (int(LARGEST[0] * shrink), int(LARGEST[1] * shrink))).save(file, **options)

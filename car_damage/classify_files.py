@@ -125,7 +125,9 @@ def _answer(predictor: Predictor, path: Path, target: Path | None) -> Prediction
     data = path.read_bytes()
     answer = predictor.predict(photos.decode(data, at_least=predictor.record.manifest.size))
     if target is not None:
-        png = heatmap.png(data, answer.heatmap, HEATMAP_SIDES)
+        # Decoded again, so that an answer does not depend on whether a picture is drawn
+        short, long = HEATMAP_SIDES
+        png = heatmap.png(photos.shrink(photos.decode(data, short), long), answer.heatmap)
         with writing(target):
             target.write_bytes(png)
     return answer

@@ -23,15 +23,8 @@ MARK = b"Software\0car_damage heatmap"
 HEADER = 33  # bytes of a PNG up to which its signature and IHDR reach
 
 
-def png(data: bytes, heatmap: np.ndarray, sides: tuple[int, int]) -> bytes:
-    """Draw a heatmap over the photo in `data`, as a PNG file's bytes.
-
-    `heatmap` is as in `overlay`. `sides` are pixels that the short side has at least, if the photo
-    has them, and the long side at most. The photo is decoded again, so that an answer does not
-    depend on whether a picture is drawn. Raises `UnusablePhoto`.
-    """
-    short, long = sides
-    photo = photos.shrink(photos.decode(data, at_least=short), long)
+def png(photo: Photo, heatmap: np.ndarray) -> bytes:
+    """Draw a heatmap over an upright photo, as a PNG file's bytes. `heatmap` is as in `overlay`."""
     plain = photos.encode_png(overlay(photo, heatmap))
     text = b"tEXt" + MARK
     chunk = struct.pack(">I", len(MARK)) + text + struct.pack(">I", zlib.crc32(text))

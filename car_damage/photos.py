@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image
+from PIL import Image, PngImagePlugin
 
-from car_damage import heif, pixel_limits
+from car_damage import exif, heif, jpeg, pixel_limits
 
 if TYPE_CHECKING:
     from pillow_heif import HeifImage
@@ -36,9 +36,10 @@ SUFFIXES = frozenset(
 MID_GREY = 128
 STRIP = 1 << 20  # pixels that are turned to RGB at a time, to need no second copy of the photo
 MOST_RGB = 16_000_000  # pixels of a decoded photo, however narrow: 48 MB
+MOST_TEXT = 16 << 20  # bytes of a PNG's colour profile, or of one of its texts, inflated
 
 # How files begin whose header, where it cannot be read, is a photo's all the same.
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
+SIGNATURES = (jpeg.START, b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 # What Pillow itself takes for signs of a broken file while it opens one; fuzzing shows that such
 # errors escape while it decodes, too.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, struct.error)
@@ -60,8 +61,10 @@ NO_HEIC = (
 )
 
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
-OpenedPhoto: TypeAlias = "Image.Image | HeifImage"
-Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large"]
+Decoder: TypeAlias = "Image.Image | HeifImage"
+Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large", "too_complex"]
+
+TOO_COMPLEX = "the photo takes too much time or memory to decode; save it as an ordinary JPEG"
 
 
 class UnusablePhoto(Exception):  # noqa: N818 - the house's word
@@ -82,6 +85,14 @@ class Box:
     bottom: float
 
 
+class Header(NamedTuple):
+    """What is known of a photo before it is decoded: its upright size, and what decoding takes."""
+
+    width: int  # pixels
+    height: int
+    memory: int  # about how many bytes
+
+
 def decode(data: bytes, at_least: int = SIZE) -> Photo:
     """Decode a photo upright, in RGB, as `uint8` (height, width, 3).
 
@@ -92,31 +103,43 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
     primary picture counts; 10, 12 and 16 bits become 8.
 
     Raises `UnusablePhoto`. The size that the header claims is checked before a pixel is decoded,
-    against what the format's decoder needs (`pixel_limits`).
+    against what the format's decoder needs (`pixel_limits`); so is the work that a JPEG asks for.
     """
-    image = _open(data)
-    turn = TURNS.get(_orientation(image))
-    picture = _decode_jpeg(data, image, at_least)
+    opened = _open(data)
+    picture, decoder = None, opened.decoder
+    if decoder is None:
+        picture = _decode_ordinary_jpeg(data, at_least)
     if picture is None:
         with _broken_is("truncated"):
-            picture = _decode_in_strips(image, at_least)
-    return picture if turn is None else np.ascontiguousarray(turn(picture))
+            picture = _decode_in_strips(decoder or _open_with_pillow(data), at_least)
+    return _upright(picture, opened)
+
+
+def decode_ordinary_jpeg(data: bytes, at_least: int = SIZE) -> Photo | None:
+    """Decode as `decode` does; None where that would take another decoder than libjpeg-turbo.
+
+    Time and memory are bounded by what `decode` checks. Raises `UnusablePhoto`.
+    """
+    if (opened := _open_ordinary_jpeg(data)) is None:
+        return None
+    picture = _decode_ordinary_jpeg(data, at_least)
+    return None if picture is None else _upright(picture, opened)
+
+
+def read_header(data: bytes) -> Header:
+    """Read a photo's header. Raises `UnusablePhoto`."""
+    return _header(_open(data))
+
+
+def read_ordinary_jpeg_header(data: bytes) -> Header | None:
+    """Read the header of what `decode_ordinary_jpeg` decodes; None for others."""
+    opened = _open_ordinary_jpeg(data)
+    return None if opened is None else _header(opened)
 
 
 def header_size(data: bytes) -> tuple[int, int]:
     """Width and height of the upright photo in pixels, from its header. Raises `UnusablePhoto`."""
-    image = _open(data)
-    width, height = image.size
-    return (height, width) if _orientation(image) in ON_ITS_SIDE else (width, height)
-
-
-def decoding_memory(data: bytes) -> int:
-    """About how many bytes decoding the photo takes; 0 if its header is refused."""
-    try:
-        image = _open(data)
-    except UnusablePhoto:
-        return 0
-    return int(math.prod(image.size) * pixel_limits.kind_of(image, data).bytes_per_pixel)
+    return read_header(data)[:2]
 
 
 def fit(photo: Photo, size: int = SIZE) -> Photo:
@@ -157,20 +180,63 @@ def recompress(image: Photo, quality: int) -> Photo:
     return cv2.cvtColor(again, cv2.COLOR_BGR2RGB)
 
 
-def _open(data: bytes) -> OpenedPhoto:
-    """The photo with its header read and its size checked, and no pixel decoded."""
+class _Opened(NamedTuple):
+    """A photo with its header read and its size checked, and no pixel decoded."""
+
+    size: tuple[int, int]  # width and height as the pixels are stored
+    orientation: int
+    kind: pixel_limits.Kind
+    decoder: "Decoder | None"  # None: an ordinary JPEG, which needs neither Pillow nor libheif
+
+
+def _open(data: bytes) -> _Opened:
     if not data:
         raise UnusablePhoto("empty", "the file is empty")
-    _silence_pillow()
+    if opened := _open_ordinary_jpeg(data):
+        return opened
+    _prepare_pillow()
     brand = heif.brand(data)
     if brand == "HEIF" and not heif.AVAILABLE:
         raise UnusablePhoto("not_a_photo", NO_HEIC)
     begins_like_one = data.startswith(SIGNATURES) or data[8:12] == b"WEBP" or brand
+    scans = jpeg.scans(data) if data.startswith(jpeg.START) else []
     with _broken_is("truncated" if begins_like_one else "not_a_photo"):
-        image = heif.read_header(data) if brand == "HEIF" else _open_with_pillow(data)
-        kind = pixel_limits.kind_of(image, data)
-    _check_size(*image.size, kind)
-    return image
+        decoder = heif.read_header(data) if brand == "HEIF" else _open_with_pillow(data)
+        opened = _Opened(
+            decoder.size, _orientation(decoder), pixel_limits.kind_of(decoder, scans), decoder
+        )
+    _check_size(*opened.size, opened.kind, pixel_limits.allocated(decoder))
+    _check_scans(*opened.size, scans)
+    return opened
+
+
+def _open_ordinary_jpeg(data: bytes) -> _Opened | None:
+    """Read an ordinary JPEG's header; None for others. Refuse any JPEG with too many parts."""
+    header = jpeg.read_header(data)
+    if header is None:
+        return None
+    if header.segments > jpeg.MOST_SEGMENTS or len(header.scans) > jpeg.MOST_SCANS:
+        raise UnusablePhoto("too_complex", TOO_COMPLEX)
+    if header.frame is None:
+        return None
+    width, height, sampling = header.frame
+    kind = pixel_limits.jpeg_kind(sampling, header.scans)
+    _check_size(width, height, kind, width * height)
+    _check_scans(width, height, header.scans)
+    return _Opened((width, height), header.orientation, kind, None)
+
+
+def _header(opened: _Opened) -> Header:
+    width, height = opened.size
+    memory = int(width * height * opened.kind.bytes_per_pixel)
+    if opened.orientation in ON_ITS_SIDE:
+        width, height = height, width
+    return Header(width, height, memory)
+
+
+def _upright(picture: Photo, opened: _Opened) -> Photo:
+    turn = TURNS.get(opened.orientation)
+    return picture if turn is None else np.ascontiguousarray(turn(picture))
 
 
 def _open_with_pillow(data: bytes) -> Image.Image:
@@ -178,8 +244,12 @@ def _open_with_pillow(data: bytes) -> Image.Image:
 
 
 @cache  # once per process: `warnings.catch_warnings` around each photo is not safe in threads
-def _silence_pillow() -> None:
-    """Keep Pillow quiet about odd EXIF and large sizes: what matters is refused with a reason."""
+def _prepare_pillow() -> None:
+    """Keep Pillow quiet about odd EXIF and large sizes: what matters is refused with a reason.
+
+    Editors write PNGs with megabytes of profiles and text, which Pillow would refuse.
+    """
+    PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
@@ -192,6 +262,8 @@ def _broken_is(reason: Literal["not_a_photo", "truncated"]) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         limit = pixel_limits.MAX_PIXELS // 1_000_000
         raise UnusablePhoto("too_large", f"the photo has more than {limit} megapixels") from error
+    except MemoryError as error:
+        raise UnusablePhoto("too_complex", TOO_COMPLEX) from error
     except (*BROKEN, *heif.BROKEN) as error:
         message = {
             "not_a_photo": f"the file is not a {NAMES} photo",
@@ -200,51 +272,63 @@ def _broken_is(reason: Literal["not_a_photo", "truncated"]) -> Iterator[None]:
         raise UnusablePhoto(reason, message) from error
 
 
-def _orientation(image: OpenedPhoto) -> int:
+def _orientation(decoder: Decoder) -> int:
     """The EXIF orientation, 1 to 8, from what stands before the pixels.
 
-    EXIF that cannot be read turns nothing and refuses no photo. Pillow's `exif_transpose` fails on
-    it, since it writes the rest of the EXIF anew. For an AVIF, Pillow puts what `irot` and `imir`
-    say in the place of what EXIF says.
+    EXIF that cannot be read turns nothing and refuses no photo. For an AVIF, Pillow puts what
+    `irot` and `imir` say in the place of what EXIF says.
     """
-    if not isinstance(image, Image.Image) or image.format == "TIFF":
+    if not isinstance(decoder, Image.Image) or decoder.format == "TIFF":
         return 1  # libheif and Pillow turn them while they decode, and give the upright size before
+    info = decoder.info
+    stored = info.get("exif")
+    if stored is None:
+        stored = _hexadecimal(str(info.get("Raw profile type exif", "")))
+    xmp = info.get("XML:com.adobe.xmp") or info.get("xmp") or b""
+    return exif.orientation(stored, xmp.encode() if isinstance(xmp, str) else xmp)
+
+
+def _hexadecimal(profile: str) -> bytes:
+    """What ImageMagick writes into a PNG: three lines, then bytes in hexadecimal digits."""
     try:
-        # The base class's method: a PNG's own decodes every pixel to look for EXIF behind them.
-        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-    except BROKEN:
-        return 1
-    return orientation if isinstance(orientation, int) else 1  # the tag may hold anything
+        return bytes.fromhex("".join(profile.split("\n")[3:]))
+    except ValueError:
+        return b""
 
 
-def _decode_jpeg(data: bytes, image: OpenedPhoto, at_least: int) -> Photo | None:
-    """An ordinary JPEG by libjpeg-turbo itself, without Pillow's copies; None where it objects.
+def _decode_ordinary_jpeg(data: bytes, at_least: int) -> Photo | None:
+    """A JPEG by libjpeg-turbo itself, without Pillow's copies; None where it objects.
 
     Strict, so that a photo that is cut short is not filled up. What it objects to may still be
-    harmless, such as bytes between segments: Pillow decides then, as it does on CMYK.
+    harmless, such as bytes between segments: Pillow decides then.
     """
-    if not isinstance(image, Image.Image) or image.format not in ("JPEG", "MPO"):
-        return None
-    if image.mode not in ("RGB", "L"):
-        return None
     try:
         return simplejpeg.decode_jpeg(data, min_height=at_least, min_width=at_least)
     except ValueError:
         return None
 
 
-def _check_size(width: int, height: int, kind: pixel_limits.Kind) -> None:
+def _check_scans(width: int, height: int, scans: list[int]) -> None:
+    many = len(scans) > jpeg.MOST_SCANS or len(scans) * width * height > jpeg.MOST_SCANNED
+    if many:
+        raise UnusablePhoto("too_complex", TOO_COMPLEX)
+
+
+def _check_size(width: int, height: int, kind: pixel_limits.Kind, allocated: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise UnusablePhoto(
             "too_small", f"the photo has {width} x {height} pixels; {MIN_SIDE} a side are needed"
         )
+    most = f"the limit for {kind.name} is {kind.pixels // 1_000_000} megapixels"
     if width * height > kind.pixels:
         has = f"the photo has {width * height / 1e6:,.1f} megapixels"
-        most = f"the limit for {kind.name} is {kind.pixels // 1_000_000} megapixels"
+        raise UnusablePhoto("too_large", f"{has}; {most}")
+    if allocated > kind.pixels:
+        has = f"the photo is stored in tiles of {allocated / 1e6:,.1f} megapixels"
         raise UnusablePhoto("too_large", f"{has}; {most}")
 
 
-def _decode_in_strips(image: OpenedPhoto, at_least: int) -> Photo:
+def _decode_in_strips(image: Decoder, at_least: int) -> Photo:
     """The whole picture in RGB, averaged over squares where it is much larger than needed.
 
     Only the decoder holds all pixels: a strip at a time is turned to RGB and shrunk.
@@ -269,7 +353,7 @@ def _shrink_factor(width: int, height: int, at_least: int) -> int:
     return max(1, wanted, math.ceil(math.sqrt(width * height / MOST_RGB)))
 
 
-def _rows(image: OpenedPhoto, top: int, bottom: int) -> Image.Image:
+def _rows(image: Decoder, top: int, bottom: int) -> Image.Image:
     if isinstance(image, Image.Image):
         return image.crop((0, top, image.width, bottom))
     return heif.rows(image, top, bottom)

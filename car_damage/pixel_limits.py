@@ -1,17 +1,14 @@
 """How many pixels a photo of each kind may have: as many as can be decoded in `MOST_MEMORY`."""
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 if TYPE_CHECKING:
     from pillow_heif import HeifImage
 
 MAX_PIXELS = 50_000_000
 MOST_MEMORY = 250_000_000  # bytes for one photo: with two workers, a container has 512 MB
-# The scan headers of a JPEG: their length, and how many components the scan contains
-SCANS = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e]([\1-\4])")
 
 
 class Kind(NamedTuple):
@@ -41,16 +38,33 @@ DEEP_HEIC = Kind("HEIC with more than 8 bits or with transparency", 8)
 FULL_CHROMA_HEIC = Kind("HEIC with chroma subsampling other than 4:2:0", 16)
 
 
-def kind_of(image: "Image.Image | HeifImage", data: bytes) -> Kind:
-    """The kind of the opened photo, whose file is `data`."""
+def kind_of(image: "Image.Image | HeifImage", scans: list[int]) -> Kind:
+    """The kind of the opened photo; `scans` are those of a JPEG, see `jpeg.Header`."""
     if not isinstance(image, Image.Image):
         return _heic_kind(image)
     if image.format not in ("JPEG", "MPO"):
         return KINDS[str(image.format)]
-    components = image.layer  # type: ignore[attr-defined]  # of Pillow's JPEGs
-    if any(ord(scan[1]) < len(components) for scan in SCANS.finditer(data)):
-        return _progressive_kind(components)
+    layers = image.layer  # type: ignore[attr-defined]  # of Pillow's JPEGs
+    return jpeg_kind([(across, down) for _, across, down, _ in layers], scans)
+
+
+def jpeg_kind(sampling: list[tuple[int, int]], scans: list[int]) -> Kind:
+    """The kind of a JPEG with these components; see `jpeg.Frame` and `jpeg.Header`."""
+    if any(components < len(sampling) for components in scans):
+        return _progressive_kind(sampling)
     return KINDS["JPEG"]
+
+
+def allocated(image: "Image.Image | HeifImage") -> int:
+    """How many pixels the decoder allocates: the tiles of a TIFF may be larger than its picture."""
+    width, height = image.size
+    tags = getattr(image, "tag_v2", {})
+    across, down = (
+        tags.get(tag) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)
+    )
+    if not isinstance(across, int) or not isinstance(down, int):  # no tiles, or broken tags
+        return width * height
+    return max(width * height, across * down)
 
 
 def _heic_kind(image: "HeifImage") -> Kind:
@@ -59,8 +73,8 @@ def _heic_kind(image: "HeifImage") -> Kind:
     return KINDS["HEIF"] if image.info["bit_depth"] == 8 and not image.has_alpha else DEEP_HEIC
 
 
-def _progressive_kind(components: list[tuple[int, int, int, int]]) -> Kind:
+def _progressive_kind(sampling: list[tuple[int, int]]) -> Kind:
     """A JPEG in several scans, whose coefficients must be in memory together: 2 bytes for each."""
-    across, down = (max(1, *(part[axis] for part in components)) for axis in (1, 2))
-    shares = (part[1] * part[2] / (across * down) for part in components)
+    across, down = (max(1, *(part[axis] for part in sampling)) for axis in (0, 1))
+    shares = (part[0] * part[1] / (across * down) for part in sampling)
     return Kind("progressive JPEG", 2 * sum(shares) + 0.2)

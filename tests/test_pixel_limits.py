@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from car_damage import photos, pixel_limits
-from car_damage.photos import UnusablePhoto, decode, decoding_memory
+from car_damage.photos import UnusablePhoto, decode, read_header
 from car_damage.pixel_limits import KINDS, MAX_PIXELS, MOST_MEMORY
 from tests.photo_files import heic
 from tests.test_photos import encoded
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:PIL\.")
 
 
 def kind_of(data: bytes) -> pixel_limits.Kind:
-    return pixel_limits.kind_of(photos._open(data), data)
+    return photos._open(data).kind
 
 
 def flat(mode: str = "RGB", size: tuple[int, int] = (100, 80)) -> Image.Image:
@@ -138,7 +138,7 @@ def test_no_photo_within_the_limits_takes_more_memory_than_is_promised(
 ):
     data = largest(kind, mode, **options)
     assert peak_memory(data, tmp_path) < MOST_MEMORY
-    assert decoding_memory(data) <= MOST_MEMORY
+    assert read_header(data).memory <= MOST_MEMORY
 
 
 @pytest.mark.slow

@@ -64,6 +64,7 @@ REASONS = {
     "truncated": "the file is cut short or broken",
     "too_small": "a side is under 64 pixels",
     "too_large": "too many megapixels",
+    "too_complex": "the file takes too much time or memory to decode",
     "unreadable": "the file could not be read",
     "both_classes": "the same photo is also in the other class",
 }

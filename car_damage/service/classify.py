@@ -1,19 +1,21 @@
 """One photo's way from bytes to an answer, each stage timed and noted for log and metrics."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import IO, Any
 
 from car_damage import heatmap, photos
 from car_damage.data_uri import data_uri
 from car_damage.predictor import Prediction, Predictor
-from car_damage.service import large_photos
+from car_damage.service import decoding, large_photos
 from car_damage.service.problems import Problem
 
-HEATMAP_SIDES = (480, 960)  # pixels: see `heatmap.png`; those of the plain picture, too
+# Pixels of what is shown: the short side has at least, if the photo has them, the long side at most
+SHOWN_SIDES = (480, 960)
 
 
 @dataclass
@@ -24,6 +26,11 @@ class Job:
     with_heatmap: bool = False
     with_picture: bool = False
     log_fields: dict[str, Any] = field(default_factory=dict)  # also of a photo that is refused
+    deadline: float = math.inf  # when nobody waits for the answer any more, by `monotonic`
+
+    def seconds_left(self) -> float:
+        """How long the photo's decoder may take."""
+        return self.deadline - monotonic()
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -58,13 +65,19 @@ def classify(predictor: Predictor, job: Job) -> Result:
         raise job.photo
     data = job.photo.read()
     job.log_fields |= {"photo_bytes": len(data), "photo_sha256": hashlib.sha256(data).hexdigest()}
-    with large_photos.turn(photos.decoding_memory(data)):
-        return _answer(predictor, job, data)
-
-
-def _answer(predictor: Predictor, job: Job, data: bytes) -> Result:
+    size = predictor.record.manifest.size
     with job.timed("decode"):
-        photo = photos.decode(data, at_least=predictor.record.manifest.size)
+        header, photo = decoding.begin(data, size, large_photos.LARGE - 1, job.seconds_left())
+    with large_photos.turn(header.memory):
+        if photo is None:
+            with job.timed("decode"):
+                photo = decoding.decode(data, size, job.seconds_left())
+        return _answer(predictor, job, data, photo, header)
+
+
+def _answer(
+    predictor: Predictor, job: Job, data: bytes, photo: photos.Photo, header: photos.Header
+) -> Result:
     answer = predictor.predict(photo)
     for stage, seconds in answer.seconds.items():
         job.note_time(stage, seconds)
@@ -75,16 +88,18 @@ def _answer(predictor: Predictor, job: Job, data: bytes) -> Result:
         "warnings": list(answer.warnings),
         "model_version": answer.model_version,
     }
-    picture = _picture(data) if job.with_picture else None
+    picture = None
+    if job.with_picture:
+        picture = data_uri(photos.encode_jpeg(_shown(job, data)), "image/jpeg")
     if not job.with_heatmap:
         return Result(answer, picture=picture)
     with job.timed("heatmap"):
-        box = heatmap.strongest_place(answer.heatmap, *photos.header_size(data))
-        png = heatmap.png(data, answer.heatmap, HEATMAP_SIDES)
+        box = heatmap.strongest_place(answer.heatmap, header.width, header.height)
+        png = heatmap.png(_shown(job, data), answer.heatmap)
         return Result(answer, data_uri(png, "image/png"), box, picture)
 
 
-def _picture(data: bytes) -> str:
-    short, long = HEATMAP_SIDES
-    photo = photos.shrink(photos.decode(data, at_least=short), long)
-    return data_uri(photos.encode_jpeg(photo), "image/jpeg")
+def _shown(job: Job, data: bytes) -> photos.Photo:
+    """The photo as people see it; decoded again, so that the answer does not depend on it."""
+    short, long = SHOWN_SIDES
+    return photos.shrink(decoding.decode(data, short, job.seconds_left()), long)

@@ -68,6 +68,8 @@ DETAILS = {
     "not_a_photo": "image is not base64: it is cut short or has letters that base64 does not have.",
     "too_small": "The photo has 20 x 20 pixels; 64 a side are needed.",
     "too_large": "The photo has more than 50 megapixels.",
+    "too_complex": "The photo takes too much time or memory to decode; save it as an ordinary "
+    "JPEG.",
     "truncated": "The photo is cut short or damaged.",
     "rate_limited": "More than 60 per 1 minute were asked for; wait, then retry.",
     "busy": "Too many photos are waiting; try again in a moment.",

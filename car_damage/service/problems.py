@@ -35,6 +35,7 @@ KINDS = {
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
     "too_large": Kind(413, "The photo has too many pixels"),
+    "too_complex": Kind(413, "The photo takes too much time or memory to decode"),
     "compressed": Kind(415, "The body is compressed"),
     "not_a_photo": Kind(415, "This is not a photo that can be read"),
     "too_small": Kind(422, "The photo is too small"),

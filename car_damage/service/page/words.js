@@ -45,6 +45,8 @@ const PROBLEMS = {
     "copy the photo from the phone or camera again.",
   too_small: "The photo has too few pixels. Send the original and not a preview or a thumbnail.",
   too_large: TOO_LARGE,
+  too_complex: "This file takes too long to read. Save the photo as JPEG, or take a screenshot of it, " +
+    "then send that.",
   upload_too_large: TOO_LARGE,
   upload_stopped: "The upload stopped. Check the connection, then try again.",
   unauthorized: "The access key does not work any more. Enter it again, then try again.",

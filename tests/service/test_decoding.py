@@ -1,0 +1,154 @@
+"""Photos decoded in a process that has limits: same pixels, and no photo takes the worker away."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from car_damage import photos
+from car_damage.photos import UnusablePhoto
+from car_damage.service import decoding
+from tests.odd_photos import (
+    bitmap_with_line_ends,
+    jpeg_with_scans,
+    jpeg_with_segments,
+    tiff_with_tile,
+)
+from tests.photo_files import heic, jpeg, texture
+
+pytestmark = pytest.mark.skipif(not decoding.CAN_FORK, reason="Windows decodes in the worker")
+
+
+def encoded(file_format: str, mode: str = "RGB") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(texture(1, 640, 480)).convert(mode).save(file, file_format)
+    return file.getvalue()
+
+
+def refusal(data: bytes, **options) -> str:
+    with pytest.raises(UnusablePhoto) as caught:
+        decoding.decode(data, 224, **options)
+    return caught.value.reason
+
+
+def process_id() -> int:
+    decoding.decode(encoded("PNG"), 224)
+    return decoding._process._process.pid
+
+
+KINDS = {
+    "ordinary jpeg": jpeg(texture(1, 640, 480)),
+    "progressive jpeg": jpeg(texture(1, 640, 480), progressive=True),
+    "cmyk jpeg": encoded("JPEG", "CMYK"),
+    **{kind: encoded(kind) for kind in ("PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")},
+    "heic": heic(texture(1, 640, 480)),
+}
+
+
+@pytest.mark.parametrize("data", KINDS.values(), ids=KINDS)
+def test_a_photo_has_the_same_pixels_in_the_service_and_in_the_commands(data):
+    expected = photos.decode(data, 100)
+    header, photo = decoding.begin(data, 100, 10**9)
+    assert header == photos.read_header(data)
+    assert photo is None or np.array_equal(photo, expected)
+    decoded = decoding.decode(data, 100)
+    assert np.array_equal(decoded, expected)
+    assert decoded.flags.writeable
+
+
+def test_only_the_header_is_read_of_a_photo_that_would_take_too_much_memory():
+    header, photo = decoding.begin(KINDS["PNG"], 100, 1_000)
+    assert header.memory > 1_000
+    assert photo is None
+
+
+def test_a_service_that_gets_ordinary_jpegs_starts_no_process(monkeypatch):
+    monkeypatch.setattr(decoding, "_process", decoding._Process())
+    decoding.begin(KINDS["ordinary jpeg"], 224, 10**9)
+    decoding.decode(KINDS["progressive jpeg"], 224)
+    assert decoding._process._process is None
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"Dear sir", "not_a_photo"),
+        (KINDS["PNG"][:5_000], "truncated"),
+        (KINDS["ordinary jpeg"][:5_000], "truncated"),
+        (jpeg_with_scans(65), "too_complex"),
+        (jpeg_with_segments(1_001), "too_complex"),
+        (tiff_with_tile(23_168), "too_large"),
+    ],
+)
+def test_the_reason_is_the_one_that_the_commands_give(data, reason):
+    assert refusal(data) == reason
+    with pytest.raises(UnusablePhoto) as caught:
+        photos.decode(data)
+    assert caught.value.reason == reason
+
+
+def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_answered():
+    slow = bitmap_with_line_ends(7_000, 2_500)
+    begun = time.monotonic()
+    assert refusal(slow, seconds=0.2) == "too_complex"
+    assert time.monotonic() - begun < decoding.MOST_SECONDS
+    assert np.array_equal(decoding.decode(KINDS["PNG"], 224), photos.decode(KINDS["PNG"], 224))
+
+
+def test_a_process_that_is_killed_is_replaced():
+    first = process_id()
+    os.kill(first, signal.SIGKILL)
+    assert process_id() != first
+
+
+def test_a_process_that_ended_for_want_of_photos_refuses_none():
+    first = process_id()
+    # It sees its end of the connection close, as when it has waited for too long.
+    decoding._process._socket.shutdown(2)
+    assert process_id() != first
+
+
+def test_the_process_ends_with_the_service():
+    code = "import sys; from car_damage.service import decoding as d\n"
+    code += "d.decode(sys.stdin.buffer.read(), 64); print(d._process._process.pid, flush=True)\n"
+    code += "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, input=KINDS["PNG"], stdout=subprocess.PIPE, cwd=decoding.ROOT, check=False
+    )
+    while is_alive(int(done.stdout)):
+        time.sleep(0.05)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in subprocess.getoutput(f"ps -o stat= -p {process}")
+
+
+@pytest.mark.parametrize(
+    ("code", "ending"),
+    [
+        ("_limit(0.1)\nwhile True: pass", -signal.SIGALRM),
+        ("_limit_processor(1)\nwhile True: pass", -signal.SIGXCPU),
+        pytest.param(
+            "_limit(60)\ntry: bytearray(MOST_ADDRESSES)\nexcept MemoryError: sys.exit(7)",
+            7,
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="macOS limits no memory"),
+        ),
+    ],
+)
+def test_the_system_limits_what_a_photo_takes(code, ending):
+    names = "MOST_ADDRESSES, _limit, _limit_processor"
+    code = f"import sys; from car_damage.service.decoder import {names}\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=decoding.ROOT, check=False)
+    assert done.returncode == ending
