@@ -35,6 +35,8 @@ KINDS = {
     "HEIF": Kind("HEIC", 5),
 }
 DEEP_HEIC = Kind("HEIC with more than 8 bits or with transparency", 8)
+# 4 bytes would do, but Pillow decodes it in Python: 10 megapixels take a second and a half.
+RUN_LENGTH_BMP = Kind("run-length coded BMP", 25)
 FULL_CHROMA_HEIC = Kind("HEIC with chroma subsampling other than 4:2:0", 16)
 
 
@@ -42,10 +44,17 @@ def kind_of(image: "Image.Image | HeifImage", scans: list[int]) -> Kind:
     """The kind of the opened photo; `scans` are those of a JPEG, see `jpeg.Header`."""
     if not isinstance(image, Image.Image):
         return _heic_kind(image)
+    if image.format == "BMP" and _is_run_length_coded(image):
+        return RUN_LENGTH_BMP
     if image.format not in ("JPEG", "MPO"):
         return KINDS[str(image.format)]
     layers = image.layer  # type: ignore[attr-defined]  # of Pillow's JPEGs
     return jpeg_kind([(across, down) for _, across, down, _ in layers], scans)
+
+
+def _is_run_length_coded(bitmap: Image.Image) -> bool:
+    tiles = getattr(bitmap, "tile", [])
+    return any(tile.codec_name == "bmp_rle" for tile in tiles)
 
 
 def jpeg_kind(sampling: list[tuple[int, int]], scans: list[int]) -> Kind:

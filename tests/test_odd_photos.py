@@ -76,3 +76,8 @@ def test_exif_that_points_at_itself_many_times_takes_no_memory(file_format, tmp_
     command = [sys.executable, "-c", code, str(picture)]
     peak = int(subprocess.check_output(command, cwd=ROOT, text=True))
     assert peak < 200_000  # kB; the program itself has 60,000
+
+
+def test_a_run_length_coded_bitmap_has_at_most_10_megapixels():
+    assert header_size(odd_photos.bitmap_with_line_ends(3_100, 1)) == (3_100, 3_100)
+    assert reason_for(odd_photos.bitmap_with_line_ends(3_200, 1)) == "too_large"

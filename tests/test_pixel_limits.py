@@ -81,7 +81,8 @@ def test_a_photo_above_its_format_s_limit_is_refused_with_the_limit():
 
 def test_the_document_lists_every_limit():
     text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
-    kinds = (*KINDS.values(), pixel_limits.DEEP_HEIC, pixel_limits.FULL_CHROMA_HEIC)
+    kinds = [*KINDS.values(), pixel_limits.DEEP_HEIC, pixel_limits.FULL_CHROMA_HEIC]
+    kinds.append(pixel_limits.RUN_LENGTH_BMP)
     for kind in kinds:
         if kind.pixels < MAX_PIXELS:
             assert f"| {kind.name} | {kind.pixels // 10**6} |" in text
