@@ -141,7 +141,7 @@ def is_alive(process: int) -> bool:
         ("_limit(0.1)\nwhile True: pass", -signal.SIGALRM),
         ("_limit_processor(1)\nwhile True: pass", -signal.SIGXCPU),
         pytest.param(
-            "_limit(60)\ntry: bytearray(MOST_ADDRESSES)\nexcept MemoryError: sys.exit(7)",
+            "_limit(60)\ntry: bytearray(2 * MOST_ADDRESSES)\nexcept MemoryError: sys.exit(7)",
             7,
             marks=pytest.mark.skipif(sys.platform != "linux", reason="macOS limits no memory"),
         ),
