@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Label = Literal["not_damaged", "damaged"]
 LABELS: tuple[Label, Label] = ("not_damaged", "damaged")  # the position is the label's number
@@ -35,6 +35,13 @@ class Decision(BaseModel):
     temperature: float = Field(gt=0)  # the logit is divided by it (Guo et al. 2017)
     threshold: Share  # from this probability on, a photo is damaged
     review_band: ReviewBand | None = None  # None: no photo needs a person
+
+    @field_validator("review_band")
+    @classmethod
+    def _in_order(cls, band: ReviewBand | None) -> ReviewBand | None:
+        if band is not None and band.low > band.high:
+            raise ValueError("its low end is above its high end")
+        return band
 
     def probabilities(self, logits: npt.ArrayLike) -> np.ndarray:
         """The calibrated probabilities of damage, float64, rounded to `DIGITS`."""

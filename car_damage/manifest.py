@@ -5,11 +5,12 @@ comes from another version of the program and is refused, not ignored.
 """
 
 import json
-from typing import Any, Literal, Self, TypeVar
+import math
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from car_damage.decision import Decision, Label, rounded_up
+from car_damage.decision import LABELS, Decision, Label, rounded_up
 from car_damage.photo_warnings import WarningLimits
 
 FORMAT = 2
@@ -25,6 +26,8 @@ RENAMED = {
     "squares": "images",
 }
 DROPPED = ("labels", "fit", "leaks", "left_out")
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]  # never a path
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 BY_FOLDER = ("slices", "data_folders")  # the names in these are not entries
 
 # What format 2 had at first: cross-source validation measures the one without other versions, and
@@ -275,12 +278,15 @@ class Manifest(Frozen):
     metrics: Metrics = Metrics()
     warning_limits: WarningLimits | None = None
     libraries: dict[str, str] | None = None
-    files: dict[str, str] = {}  # SHA-256 by name
+    files: dict[FileName, Sha256] = {}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read `model.json`. Raises `ValueError` with a clause that says what is wrong."""
-        raw = json.loads(text)
+        try:
+            raw = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        except RecursionError as error:
+            raise ValueError("its entries are nested too deeply") from error
         if isinstance(raw, dict) and "format" not in raw:
             raw = _from_format_1(raw)
         elif isinstance(raw, dict) and raw["format"] != FORMAT:
@@ -299,11 +305,13 @@ class Manifest(Frozen):
 def validated(model: type[Model], raw: object) -> Model:
     """`raw`, read from JSON, as a `model`. Raises `ValueError` that names the first wrong entry."""
     try:
-        return model.model_validate(raw)
+        # Strict, so that a text is no number. As JSON, in which a list may be a tuple.
+        return model.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         what = {
+            "json_invalid": f"it is not JSON: {first['msg']}",
             "model_type": f"{name or 'it'} is not a JSON object",
             "extra_forbidden": f"it has the unknown entry {name}, of another program version",
             "missing": f"it lacks the entry {name}",
@@ -311,18 +319,32 @@ def validated(model: type[Model], raw: object) -> Model:
         raise ValueError(what) from error
 
 
+def _finite(number: str) -> float:
+    """A number of JSON that is not whole. Raises `ValueError` for NaN, Infinity and 1e999."""
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"it contains {number}, which is not a finite number")
+    return value
+
+
 def _from_format_1(raw: dict[str, Any]) -> dict[str, Any]:
     """What `raw` is called now. Format 1 had no entry `format`."""
     if raw.get("fit", "squeeze") != "squeeze":
         raise ValueError(f"it was made with --fit {raw['fit']}, which no longer exists")
+    if raw.get("labels", list(LABELS)) != list(LABELS):
+        raise ValueError(f"its labels are {raw['labels']} and not {list(LABELS)}")
     new = _renamed(raw)
     band = new.pop("review_band", None)
     decision = {
         "temperature": new.pop("temperature", None),
-        "threshold": float(rounded_up(new.pop("threshold", 0.5))),
-        "review_band": band and rounded_up(band).tolist(),
+        "threshold": _rounded_up(new.pop("threshold", 0.5)),
+        "review_band": [_rounded_up(limit) for limit in band] if isinstance(band, list) else band,
     }
     return {**new, "format": FORMAT, "decision": decision}
+
+
+def _rounded_up(limit: Any) -> Any:
+    """The limit as `decision.rounded_up` gives it; what is not a number stays, to be refused."""
+    return float(rounded_up(limit)) if isinstance(limit, int | float) else limit
 
 
 def _renamed(value: Any) -> Any:
@@ -331,7 +353,7 @@ def _renamed(value: Any) -> Any:
     return {
         RENAMED.get(name, name): (
             {folder: _renamed(found) for folder, found in entry.items()}
-            if name in BY_FOLDER
+            if name in BY_FOLDER and isinstance(entry, dict)
             else _renamed(entry)
         )
         for name, entry in value.items()

@@ -38,6 +38,10 @@ KERAS_MODEL = "model.keras"
 TRAINED_ON = "trained_on.txt"  # the SHA-256 of each training photo, one per line
 SEALED = (KERAS_MODEL, GRAPH, TRAINED_ON)
 VERSION = re.compile(r"\d{8}-\d{4}-[0-9a-f]{4}")  # safe in a path on every system
+# Bytes. Larger files are refused unread: they would fill the memory, or take minutes to check.
+LARGEST_NAME = 100
+LARGEST_MANIFEST = 16 * 2**20
+LARGEST_SEALED = 2 * 2**30  # no TFLite graph can be larger
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,11 @@ def versions(models: Path) -> list[str]:
 
 
 def current(models: Path) -> str | None:
-    """The name of the version in use: the chosen one, or else the included one, or else None."""
+    """The name of the version in use: the chosen one, or else the included one, or else None.
+
+    Raises `UserError` if `models/current` cannot be read or names no version. The included version
+    must not take over unnoticed.
+    """
     return _named_in(models / CURRENT) or max(_names(models / PRETRAINED), default=None)
 
 
@@ -83,15 +91,17 @@ def load_record(models: Path, version: str | None = None) -> Record:
     Raises `UserError` when it is not there, or its model's files are missing or have changed. Only
     the graph must be there: copies of a version that are to answer photos leave the rest out.
     """
-    folder = _folder(models, _chosen(models) if version is None else version)
-    manifest = _read_manifest(folder)
-    if GRAPH not in manifest.files:
-        raise _damaged(folder, f"{MANIFEST} has no SHA-256 of {GRAPH}")
-    for name, sha256 in manifest.files.items():
-        if (folder / name).is_file() and sha256_of(folder / name) != sha256:
-            raise _damaged(folder, f"{name} has changed")
-    if not (folder / GRAPH).is_file():
-        raise _damaged(folder, f"{GRAPH} is missing")
+    version = _chosen(models) if version is None else version
+    with _reading():
+        folder = _folder(models, version)
+        manifest = _read_manifest(folder)
+        if GRAPH not in manifest.files:
+            raise damaged(folder, f"{MANIFEST} has no SHA-256 of {GRAPH}")
+        for name, sha256 in manifest.files.items():
+            if (folder / name).is_file():
+                _check_sealed(folder / name, sha256)
+        if not (folder / GRAPH).is_file():
+            raise damaged(folder, f"{GRAPH} is missing")
     return Record(folder, manifest)
 
 
@@ -118,7 +128,10 @@ def trained_on(folder: Path) -> frozenset[str] | None:
 def use(models: Path, version: str) -> None:
     """Make `version` the current one. Raises `UserError` unless it is there and whole."""
     load_record(models, version)
-    before = current(models)
+    try:
+        before = current(models)
+    except UserError:  # the file is damaged: what is written here repairs it
+        before = None
     if before and before != version:
         write_text(models / PREVIOUS, before + "\n")
     write_text(models / CURRENT, version + "\n")
@@ -153,15 +166,22 @@ def remove(models: Path, version: str) -> None:
 
 
 def table(models: Path) -> str:
-    """A line for each version: name, date, backbone, accuracy on its test photos, if in use."""
-    in_use = current(models)
+    """A line for each version: name, date, backbone, accuracy on its test photos, if in use.
+
+    If `models/current` is damaged, the last line says so.
+    """
+    in_use, damage = None, []
+    try:
+        in_use = current(models)
+    except UserError as error:
+        damage = [str(error)]
     lines = [f"{'version':20}{'made':18}{'backbone':20}accuracy"]
     for version in versions(models):
         folder = _folder(models, version)
         included = "  included" if is_included(folder) else ""
         mark = "  current" if version == in_use else ""
         lines.append(f"{version:20}{_summary(folder)}{included}{mark}")
-    return "\n".join(lines)
+    return "\n".join(lines + damage)
 
 
 @contextmanager
@@ -182,12 +202,54 @@ def _clear_partial(models: Path) -> None:
 
 
 def _named_in(file: Path) -> str | None:
-    """The version that the file names, or None if it is missing or names none."""
+    """The version that the file names, or None if it is missing."""
     try:
-        name = file.read_text(encoding="utf-8").strip()
+        with _reading():
+            name = _read(file, LARGEST_NAME).decode("utf-8").strip()
     except FileNotFoundError:
         return None
-    return name if VERSION.fullmatch(name) else None
+    except ValueError as error:
+        raise _no_name(file, str(error)) from error
+    if not VERSION.fullmatch(name):
+        raise _no_name(file, f"it contains {name!r}")
+    return name
+
+
+def _no_name(file: Path, why: str) -> UserError:
+    way_out = f"choose with {command(file.parent, 'use')}"
+    return UserError(f"{file} does not name a version ({why}): {way_out}")
+
+
+def _read(file: Path, at_most: int) -> bytes:
+    """The content of a regular file. Raises `ValueError` if it is none, or has more bytes."""
+    if file.exists() and not file.is_file():  # a FIFO would never end
+        raise ValueError(f"{file.name} is not a file")
+    with file.open("rb") as opened:
+        content = opened.read(at_most + 1)
+    if len(content) > at_most:
+        raise ValueError(f"{file.name} has more than {at_most:,} bytes")
+    return content
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn a file that may not be read, a broken disk and the like into a `UserError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}): "
+            "let the user who runs this program read it"
+        ) from error
+
+
+def _check_sealed(file: Path, sha256: str) -> None:
+    if file.stat().st_size > LARGEST_SEALED:
+        raise damaged(file.parent, f"{file.name} has more than {LARGEST_SEALED:,} bytes")
+    if sha256_of(file) != sha256:
+        raise damaged(file.parent, f"{file.name} has changed")
 
 
 def _names(folder: Path) -> list[str]:
@@ -218,12 +280,13 @@ def _folder(models: Path, version: str) -> Path:
 
 def _read_manifest(folder: Path) -> Manifest:
     try:
-        return Manifest.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        return Manifest.from_json(_read(folder / MANIFEST, LARGEST_MANIFEST).decode("utf-8"))
     except ValueError as error:  # neither UTF-8, nor JSON, nor a manifest
-        raise _damaged(folder, f"{MANIFEST} cannot be used: {error}") from error
+        raise damaged(folder, f"{MANIFEST} cannot be used: {error}") from error
 
 
-def _damaged(folder: Path, what: str) -> UserError:
+def damaged(folder: Path, what: str) -> UserError:
+    """The error for a version that is not whole; `what` is a clause that says why."""
     return UserError(
         f"{folder} is not as it was written ({what}): use another version or train again"
     )

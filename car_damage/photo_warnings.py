@@ -44,8 +44,14 @@ def _packed(components: np.ndarray) -> dict[str, str | tuple[int, ...]]:
 def _unpacked(packed: Any) -> Any:
     if not isinstance(packed, dict):
         return packed
-    rows = np.frombuffer(base64.b64decode(packed["float16"]), STORED)
-    return rows.reshape(packed["shape"]).astype(np.float32)
+    try:
+        rows = np.frombuffer(base64.b64decode(packed["float16"]), STORED)
+        matrix = rows.reshape(packed["shape"]).astype(np.float32)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("it is not a matrix in base64") from error
+    if matrix.ndim != 2 or not np.isfinite(matrix).all():
+        raise ValueError("it is not a matrix of finite numbers")
+    return matrix
 
 
 class WarningLimits(BaseModel):

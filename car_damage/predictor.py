@@ -1,8 +1,11 @@
 """One version, loaded: a photo goes in, a prediction comes out. LiteRT and NumPy, no TensorFlow."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -10,9 +13,12 @@ from ai_edge_litert.interpreter import Interpreter
 from car_damage import model_store, photos
 from car_damage.chatter import without_chatter
 from car_damage.decision import LABELS, Label
+from car_damage.errors import UserError
+from car_damage.manifest import Manifest
 from car_damage.photo_warnings import WarningLimits, WarningWord, find_warnings, measure_quality
 
 SIGNATURE = "serving_default"
+Shapes = dict[str, tuple[str, tuple[int | None, ...]]]  # dtype and sides by name; None: any side
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,20 @@ class Graph:
             interpreter.allocate_tensors()
             self._run = interpreter.get_signature_runner(SIGNATURE)
 
+    def check(self, manifest: Manifest) -> None:
+        """Raise `ValueError` with a clause if what goes in and comes out is not as it should be."""
+        limits = manifest.warning_limits
+        components = None if limits is None else limits.components
+        features = None if components is None else components.shape[1]
+        inputs: Shapes = {"photo": ("uint8", (1, manifest.size, manifest.size, 3))}
+        outputs: Shapes = {
+            "logit": ("float32", (1, 1)),
+            "heatmap": ("float32", (1, None, None)),
+            "embedding": ("float32", (1, features)),
+        }
+        _check_tensors("input", self._run.get_input_details(), inputs)
+        _check_tensors("output", self._run.get_output_details(), outputs)
+
     def run(self, image: photos.Photo) -> GraphOutput:
         """Put an image, `uint8` (size, size, 3) RGB, through the graph."""
         outputs = self._run(photo=image[np.newaxis])
@@ -62,12 +82,19 @@ class Predictor:
 
     def __init__(self, record: model_store.Record, threads: int = 1):
         self.record = record
-        self._graph = Graph(record.graph, threads)
+        try:
+            self._graph = Graph(record.graph, threads)
+            self._graph.check(record.manifest)
+        except (ValueError, RuntimeError) as error:  # LiteRT's own, and those of `check`
+            reason = str(error).strip().partition("\n")[0]
+            what = f"{record.graph.name} cannot be used: {reason}"
+            raise model_store.damaged(record.folder, what) from error
 
     def predict(self, photo: photos.Photo) -> Prediction:
         """Classify an upright photo, `uint8` (height, width, 3) RGB, as `photos.decode` gives it.
 
         Decoded at the version's size or more, it is small here only if the file's photo is.
+        Raises `UserError` if the graph gives NaN, which would otherwise mean "not damaged".
         """
         manifest, decision = self.record.manifest, self.record.manifest.decision
         begun = perf_counter()
@@ -75,6 +102,8 @@ class Predictor:
         fitted = perf_counter()
         output = self._graph.run(image)
         seconds = {"fit": fitted - begun, "graph": perf_counter() - fitted}
+        if not math.isfinite(output.logit):
+            raise UserError(f"{self.record.graph} does not answer a photo with a number")
         probability = decision.probabilities(output.logit)
         quality = measure_quality(image, short_side=min(photo.shape[:2]))
         limits = manifest.warning_limits or WarningLimits()  # without any, nothing is warned of
@@ -93,6 +122,21 @@ class Predictor:
 def load(models: Path, version: str | None = None, threads: int = 1) -> Predictor:
     """Load a version, the current one by default. Raises `UserError` unless it is there, whole."""
     return Predictor(model_store.load_record(models, version), threads)
+
+
+def _check_tensors(kind: str, found: Mapping[str, Mapping[str, Any]], expected: Shapes) -> None:
+    """Raise `ValueError` for a tensor that is missing or has another type or shape."""
+    for name, (dtype, shape) in expected.items():
+        if name not in found:
+            raise ValueError(f"it has no {kind} {name}")
+        has = tuple(int(side) for side in found[name]["shape"])
+        fits = len(has) == len(shape) and all(
+            wanted in (None, side) for side, wanted in zip(has, shape, strict=True)
+        )
+        if not fits or np.dtype(found[name]["dtype"]) != dtype:
+            wanted = "x".join("?" if side is None else str(side) for side in shape)
+            sides, of = "x".join(map(str, has)), np.dtype(found[name]["dtype"]).name
+            raise ValueError(f"its {kind} {name} is {of} {sides} and not {dtype} {wanted}")
 
 
 def _log_odds(output: GraphOutput, temperature: float) -> np.ndarray:

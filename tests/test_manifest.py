@@ -62,6 +62,14 @@ def test_a_version_still_loads_that_was_trained_on_images_of_growing_size():
     assert Manifest.from_json(json.dumps(raw)).settings.epochs == 2
 
 
+def decided(**changes) -> dict:
+    return {"decision": {"temperature": 1.0, "threshold": 0.5} | changes}
+
+
+def limited(**limits) -> dict:
+    return {"warning_limits": limits}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -74,6 +82,23 @@ def test_a_version_still_loads_that_was_trained_on_images_of_growing_size():
         ({"size": "large"}, "its entry size is wrong"),
         ({"metrics": []}, "metrics is not a JSON object"),
         ({"decision": {"temperature": 1.0}}, "it lacks the entry decision.threshold"),
+        ({"size": True}, "its entry size is wrong"),
+        (decided(threshold="0.5"), "its entry decision.threshold is wrong"),
+        (decided(threshold=1.5), "its entry decision.threshold is wrong"),
+        (decided(temperature=None), "its entry decision.temperature is wrong"),
+        (decided(temperature=0), "its entry decision.temperature is wrong"),
+        (decided(temperature=float("nan")), "it contains NaN"),
+        (decided(threshold=float("inf")), "it contains Infinity"),
+        (decided(review_band=["a", "b"]), "its entry decision.review_band.0 is wrong"),
+        (decided(review_band=[0.9, 0.1]), "its low end is above its high end"),
+        ({"files": ["a"]}, "its entry files is wrong"),
+        ({"files": {"model.tflite": 5}}, "its entry files.model.tflite is wrong"),
+        ({"files": {"model.tflite": "abc"}}, "its entry files.model.tflite is wrong"),
+        ({"files": {"../../etc/passwd": "0" * 64}}, "its entry files.../../etc/passwd.[key]"),
+        (limited(components="x"), "its entry warning_limits.components is wrong"),
+        (limited(components={"x": 1}), "it is not a matrix in base64"),
+        (limited(components={"shape": [1, 1], "float16": "AH4="}), "a matrix of finite numbers"),
+        ({"backbone": "\ud800"}, "it is not JSON"),
     ],
 )
 def test_what_it_does_not_know_is_refused_in_one_clause(change, said):
@@ -84,6 +109,24 @@ def test_what_it_does_not_know_is_refused_in_one_clause(change, said):
 def test_a_version_of_a_fit_that_is_gone_is_refused():
     with pytest.raises(ValueError, match="--fit crop"):
         Manifest.from_json(json.dumps(FORMAT_1 | {"fit": "crop"}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, '{"size": 1e999}']
+    + [
+        json.dumps(FORMAT_1 | change)
+        for change in (
+            {"threshold": "0.5"},
+            {"review_band": "ab"},
+            {"labels": ["damaged", "not_damaged"]},
+            {"figures": {"data_folders": 5}},
+        )
+    ],
+)
+def test_any_nonsense_is_refused_and_ends_nothing(text):
+    with pytest.raises(ValueError, match=r"\bits?\b"):
+        Manifest.from_json(text)
 
 
 def test_nothing_of_a_manifest_can_be_changed():

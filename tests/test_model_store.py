@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -146,6 +147,62 @@ def test_without_a_choice_the_message_says_how_to_choose(models, text):
     if text is not None:
         (models / "current").write_text(text)
     with pytest.raises(UserError, match=f"choose with .* --models {models} use VERSION"):
+        model_store.load_record(models)
+
+
+def put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def put_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"\xff\xfe\x00"),
+        lambda path: path.write_bytes(b"../../etc\n"),
+        lambda path: os.truncate(path, 2**40),
+        put_folder,
+        pytest.param(
+            put_fifo, marks=pytest.mark.skipif(sys.platform == "win32", reason="has no FIFOs")
+        ),
+    ],
+)
+def test_a_damaged_choice_is_no_way_to_the_included_version(included, capsys, damage):
+    model_store.use(included, add(included, OTHER))
+    damage(included / "current")
+    with pytest.raises(UserError, match=r"current does not name a version .* use VERSION"):
+        model_store.load_record(included)
+    assert run("--models", included, "list") == 0
+    assert "does not name a version" in capsys.readouterr().out
+    if not (included / "current").is_dir():
+        model_store.use(included, OTHER)
+        assert model_store.current(included) == OTHER
+
+
+@pytest.mark.parametrize("name", ["current", f"{VERSION}/model.json", f"{VERSION}/model.tflite"])
+def test_a_file_that_may_not_be_read_is_named(models, monkeypatch, name):
+    real = Path.open
+
+    def refuse(path: Path, *arguments, **options):
+        if path == models / name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=re.escape(f"{models / name} cannot be read (Permission")):
+        model_store.load_record(models)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.tflite"])
+def test_a_file_that_is_far_too_large_is_refused_unread(models, name):
+    os.truncate(models / VERSION / name, 2**40)
+    with pytest.raises(UserError, match=rf"{name} has more than .* bytes"):
         model_store.load_record(models)
 
 

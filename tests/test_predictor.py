@@ -5,6 +5,7 @@ import pytest
 
 from car_damage import heatmap, predictor
 from car_damage.decision import Decision
+from car_damage.errors import UserError
 from car_damage.photo_warnings import WarningLimits
 from tests import tiny_model
 from tests.photo_files import texture
@@ -26,6 +27,37 @@ def test_a_photo_is_answered(models, red, prediction):
     assert answer.label == prediction
     assert (answer.probability > 0.5) == red
     assert (answer.model_version, answer.threshold) == (VERSION, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"size": SIZE * 2}, f"its input photo is uint8 1x{SIZE}x{SIZE}x3 and not uint8 1x64x64x3"),
+        (
+            {"warning_limits": WarningLimits(components=np.ones((1, FEATURES + 1), np.float32))},
+            f"its output embedding is float32 1x{FEATURES} and not float32 1x{FEATURES + 1}",
+        ),
+    ],
+)
+def test_a_graph_that_does_not_fit_its_model_json_is_refused(models, tiny_graph, changes, said):
+    tiny_model.add_version(models, tiny_graph, "20260402-0900-0001", **changes)
+    with pytest.raises(UserError, match=said):
+        predictor.load(models, "20260402-0900-0001")
+
+
+@pytest.mark.parametrize("graph", [b"", b"x" * 1000, bytes(100_000)])
+def test_a_file_that_is_no_graph_is_refused(models, graph):
+    tiny_model.add_version(models, graph, "20260402-0900-0001")
+    with pytest.raises(UserError, match=r"model\.tflite cannot be used"):
+        predictor.load(models, "20260402-0900-0001")
+
+
+def test_a_graph_that_gives_no_number_never_means_not_damaged(models, monkeypatch):
+    loaded = predictor.load(models)
+    broken = predictor.GraphOutput(math.nan, np.zeros((4, 4), np.float32), np.zeros(FEATURES))
+    monkeypatch.setattr(loaded._graph, "run", lambda image: broken)
+    with pytest.raises(UserError, match="does not answer a photo with a number"):
+        loaded.predict(plain_photo(red=True))
 
 
 def test_the_probability_is_the_logit_by_the_temperature(models):
