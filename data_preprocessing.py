@@ -27,7 +27,7 @@ from car_damage.manifest import DatasetConfig
 from car_damage.options import whole_number
 from car_damage.photos import SIZE
 from car_damage.training.earlier_model import manifest_beside
-from car_damage.wording import counted, not_looked_at
+from car_damage.wording import counted, not_looked_at, printable
 
 STORED = 1.5  # times the size: training crops the squares, down to about two thirds of their side
 MOST_STORED = 448  # pixels: larger ones cost more time than they bring
@@ -132,7 +132,8 @@ def stored_side(size: int, asked: int | None) -> int:
 
 def print_summary(folder: Path, config: DatasetConfig) -> None:
     """A table of what went where, and what was left out."""
-    print(f"\n{folder}: squares of {config.stored} px for images of {config.size} px")
+    name = printable(str(folder))
+    print(f"\n{name}: squares of {config.stored} px for images of {config.size} px")
     print(f"{'':8}{'damaged':>10}{'not damaged':>14}{'close-ups':>12}")
     for split, counts in config.counts.items():
         print(f"{split:8}{counts.damaged:10,}{counts.not_damaged:14,}{counts.close_ups:12,}")
@@ -140,7 +141,7 @@ def print_summary(folder: Path, config: DatasetConfig) -> None:
     photos, groups = copies.photos_in_them, copies.groups_of_copies
     print(f"copies: {counted(photos, 'photo')} in {counted(groups, 'group')}")
     for reason, count in config.rejected.items():
-        print(f"left out: {count} {reason} (see {folder / 'rejected.csv'})")
+        print(f"left out: {count} {reason} (see {printable(str(folder / 'rejected.csv'))})")
     for warning in (*few_of_a_class(config), too_few_to_decide(config)):
         if warning:
             print(warning)

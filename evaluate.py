@@ -17,7 +17,7 @@ from pathlib import Path
 from car_damage import model_store
 from car_damage.errors import UserError, exit_code
 from car_damage.options import add_costs, add_model, costs_of
-from car_damage.wording import not_looked_at
+from car_damage.wording import not_looked_at, printable
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,15 +52,15 @@ def main(argv: list[str] | None = None) -> None:
     predictions = own_photos.predictions_of(own, decision)
     metrics = own_photos.measure(own, predictions, costs)
     found = claims(predictions, metrics)
-    print(table(record, predictions, metrics, found))
+    print(printable(table(record, predictions, metrics, found)))
     if metrics.cost is not None:
         before = own_photos.cost_before(own, record, metrics.cost.costs)
         print("\n".join(cost_lines(before, metrics.cost, decision)))
     for line in (*own_photos.left_out(own, record.version), not_looked_at(own.skipped)):
         if line:
-            print(line)
+            print(printable(line))
     path = write_own_report(args.models, record, args.folder, own, predictions, metrics, found)
-    print(f"the worst mistakes and all figures: {path}")
+    print(printable(f"the worst mistakes and all figures: {path}"))
 
 
 def check_packages() -> None:

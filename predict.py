@@ -16,6 +16,7 @@ import argparse
 import io
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -37,7 +38,7 @@ from car_damage.errors import exit_code
 from car_damage.files import staged_file
 from car_damage.options import add_model
 from car_damage.progress import can_draw
-from car_damage.wording import not_looked_at
+from car_damage.wording import not_looked_at, printable
 
 MANY = 20  # photos: with more, a progress bar is shown
 
@@ -94,9 +95,10 @@ def save(rows: Iterable[Row], file: Path) -> int:
 
 
 def show(rows: Iterable[Row]) -> int:
-    """Print the rows as they come; return how many failed."""
+    """Print the rows as they come, with names that steer no terminal; return how many failed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # a pipe on Windows lacks letters of many names
+    rows = (replace(row, path=printable(row.path)) for row in rows)
     return write_rows(rows, DummyTqdmFile(sys.stdout))  # unlike `print`, spares a progress bar
 
 

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from car_damage.wording import printable
+
 
 class UserError(Exception):
     """Something only the user can put right; the text names the thing and the way out."""
@@ -20,7 +22,7 @@ def exit_code(main: Callable[[], None]) -> int:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def printable(text: str) -> str:
+    """The text with what would steer a terminal as escapes, such as \\x1b; lines stay lines.
+
+    Names of files and folders may contain anything, and whoever made them chose it.
+    """
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\n"
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
 def not_looked_at(skipped: Mapping[str, int]) -> str | None:
     """A line that counts files by why nobody looked at them; None if there are none.
 
@@ -16,7 +29,7 @@ def not_looked_at(skipped: Mapping[str, int]) -> str | None:
     if not skipped:
         return None
     by_count = sorted(skipped.items(), key=lambda each: (not each[0].startswith("."), -each[1]))
-    return "not looked at: " + ", ".join(_skipped(*each) for each in by_count)
+    return printable("not looked at: " + ", ".join(_skipped(*each) for each in by_count))
 
 
 def _skipped(what: str, number: int) -> str:

@@ -10,6 +10,7 @@ from car_damage.errors import UserError, exit_code
     [
         (None, 0, ""),
         (UserError("no folder data/raw: make it"), 2, "error: no folder data/raw: make it\n"),
+        (UserError("no \x1b[2Jcar.jpg"), 2, "error: no \\x1b[2Jcar.jpg\n"),
         (KeyboardInterrupt(), 130, "stopped\n"),
     ],
 )

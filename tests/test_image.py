@@ -16,7 +16,7 @@ import pytest
 from werkzeug import Request, Response
 
 from car_damage import model_store
-from car_damage.service import probe
+from car_damage.service import probe, settings
 from tests.clients import serving
 from tests.gunicorn_process import PATIENCE, ROOT, Service, free_port, started
 from tests.photo_files import jpeg, texture
@@ -82,6 +82,14 @@ def test_the_health_check_asks_the_service_and_no_proxy(status, healthy, monkeyp
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with serving(service) as address:
         assert probe.is_ready(urlsplit(address).port) is healthy
+
+
+@pytest.mark.parametrize(("text", "port"), [("", 5000), (" ", 5000), ("8080", 8080), (None, 5000)])
+def test_the_health_check_reads_the_port_as_the_service_does(monkeypatch, text, port):
+    monkeypatch.delenv("PORT", raising=False)
+    if text is not None:
+        monkeypatch.setenv("PORT", text)
+    assert probe.port() == port == settings.read(os.environ).port
 
 
 def test_the_health_check_fails_if_nothing_answers():

@@ -160,6 +160,17 @@ def test_photos_in_a_linked_folder_are_answered(run, cars, tmp_path, capsys):
     assert len(rows(capsys.readouterr().out)) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such names")
+def test_a_name_cannot_steer_the_terminal_and_the_csv_file_keeps_it(run, cars, tmp_path, capsys):
+    cars.joinpath("\x1b[31mred.jpg").write_bytes(b"no photo")
+    assert run(cars) == 0
+    shown = capsys.readouterr()
+    assert "\\x1b[31mred.jpg" in shown.out
+    assert "\x1b" not in shown.out + shown.err
+    assert run(cars, "--csv", tmp_path / "answers.csv") == 0
+    assert "\x1b[31mred.jpg" in (tmp_path / "answers.csv").read_text()
+
+
 def test_many_photos_are_answered_in_order(run, tmp_path, capsys):
     (tmp_path / "many").mkdir()
     for number in range(50):

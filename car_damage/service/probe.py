@@ -19,5 +19,10 @@ def is_ready(port: int) -> bool:
     return False
 
 
+def port() -> int:
+    """Where the service listens: as `settings` reads PORT, where empty counts as unset."""
+    return int(os.environ.get("PORT", "").strip() or 5000)
+
+
 if __name__ == "__main__":
-    sys.exit(not is_ready(int(os.environ["PORT"])))
+    sys.exit(not is_ready(port()))
