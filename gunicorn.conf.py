@@ -4,33 +4,42 @@ Each worker process has a model of its own and answers one photo at a time. One 
 writes all connections; the others only wait for a photo's turn.
 """
 
-import atexit
-import os
-import shutil
 import sys
-import tempfile
 from functools import partial
 from itertools import count
 from pathlib import Path
 
-from prometheus_client import multiprocess, values
+from gunicorn.workers import base
+from prometheus_client import values
 
 sys.path.insert(0, str(Path(__file__).parent))
 from car_damage import model_store, paths
 from car_damage.errors import exit_code
 from car_damage.service import logs, metrics, settings
+from car_damage.service.heartbeat import Heartbeat
 from car_damage.service.http_server import STALLED
 from car_damage.service.listening import limits, with_port
 from car_damage.service.loads import Loads
+from car_damage.service.shared_metrics import SharedMetrics
 
-if wrong := exit_code(lambda: settings.chosen() and None):
+
+def choose_version():
+    """Check the settings, and have all workers answer with one version.
+
+    Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that replaces
+    a dead one. So the version is chosen here.
+    """
+    settings.chosen()
+    import app  # all workers share the code that the first process has in memory
+
+    version = model_store.current(paths.MODELS)
+    app.make_app = partial(app.for_worker, paths.MODELS, version)
+
+
+if wrong := exit_code(choose_version):
     sys.exit(wrong)
 
-import app  # all workers share the code that the first process has in memory
-
-# Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that replaces
-# a dead one. So the version is chosen here: all workers answer with the same one.
-app.make_app = partial(app.for_worker, paths.MODELS, model_store.current(paths.MODELS))
+base.WorkerTmp = Heartbeat
 wsgi_app = "app:app"
 bind = with_port(settings.chosen().host or "0.0.0.0", settings.chosen().port)
 workers = settings.chosen().web_concurrency
@@ -45,13 +54,12 @@ logconfig_dict = logs.config(settings.chosen().log_format)
 
 
 def on_starting(server):
-    """Make the workers' folder for metrics, and refuse what would leave them without a model."""
+    """Make what all workers share, and refuse what would leave them without a model."""
     if server.cfg.preload_app:  # the model's thread would not outlive the fork
         print("error: each worker needs its own model: start without --preload", file=sys.stderr)
         sys.exit(2)
-    os.environ[metrics.FOLDER] = tempfile.mkdtemp(prefix="car-damage-metrics-")
-    # Gunicorn calls no hook when it gives up for want of its port.
-    atexit.register(remove_metrics, os.getpid())
+    # Room for those that a reload replaces, and that still finish what they accepted.
+    metrics.shared = SharedMetrics(slots=4 * server.cfg.workers)
     settings.warn_of_misspelt(server.log.error_log)
 
 
@@ -64,8 +72,8 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Have the worker count in its slot's files, before it makes its metrics."""
-    values.ValueClass = values.MultiProcessValue(lambda: worker.slot)
+    """Have the worker count in its slot's table, before it makes its metrics."""
+    values.ValueClass = metrics.shared.value_class(worker.slot)
 
 
 def post_worker_init(worker):
@@ -82,11 +90,5 @@ def post_worker_init(worker):
 
 def child_exit(server, worker):
     """Forget what only held while the worker lived, however it ended; its counts stay."""
-    multiprocess.mark_process_dead(worker.slot)
+    metrics.shared.forget(worker.slot)
     worker.loads.forget(worker.slot)
-
-
-def remove_metrics(master):
-    """Remove what `on_starting` made, in the process that made it: workers end here, too."""
-    if os.getpid() == master:
-        shutil.rmtree(os.environ[metrics.FOLDER], ignore_errors=True)

@@ -44,7 +44,7 @@ def new_request_id() -> str:
 def config(log_format: str) -> dict[str, Any]:
     """For `logging.config.dictConfig`, and for gunicorn's `logconfig_dict`."""
     formatter = JsonFormatter if log_format == "json" else TextFormatter
-    stdout = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}
+    stdout = {"class": "car_damage.service.log_writer.StdoutHandler", "formatter": "line"}
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -1,8 +1,7 @@
 """What Prometheus collects, summed over the worker processes.
 
-Each process writes to memory-mapped files in the folder `PROMETHEUS_MULTIPROC_DIR`; without that
-variable, one process counts for itself. gunicorn.conf.py names the files after the worker's slot:
-the worker that replaces a dead one counts on in the same files, so they do not pile up.
+Under gunicorn, all workers count in memory that they share: gunicorn.conf.py makes it (`shared`).
+Otherwise the process counts for itself.
 """
 
 import os
@@ -13,12 +12,12 @@ from typing import Any, get_args
 
 import prometheus_client as prometheus
 from flask import current_app
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from car_damage.photo_warnings import WarningWord
+from car_damage.service.log_writer import StdoutHandler
 from car_damage.service.problems import KINDS
+from car_damage.service.shared_metrics import SharedMetrics
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 EXTENSION = "car_damage_metrics"  # where the application keeps them, among its extensions
 STAGES = ("queue", "decode", "fit", "graph", "heatmap")
 # Bounds of buckets. 0.3 is the objective that deploy/monitoring/ holds answers against.
@@ -27,8 +26,11 @@ TENTHS = [tenth / 10 for tenth in range(1, 11)]
 STATM = Path("/proc/self/statm")  # on Linux; elsewhere the memory is not told
 
 
+shared: SharedMetrics | None = None  # of all workers; gunicorn's first process makes it
+
+
 class Metrics:
-    """An application's counts and times: from 0 on, or from where its slot's files stopped."""
+    """An application's counts and times: from 0 on, or from where its slot's table stopped."""
 
     def __init__(self) -> None:
         prometheus.disable_created_metrics()  # they double the lines, and nobody uses them
@@ -53,6 +55,10 @@ class Metrics:
         self.model = gauge(
             "car_damage_model_info", "Versions in use", ["version"], multiprocess_mode="livemax"
         )
+        self._log_lines_lost = counter(
+            "car_damage_log_lines_lost", "Log lines that could not be written in time"
+        )
+        self._lost_before = 0  # log lines that are counted already
         of_each_worker = partial(gauge, multiprocess_mode="liveall")
         self._memory = of_each_worker(
             "car_damage_resident_memory_bytes", "Memory of the process, shared memory included"
@@ -97,12 +103,18 @@ class Metrics:
             pages = int(STATM.read_text().split()[1])
             self._memory.set(pages * os.sysconf("SC_PAGE_SIZE"))
 
+    def count_lost_log_lines(self) -> None:
+        """Count the log lines of the process that were lost since this was called last."""
+        lost = StdoutHandler.writer.lost
+        self._log_lines_lost.inc(max(0, lost - self._lost_before))
+        self._lost_before = lost
+
     def exposition(self) -> tuple[bytes, str]:
         """All of it in Prometheus's text format, and the content type."""
         registry = self._registry
-        if FOLDER in os.environ:
+        if shared is not None:
             registry = prometheus.CollectorRegistry()
-            MultiProcessCollector(registry)
+            registry.register(shared)
         return prometheus.generate_latest(registry), prometheus.CONTENT_TYPE_LATEST
 
 

@@ -55,3 +55,4 @@ def _count(response: Response) -> None:
     if "refusal" in g:
         metrics.refusals.labels(g.refusal).inc()
     metrics.count_memory()
+    metrics.count_lost_log_lines()
