@@ -13,13 +13,14 @@ from gunicorn.workers import base
 from prometheus_client import values
 
 sys.path.insert(0, str(Path(__file__).parent))
-from car_damage import model_store, paths
+from car_damage import paths
 from car_damage.errors import exit_code
-from car_damage.service import logs, metrics, settings
+from car_damage.service import logs, metrics, reloading, settings
 from car_damage.service.heartbeat import Heartbeat
 from car_damage.service.http_server import STALLED
 from car_damage.service.listening import limits, with_port
 from car_damage.service.loads import Loads
+from car_damage.service.restarts import Restarts
 from car_damage.service.shared_metrics import SharedMetrics
 
 
@@ -32,7 +33,7 @@ def choose_version():
     settings.chosen()
     import app  # all workers share the code that the first process has in memory
 
-    version = model_store.current(paths.MODELS)
+    version = reloading.version_to_serve(paths.MODELS)
     app.make_app = partial(app.for_worker, paths.MODELS, version)
 
 
@@ -60,6 +61,8 @@ def on_starting(server):
         sys.exit(2)
     # Room for those that a reload replaces, and that still finish what they accepted.
     metrics.shared = SharedMetrics(slots=4 * server.cfg.workers)
+    server.restarts = Restarts(server)
+    reloading.guard(server)
     settings.warn_of_misspelt(server.log.error_log)
 
 
@@ -69,6 +72,8 @@ def pre_fork(server, worker):
     worker.slot = next(slot for slot in count() if slot not in taken)
     worker.loads = loads
     worker.limits = limits(settings.chosen())
+    worker.note_loaded = partial(server.restarts.note_loaded, worker)
+    server.restarts.begin(worker)
 
 
 def post_fork(server, worker):
@@ -84,6 +89,7 @@ def post_worker_init(worker):
     worker.has_model = lambda: queue.predictor is not None
     worker.is_stuck = lambda: False
     # The others learn of it at once, and not when the worker next wakes.
+    queue.loading.add_done_callback(lambda _: worker.note_loaded())
     queue.loading.add_done_callback(lambda _: worker.wake())
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
 
@@ -92,3 +98,4 @@ def child_exit(server, worker):
     """Forget what only held while the worker lived, however it ended; its counts stay."""
     metrics.shared.forget(worker.slot)
     worker.loads.forget(worker.slot)
+    server.restarts.note_end(worker)
