@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from car_damage import paths
-from car_damage.dataset.arrays import check_replaceable
+from car_damage.dataset.arrays import Row, check_replaceable
 from car_damage.dataset.find import find_photos, skipped_files
 from car_damage.dataset.prepare import Settings, prepare
 from car_damage.dataset.source import Source, choose_source
@@ -90,6 +90,14 @@ def source_of(args: argparse.Namespace) -> Source:
     if sum(args.split) != 100:
         raise UserError(f"--split {' '.join(map(str, args.split))} must sum to 100")
     return choose_source(args.raw_dir, args.kaggle, args.sample)
+
+
+def photos_of(source: Source) -> list[Row]:
+    """The photos of a source; none if they must be fetched or drawn first.
+
+    Raises `UserError` as `find_photos` does.
+    """
+    return find_photos(source.raw_dirs()) if source.is_here else []
 
 
 def suit_weights(args: argparse.Namespace, weights: str | None) -> None:

@@ -13,12 +13,13 @@ import argparse
 import contextlib
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from car_damage import model_store, paths
 from car_damage.chatter import without_chatter
-from car_damage.dataset.arrays import CONFIG, Dataset, load
+from car_damage.dataset.arrays import CONFIG, Dataset, Row, load
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError, exit_code
 from car_damage.manifest import TrainingSettings
@@ -155,20 +156,33 @@ def main(argv: list[str] | None = None) -> None:
     train(build_parser().parse_args(argv))
 
 
-def check(args: argparse.Namespace, sample: bool) -> None:
-    """Refuse what would fail once the photos are prepared: options and weights.
+def check(args: argparse.Namespace, sample: bool, photos: Sequence[Row]) -> None:
+    """Refuse what would fail once the photos are prepared: options, sources and weights.
 
-    `sample`: the photos will be drawn cars. Raises `UserError`.
+    `sample`: the photos will be drawn cars. `photos`: those that are there already. Raises
+    `UserError`.
     """
     costs_of(args)
     if args.leave_out and args.cross_sources is not None:
         raise UserError(TWICE_LEFT_OUT)
+    if photos:
+        check_held_out(args, photos)
     load_tensorflow()
     from car_damage.training.classifier import trainable_from
 
     with contextlib.redirect_stdout(io.StringIO()):  # step 2 says it again
         start = choose_start(args, sample, models_folder(args, sample))
     trainable_from(start.model, choose_settings(args, start).unfreeze)
+
+
+def check_held_out(args: argparse.Namespace, photos: Sequence[Row]) -> None:
+    """Raise `UserError` if the photos lack the sources that the options hold out."""
+    from car_damage.evaluation.folds import check_folds
+    from car_damage.evaluation.held_out_sources import check_sources
+
+    check_sources(photos, args.leave_out)
+    if args.cross_sources is not None:
+        check_folds(photos, args.cross_sources or None)
 
 
 def train(args: argparse.Namespace) -> Path:

@@ -23,7 +23,7 @@ def main() -> None:
     data_preprocessing.suit_weights(to_prepare, to_train.weights)
     source = data_preprocessing.source_of(to_prepare)
     print("checking what training starts from")
-    model_training.check(to_train, source.sample)
+    model_training.check(to_train, source.sample, data_preprocessing.photos_of(source))
     print("\nStep 1 of 2: preparing the photos")
     to_train.data = data_preprocessing.prepare_photos(to_prepare, source)
     print("\nStep 2 of 2: training the model")

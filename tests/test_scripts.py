@@ -46,7 +46,10 @@ def suit_weights(args, weights):
 def source_of(args):
     return argparse.Namespace(sample=False)
 
-def check(args, sample):
+def photos_of(source):
+    return []
+
+def check(args, sample, photos):
     if args.weights == "missing.keras":
         sys.exit(2)
 

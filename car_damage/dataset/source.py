@@ -24,6 +24,7 @@ class Source:
     raw_dirs: Callable[[], list[Path]]  # their folders; fetches or draws them first where needed
     processed: Path
     sample: bool = False
+    is_here: bool = False  # nothing has to be fetched or drawn
 
 
 def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample: bool) -> Source:
@@ -33,13 +34,13 @@ def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample
     """
     raw, processed = paths.shown(paths.RAW), paths.shown(paths.PROCESSED)
     if raw_dirs:
-        return Source(lambda: raw_dirs, processed)
+        return Source(lambda: raw_dirs, processed, is_here=True)
     if insist_on_sample:
         return Source(_draw, paths.shown(paths.SAMPLE_PROCESSED), sample=True)
     if insist_on_kaggle:
         return Source(lambda: [kaggle.fetch()], processed)
     if holds_files(raw):
-        return Source(lambda: [raw], processed)
+        return Source(lambda: [raw], processed, is_here=True)
     if kaggle.is_reachable():
         print("no photos in data/raw: taking the Kaggle set anujms/car-damage-detection")
         return Source(lambda: [kaggle.fetch()], processed)

@@ -68,9 +68,14 @@ def deal_folds(rows: Sequence[Row], count: int | None) -> list[tuple[str, ...]]:
     """
     photos = [row for row in rows if row.kind == "photo"]
     units = _one_per_source(photos)
-    count = _checked(count, _possible_folds(units))
+    count = check_folds(photos, count)
     folds = _dealt(_with_copies_joined(units, photos, count), count)
     return [fold.sources for fold in folds]
+
+
+def check_folds(photos: Sequence[Row], count: int | None) -> int:
+    """The number of folds that `deal_folds` makes of these photos' sources; it raises the same."""
+    return _checked(count, _possible_folds(_one_per_source(photos)))
 
 
 def _one_per_source(photos: Sequence[Row]) -> list[_Unit]:

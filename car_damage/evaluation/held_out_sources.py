@@ -7,6 +7,7 @@ knows, and it may have learnt the source instead of the damage. Whole sources he
 from collections.abc import Sequence
 
 from car_damage.dataset.arrays import Dataset, Row
+from car_damage.dataset.find import LABELS
 from car_damage.dataset.split import SPLITS
 from car_damage.dataset.views import rearranged
 from car_damage.errors import UserError
@@ -23,12 +24,7 @@ def leave_out(dataset: Dataset, sources: Sequence[str]) -> Dataset:
     if not sources:
         return dataset
     rows = [row for name in SPLITS for row in getattr(dataset, name).rows]
-    known = {row.source for row in rows}
-    for source in sources:
-        if source not in known:
-            raise UserError(
-                f"the data set has no source {source}: choose from {', '.join(sorted(known))}"
-            )
+    check_sources(rows, sources)
     out = {row.group for row in rows if row.source in sources}
 
     def split_of(name: str, row: Row) -> str | None:
@@ -39,3 +35,17 @@ def leave_out(dataset: Dataset, sources: Sequence[str]) -> Dataset:
         return None if row.group in out else name
 
     return rearranged(dataset, split_of)
+
+
+def check_sources(photos: Sequence[Row], sources: Sequence[str]) -> None:
+    """Raise `UserError` for a source that no photo has, or without which a class has no photo."""
+    known = sorted({photo.source for photo in photos})
+    for source in sources:
+        if source not in known:
+            raise UserError(f"no photo has the source {source}: choose from {', '.join(known)}")
+    left = {photo.label for photo in photos if photo.source not in sources}
+    if missing := [label for label in LABELS if label not in left]:
+        raise UserError(
+            f"without {' and '.join(sources)} there is no {missing[0]} photo to train "
+            "on: leave out fewer sources"
+        )

@@ -67,10 +67,10 @@ def test_images_labels_and_rows_stay_together(dataset):
 
 
 def test_an_unknown_source_is_refused_and_the_known_ones_are_listed(dataset):
-    with pytest.raises(UserError, match=r"no source crash: .* crashes, dealers, dents, roads"):
+    with pytest.raises(UserError, match=r"source crash: .* crashes, dealers, dents, roads"):
         leave_out(dataset, ["dents", "crash"])
 
 
 def test_a_class_that_would_vanish_from_training_is_refused(dataset):
-    with pytest.raises(UserError, match="a class"):
+    with pytest.raises(UserError, match="no damaged photo to train on"):
         leave_out(dataset, ["dents", "crashes"])

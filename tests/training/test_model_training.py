@@ -190,8 +190,8 @@ def test_costs_choose_the_threshold_and_are_in_the_manifest_and_the_report(
     assert "What do mistakes and checks cost?" in page
 
 
-def checked(*arguments, sample=True):
-    model_training.check(model_training.build_parser().parse_args(arguments), sample)
+def checked(*arguments, sample=True, photos=()):
+    model_training.check(model_training.build_parser().parse_args(arguments), sample, photos)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,24 @@ def checked(*arguments, sample=True):
 def test_what_step_2_would_refuse_is_refused_before_step_1(arguments, said):
     with pytest.raises(UserError, match=said):
         checked("--backbone", "tiny", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--leave-out", "dealr"], "no photo has the source dealr: choose from cars, dealer$"),
+        (["--leave-out", "cars"], "there is no damaged photo to train on"),
+        (["--cross-sources"], "at least two sources"),
+    ],
+)
+def test_sources_that_the_photos_do_not_have_are_refused_before_step_1(tmp_path, arguments, said):
+    for photo in ("damaged/a.jpg", "not-damaged/b.jpg", "not-damaged/dealer/c.jpg"):
+        (tmp_path / "cars" / photo).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cars" / photo).touch()
+    step_1 = data_preprocessing.build_parser().parse_args(["--raw-dir", str(tmp_path / "cars")])
+    photos = data_preprocessing.photos_of(data_preprocessing.source_of(step_1))
+    with pytest.raises(UserError, match=said):
+        checked("--backbone", "tiny", "--weights", "none", *arguments, photos=photos)
 
 
 def test_weights_of_another_network_are_refused_before_step_1(trained):
