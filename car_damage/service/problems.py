@@ -120,7 +120,7 @@ def _refuse() -> None:
 def _too_large(_: RequestEntityTooLarge) -> Response:
     limit = current_app.config["MAX_CONTENT_LENGTH"] / MIB
     sentence = f"The upload is larger than {limit:g} MB."
-    if request.is_json or request.mimetype == "application/x-www-form-urlencoded":  # curl's -d
+    if not request.mimetype.startswith(("multipart/", "image/")):  # the body may be JSON
         sentence += f" In base64, a photo can have up to {limit * 3 / 4:g} MB: send a larger one as"
         sentence += " a file (curl -F image=@car.jpg) or make it smaller."
     return response_to(Problem("upload_too_large", sentence))

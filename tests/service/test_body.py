@@ -168,9 +168,13 @@ def test_text_that_claims_to_be_json_is_told_that_it_is_none(client):
     assert "cannot be read" in told(send(client, "image", "application/json"))
 
 
-def test_json_above_the_limit_is_told_how_large_a_photo_the_limit_leaves(models):
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/x-www-form-urlencoded", "application/octet-stream", None],
+)
+def test_json_above_the_limit_is_told_how_large_a_photo_the_limit_leaves(models, content_type):
     client = client_of(models, max_upload_mb=1)
-    response = client.post("/predict", json={"image": "A" * 1024**2})
+    response = send(client, json.dumps({"image": "A" * 1024**2}).encode(), content_type)
     assert problem(response) == (413, "upload_too_large")
     assert "0.75 MB" in told(response)
     largest = base64.b64encode(RED + bytes(int(0.74 * 1024**2) - len(RED))).decode()
