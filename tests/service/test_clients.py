@@ -145,8 +145,6 @@ def test_the_chunks_of_a_folder_stay_below_the_limit_of_bytes(models, folder):
 
 def test_the_python_with_httpx_runs(models, folder):
     (snippet,) = snippets("python", "Python: httpx")
-    compile(snippet, "docs/clients.md", "exec")
-    pytest.importorskip("httpx")
     with busy_service(models) as address:
         assert output([sys.executable, "-c", at(address, snippet)], folder) == "damaged\n"
 

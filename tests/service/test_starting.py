@@ -1,6 +1,5 @@
 """The service starts with every command that people try on a Flask application."""
 
-import importlib.util
 import json
 import os
 import socket
@@ -20,9 +19,6 @@ from tests.gunicorn_process import ROOT, Service, free_port, started
 BIN = Path(sys.executable).parent
 slow = pytest.mark.slow
 needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
-needs_waitress = pytest.mark.skipif(
-    importlib.util.find_spec("waitress") is None, reason="waitress is not installed"
-)
 
 
 def start(
@@ -62,7 +58,7 @@ def test_importing_the_application_loads_neither_a_model_nor_tensorflow():
         "flask --app app run --port PORT",
         "python -m flask run --port PORT",
         "python app.py",
-        pytest.param("python -m waitress --listen 127.0.0.1:PORT app:app", marks=needs_waitress),
+        "python -m waitress --listen 127.0.0.1:PORT app:app",
     ],
 )
 def test_every_usual_command_answers_photos_and_warns_of_a_misspelt_setting(tmp_path, command):
