@@ -6,18 +6,29 @@
 
 Prints accuracy and other metrics with 95 % intervals, and writes a report with the worst mistakes.
 Photos that the version was trained on are left out. With the three costs, threshold and review band
-are those that cost least, without training; the output says what 1,000 photos then cost.
+are those that cost least, without training; the output says what 1,000 photos then cost. --use puts
+them into use; `python -m car_damage.model_store back` returns to the version before.
 """
 
 import argparse
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from car_damage import model_store
 from car_damage.errors import UserError, exit_code
-from car_damage.options import add_costs, add_model, costs_of
+from car_damage.manifest import Metrics
+from car_damage.options import add_costs, add_model, command_again, costs_of
 from car_damage.wording import not_looked_at, printable
+
+if TYPE_CHECKING:
+    from car_damage.evaluation.predictions import Predictions
+
+NO_COSTS = (
+    "--use puts the threshold and band that costs choose into use: give --cost-missed, "
+    "--cost-false-alarm and --cost-review too"
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,6 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("folder", type=Path, metavar="FOLDER", help="with damaged/ and not-damaged/ below it")
     add_model(parser)
     add_costs(parser)
+    parser.add_argument(
+        "--use",
+        action="store_true",
+        help="put the threshold and band that the costs choose into use, as a new version with the "
+        "same network",
+    )
     return parser
 
 
@@ -38,6 +55,8 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, measure, and say where the report is."""
     args = build_parser().parse_args(argv)
     costs = costs_of(args)
+    if args.use and costs is None:
+        raise UserError(NO_COSTS)
     record = model_store.load_record(args.models, args.model)
     check_packages()
     from car_damage.evaluation import own_photos
@@ -61,6 +80,24 @@ def main(argv: list[str] | None = None) -> None:
             print(printable(line))
     path = write_own_report(args.models, record, args.folder, own, predictions, metrics, found)
     print(printable(f"the worst mistakes and all figures: {path}"))
+    if args.use:
+        print(put_into_use(args.models, record, predictions, metrics))
+    elif costs is not None:
+        print(f"to use this threshold and band: {command_again('--use')}")
+
+
+def put_into_use(
+    models: Path, record: model_store.Record, predictions: "Predictions", metrics: Metrics
+) -> str:
+    """Make a version with the decision of `predictions` and use it; return a sentence on it."""
+    from car_damage.release.new_decision import add_with_decision
+    from car_damage.report.page import write_report
+
+    name = add_with_decision(models, record, predictions, metrics)
+    write_report(models, name)
+    model_store.use(models, name)
+    back = model_store.command(models, "back")
+    return f"{name} is in use: {record.version} with this threshold and band. To return: {back}"
 
 
 def check_packages() -> None:

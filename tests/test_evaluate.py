@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from car_damage.errors import exit_code
 from tests import tiny_model
 from tests.photo_files import jpeg
 from tests.report.test_report import outline
+
+COSTS = ("--cost-missed", "900", "--cost-false-alarm", "100", "--cost-review", "9")
 
 
 @pytest.fixture
@@ -115,8 +118,7 @@ def test_what_was_not_measured_is_counted_with_the_reason(run, cars, capsys):
 
 def test_costs_choose_threshold_and_band_without_training(run, cars, models, capsys):
     before = (models / tiny_model.VERSION / "model.json").read_bytes()
-    costs = ("--cost-missed", "900", "--cost-false-alarm", "100", "--cost-review", "9")
-    assert run(cars, *costs) == 0
+    assert run(cars, *COSTS) == 0
     shown = capsys.readouterr().out
     assert "photos from 0.1000 on are damaged" in shown
     assert "those from 0.0100 to below 0.9100" in shown
@@ -127,6 +129,42 @@ def test_costs_choose_threshold_and_band_without_training(run, cars, models, cap
     assert "cost" in page.sections
     assert "at 900 for a missed damaged car" in page.text
     assert (models / tiny_model.VERSION / "model.json").read_bytes() == before
+
+
+def test_what_the_costs_choose_is_put_into_use_and_taken_back(run, cars, models, capsys):
+    before = sorted(model_store.versions(models))
+    assert run(cars, *COSTS, "--use") == 0
+    name = model_store.current(models)
+    assert f"{name} is in use: {tiny_model.VERSION} with this" in capsys.readouterr().out
+    made = model_store.load_record(models).manifest
+    assert (made.decision.threshold, made.decision.review_band) == (0.1, (0.01, 0.91))
+    assert made.metrics.photos.count == 24
+    page = outline(models / name / "report.html")
+    assert f"Its network is that of {tiny_model.VERSION}" in page.text
+    assert "sources that the model was trained on" not in page.text
+    assert model_store.back(models) == tiny_model.VERSION
+    assert sorted(model_store.versions(models)) == sorted([*before, name])
+
+
+def test_the_version_with_another_threshold_can_be_trained_on_and_knows_what_it_has_learnt(
+    run, cars, models, tiny_graph
+):
+    files = {"model.keras": b"weights", "trained_on.txt": b"0" * 64, "comparison.json": b"{}"}
+    name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
+    assert run(cars, *COSTS, "--model", name, "--use") == 0
+    folder = models / model_store.current(models)
+    assert (folder / "model.keras").read_bytes() == b"weights"
+    assert model_store.trained_on(folder) == {"0" * 64}
+    assert not (folder / "comparison.json").exists()
+
+
+def test_the_line_that_puts_the_costs_choice_into_use_can_be_pasted(run, cars, capsys, monkeypatch):
+    words = [str(cars), *COSTS]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *words])
+    assert run(*words) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("to use this threshold and band: python evaluate.py '")
+    assert line.endswith("--cost-review 9 --use")
 
 
 def test_the_report_of_the_version_in_use_names_the_next_training_to_paste(
@@ -148,6 +186,7 @@ def test_the_report_of_the_version_in_use_names_the_next_training_to_paste(
         (["{cars}/damaged"], "no photos of class"),
         (["{cars}/gone"], "there is no folder"),
         (["{cars}", "--model", "20990101-0000-0000"], "there is no version"),
+        (["{cars}", "--use"], "give --cost-missed, --cost-false-alarm and --cost-review too"),
         (["{cars}", "--cost-missed", "9"], "give --cost-false-alarm and --cost-review too"),
     ],
 )

@@ -120,7 +120,9 @@ def table(manifest: Manifest) -> str:
     lines.append(line("decided without a person", review.test.decided))
     lines.append(line("right among those", review.test.accuracy))
     if metrics.cost:
-        lines.append(amount_line("cost of 1,000 photos", metrics.cost.per_thousand))
+        left_out = manifest.settings and manifest.settings.leave_out
+        sources = "other sources" if left_out else "known sources"
+        lines.append(amount_line(f"cost of 1,000, {sources}", metrics.cost.per_thousand))
     return "\n".join([*lines, *_lines_abroad(metrics.abroad)])
 
 

@@ -41,6 +41,14 @@ class Results:
         """The metrics of `model.json`."""
         return self.manifest.metrics
 
+    @property
+    def network_of(self) -> str | None:
+        """The version whose network this one has, if only threshold and review band are its own."""
+        origin = self.manifest.weights
+        if self.metrics.cost is None or self.manifest.settings is not None or origin is None:
+            return None
+        return origin.source.removesuffix(f"/{model_store.KERAS_MODEL}")
+
     def photos(self, split: str) -> list[PredictionRow]:
         """The predictions for the photos of a split, close-ups left out."""
         return [row for row in self.predictions if row.split == split and row.kind == "photo"]

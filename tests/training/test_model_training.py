@@ -184,7 +184,7 @@ def test_costs_choose_the_threshold_and_are_in_the_manifest_and_the_report(
     cost = about.metrics.cost.per_thousand
     assert cost.low <= cost.value <= cost.high
     shown = capsys.readouterr().out
-    assert "cost of 1,000 photos" in shown
+    assert "cost of 1,000, known sources" in shown
     assert "(before fine-tuning: " in shown
     page = (the_version(tmp_path) / "report.html").read_text(encoding="utf-8")
     assert "What do mistakes and checks cost?" in page
