@@ -6,8 +6,8 @@ from pathlib import Path
 from car_damage import model_store, paths
 from car_damage.decision import FEWEST_DECIDED
 from car_damage.evaluation.slices import is_too_small
-from car_damage.manifest import DecidedEstimate, Estimate, Metrics
-from car_damage.report.formats import percent
+from car_damage.manifest import CostMetrics, DecidedEstimate, Estimate, Metrics
+from car_damage.report.formats import amount, percent
 from car_damage.report.results import Results
 from car_damage.wording import counted
 
@@ -36,8 +36,11 @@ class Step:
 def verdict(metrics: Metrics) -> str | None:
     """One sentence on what the version is good for; None if nothing was measured.
 
-    Photos of sources that the model never saw decide, where there are any.
+    Photos of sources that the model never saw decide, where there are any. Where costs chose the
+    threshold, the cost decides: such a threshold may call many photos damaged that a person sees.
     """
+    if metrics.cost:
+        return _worth(metrics.cost) + (", on known sources." if metrics.abroad else ".")
     accuracy = metrics.photos.accuracy if metrics.photos else None
     decided = metrics.review.test if metrics.review else None
     if metrics.abroad:
@@ -58,6 +61,16 @@ def _good_for(accuracy: Estimate, decided: DecidedEstimate | None) -> str:
     if accuracy.high is not None and accuracy.high < TO_SORT:
         return "Not good enough: it is wrong on more than one photo in five"
     return "Measured on too few photos to say whether it is good enough"
+
+
+def _worth(cost: CostMetrics) -> str:
+    found, by_a_person = cost.per_thousand, 1000 * cost.costs.review
+    if found.high is not None and found.high < by_a_person:
+        saved = f"1,000 photos cost {amount(found.value)} instead of {amount(by_a_person)}"
+        return f"At these costs, it is cheaper than a person who looks at each photo: {saved}"
+    if found.low is not None and found.low > by_a_person:
+        return "At these costs, a person who looks at each photo is cheaper"
+    return "Measured on too few photos to say whether it saves money at these costs"
 
 
 def _can_decide(decided: DecidedEstimate | None) -> bool:

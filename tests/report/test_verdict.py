@@ -3,7 +3,15 @@
 import pytest
 
 from car_damage import model_store
-from car_damage.manifest import Decided, DecidedEstimate, Metrics, MetricSet, ReviewMetrics
+from car_damage.manifest import (
+    CostMetrics,
+    Costs,
+    Decided,
+    DecidedEstimate,
+    Metrics,
+    MetricSet,
+    ReviewMetrics,
+)
 from car_damage.report.page import write_report
 from car_damage.report.verdict import verdict, weakest
 from tests.report.test_report import DATASET, EARLIER, METRICS, VERSION, add, fig, outline
@@ -46,6 +54,20 @@ def test_sources_that_the_model_never_saw_decide_the_verdict():
     worse = worse.model_copy(update={"review": DecidedEstimate(decided=NONE, accuracy=NONE)})
     both = at_home.model_copy(update={"abroad": worse})
     assert verdict(both).startswith("Not good enough")
+
+
+@pytest.mark.parametrize(
+    ("per_thousand", "said"),
+    [
+        ((3000, 2000, 4000), "1,000 photos cost 3,000 instead of 5,000."),
+        ((7000, 6000, 9000), "At these costs, a person who looks at each photo is cheaper."),
+        ((3000, 2000, 9000), "Measured on too few photos to say whether it saves money"),
+    ],
+)
+def test_where_costs_chose_the_threshold_the_verdict_is_on_the_cost(per_thousand, said):
+    costs = Costs(missed=2000, false_alarm=60, review=5)
+    cost = CostMetrics(costs=costs, per_thousand=fig(*per_thousand), damaged=0.4)
+    assert said in verdict(metrics_of((0.4, 0.3, 0.5), cost=cost))
 
 
 NONE = fig(None, None, None)
