@@ -94,8 +94,8 @@ def put_into_use(
     from car_damage.report.page import write_report
 
     name = add_with_decision(models, record, predictions, metrics)
-    write_report(models, name)
     model_store.use(models, name)
+    write_report(models, name)
     back = model_store.command(models, "back")
     return f"{name} is in use: {record.version} with this threshold and band. To return: {back}"
 

@@ -141,6 +141,7 @@ def test_what_the_costs_choose_is_put_into_use_and_taken_back(run, cars, models,
     assert made.metrics.photos.count == 24
     page = outline(models / name / "report.html")
     assert f"Its network is that of {tiny_model.VERSION}" in page.text
+    assert "UTC · in use How far" in page.text
     assert "sources that the model was trained on" not in page.text
     assert model_store.back(models) == tiny_model.VERSION
     assert sorted(model_store.versions(models)) == sorted([*before, name])
