@@ -22,6 +22,7 @@ from car_damage.chatter import without_chatter
 from car_damage.dataset.arrays import CONFIG, Dataset, Row, load
 from car_damage.dataset.split import SPLITS
 from car_damage.errors import UserError, exit_code
+from car_damage.files import sha256_of
 from car_damage.manifest import TrainingSettings
 from car_damage.options import (
     add_costs,
@@ -172,6 +173,7 @@ def check(args: argparse.Namespace, sample: bool, photos: Sequence[Row]) -> None
 
     with contextlib.redirect_stdout(io.StringIO()):  # step 2 says it again
         start = choose_start(args, sample, models_folder(args, sample))
+    check_unseen(args, start, photos)
     trainable_from(start.model, choose_settings(args, start).unfreeze)
 
 
@@ -183,6 +185,23 @@ def check_held_out(args: argparse.Namespace, photos: Sequence[Row]) -> None:
     check_sources(photos, args.leave_out)
     if args.cross_sources is not None:
         check_folds(photos, args.cross_sources or None)
+
+
+def check_unseen(args: argparse.Namespace, start: "Start", photos: Sequence[Row]) -> None:
+    """Raise `UserError` if the start was trained on one of the photos that will be held out."""
+    every_source = args.cross_sources is not None
+    held_out = (photo for photo in photos if every_source or photo.source in args.leave_out)
+    learnt = start.learnt or frozenset()
+    if learnt and any(sha256_of(paths.located(photo.path)) in learnt for photo in held_out):
+        raise learnt_before(start)
+
+
+def learnt_before(start: "Start") -> UserError:
+    """The error of holding out photos that the start was trained on."""
+    return UserError(
+        f"{start.weights.source} was trained on photos of this data set: --leave-out and "
+        "--cross-sources need weights that never saw the sources"
+    )
 
 
 def train(args: argparse.Namespace) -> Path:
@@ -303,10 +322,7 @@ def check_learnt(start: "Start", moved: dict[str, int], leaves_out: bool) -> Non
     Raises `UserError` if sources are left out, which that model may have been trained on.
     """
     if moved and leaves_out:
-        raise UserError(
-            f"{start.weights.source} was trained on photos of this data set: --leave-out and "
-            "--cross-sources need weights that never saw the sources"
-        )
+        raise learnt_before(start)
     if start.learnt is None:
         print(
             f"it is not known which photos {start.weights.source} was trained on: if some of this "

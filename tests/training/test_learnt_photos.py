@@ -73,6 +73,15 @@ def test_a_source_that_the_earlier_model_learnt_cannot_be_left_out(folder):
         train(folder, 1, "fourth", "--weights", weights, "--leave-out", "lot")
 
 
+@pytest.mark.parametrize("held_out", [["--leave-out", "lot"], ["--cross-sources"]])
+def test_sources_that_the_earlier_model_learnt_are_refused_before_step_1(folder, held_out):
+    weights = str(the_record(folder, "first").folder / "model.keras")
+    args = model_training.build_parser().parse_args(["--weights", weights, *held_out])
+    photos = find_photos([folder / "raw"])
+    with pytest.raises(UserError, match="weights that never saw the source"):
+        model_training.check_unseen(args, model_training.choose_start(args, True, folder), photos)
+
+
 def test_a_model_of_which_nobody_knows_what_it_learnt_comes_with_a_warning(folder, capsys):
     earlier = the_record(folder, "first").folder
     alone = folder / "model.keras"
