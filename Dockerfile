@@ -52,7 +52,7 @@ USER 10001:10001
 EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-m", "car_damage.service.probe"]
-CMD ["gunicorn", "-c", "gunicorn.conf.py"]
+CMD ["python", "-m", "car_damage.service.start", "-c", "gunicorn.conf.py"]
 # Last, since each commit has another revision, and what stands below a changed one is made anew.
 ARG VERSION=unknown
 ARG REVISION=unknown

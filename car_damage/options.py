@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from car_damage import paths
 from car_damage.errors import UserError
 from car_damage.manifest import Costs
 
+SHOWN = 40  # characters of a wrong value that an error repeats
 COSTS = {
     "missed": "a damaged car that is classified as not damaged",
     "false_alarm": "an undamaged car that is classified as damaged",
@@ -22,18 +24,26 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
     """An `argparse` type: a whole number from `low` to `high`."""
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, {low} to {high}")
+        # `int` takes digits of other scripts, too, and fails for thousands of them.
+        if not re.fullmatch(r"[0-9]{1,20}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(
+                f"{quoted(text)} is not a whole number, {low} to {high}"
+            )
         return int(text)
 
     return parse
+
+
+def quoted(text: str) -> str:
+    """A wrong value as errors repeat it: the beginning of a long one."""
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
 
 
 def positive_number(text: str) -> float:
     """An `argparse` type: a finite number above 0."""
     number = _float(text)
     if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number above 0")
     return number
 
 
@@ -41,7 +51,7 @@ def share(text: str) -> float:
     """An `argparse` type: a number from 0 to below 1."""
     number = _float(text)
     if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share, 0 to below 1")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a share, 0 to below 1")
     return number
 
 

@@ -41,7 +41,9 @@ def test_the_service_gets_its_packages_and_its_files_and_owns_none_of_them():
     assert of("serve", "RUN") == []
     assert not any("chown" in line for line in of("app", "COPY"))
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", of("serve", "USER")[0])  # numbers, for Kubernetes
-    assert of("serve", "CMD") == ['["gunicorn", "-c", "gunicorn.conf.py"]']  # gets the signals
+    assert of("serve", "CMD") == [
+        '["python", "-m", "car_damage.service.start", "-c", "gunicorn.conf.py"]'  # gets the signals
+    ]
 
 
 def test_the_service_starts_from_what_the_image_contains(tmp_path):

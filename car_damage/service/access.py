@@ -1,17 +1,19 @@
 """Who may ask, from where and how often, and what a browser may do with our pages."""
 
 import hmac
-import math
-import time
+import ipaddress
+import re
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, g, request
 from flask_openapi3 import APIBlueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from car_damage.service.problems import Problem, response_to
+from car_damage.service.problems import Problem
 from car_damage.service.settings import Settings
 from car_damage.service.telemetry import HEADER
 
+WITH_PORT = re.compile(r"^\[(.*)\](?::\d+)?$|^([\d.]+):\d+$")  # [::1]:80, 127.0.0.1:80
+RATES = "car_damage_rates"  # where the application keeps them, among its extensions
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -35,53 +37,67 @@ def init_app(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
 
         CORS(
             app,
-            origins=list(settings.cors_origins),
+            origins=[_exactly(origin) for origin in settings.cors_origins],
             allow_headers=["Authorization", "Content-Type", HEADER],
             expose_headers=["Retry-After", HEADER],
         )
     if settings.rate_limit:
-        _limit_rate(app, settings, protected)
-    app.before_request(lambda: _check_key(protected, settings.api_keys))
+        from car_damage.service.rates import Rates  # likewise
+
+        app.extensions[RATES] = Rates(settings.rate_limit, settings.rate_limit_storage)
+    app.before_request(lambda: _admit(protected, settings.api_keys))
 
 
-def _limit_rate(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
-    from flask_limiter import Limiter, RateLimitExceeded  # likewise
+def charge(photos: int) -> None:
+    """Count photos of the client that asks. Raises `Problem` "rate_limited"."""
+    if photos and (rates := current_app.extensions.get(RATES)):
+        rates.charge(g.client, photos)
 
-    limiter = Limiter(
-        lambda: _asker(settings.api_keys),
-        app=app,
-        storage_uri=settings.rate_limit_storage,
-        in_memory_fallback_enabled=True,  # a storage that is away must not refuse every photo
-    )
+
+def _admit(protected: APIBlueprint, keys: tuple[str, ...]) -> None:
+    """Refuse who has no key, or sent too much, before a byte of the body is read.
+
+    Each request costs one photo here; what it has beyond that is charged once it is known.
+    """
     # A browser asks first whether a page from elsewhere may ask: that is no request of its own.
-    limiter.request_filter(lambda: request.method == "OPTIONS")
-    limiter.limit(settings.rate_limit or "")(protected)
-
-    def too_many(error: RateLimitExceeded) -> Response:
-        sentence = f"More than {error.description} were asked for; wait, then retry."
-        response = response_to(Problem("rate_limited", sentence))
-        # The limiter's own headers would make those wait who were answered or found the queue full.
-        if limiter.current_limit:
-            seconds = math.ceil(limiter.current_limit.reset_at - time.time())
-            response.headers["Retry-After"] = str(max(1, seconds))
-        return response
-
-    app.register_error_handler(RateLimitExceeded, too_many)
-
-
-def _check_key(protected: APIBlueprint, keys: tuple[str, ...]) -> None:
-    """Refuse whoever has no key, before a byte of the photo is read."""
-    if not keys or request.blueprint != protected.name or request.method == "OPTIONS":
+    if request.blueprint != protected.name or request.method == "OPTIONS":
         return
+    if keys:
+        _check_key(keys)
+    number = _key_number(keys)
+    g.client = network_of(request.remote_addr or "") if number is None else f"key {number}"
+    charge(1)
+
+
+def _exactly(origin: str) -> str | re.Pattern[str]:
+    """A pattern of this origin alone: flask-cors takes some origins for regular expressions."""
+    if origin == "*":
+        return origin
+    return re.compile(rf"{re.escape(origin)}\Z", re.IGNORECASE | re.ASCII)
+
+
+def _check_key(keys: tuple[str, ...]) -> None:
     if request.authorization is None:
         raise Problem("unauthorized", "A key is needed: send it as 'Authorization: Bearer KEY'.")
     if _key_number(keys) is None:
         raise Problem("unauthorized", "The key is not one of those that this service knows.")
 
 
-def _asker(keys: tuple[str, ...]) -> str:
-    number = _key_number(keys)
-    return f"address {request.remote_addr}" if number is None else f"key {number}"
+def network_of(address: str) -> str:
+    """Who an address stands for: itself, or in IPv6 its /64, all of which one client can use.
+
+    Some proxies forward a port with it. What is no address counts as one client, "unknown".
+    """
+    bare = WITH_PORT.sub(r"\1\2", address)
+    try:
+        found = ipaddress.ip_address(bare)
+    except ValueError:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
 def _key_number(keys: tuple[str, ...]) -> int | None:

@@ -7,6 +7,7 @@ from flask import Response, current_app, g, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from car_damage.model_store import Record
+from car_damage.service import access
 from car_damage.service.body import photos_in_request
 from car_damage.service.classify import Job, Result
 from car_damage.service.metrics import current_metrics
@@ -49,11 +50,12 @@ def predict(query: PredictQuery) -> Response:
     with ?list=true; otherwise it is one prediction.
     """
     photos = photos_in_request()
+    access.charge(len(photos.uploads) - 1)  # the first one is paid for
     noted = {"repeat": True} if query.repeat else {}
     g.jobs = [
         Job(upload.content, query.heatmap, query.picture, noted.copy()) for upload in photos.uploads
     ]
-    outcomes = photo_queue().answer(g.jobs)
+    outcomes = photo_queue().answer(g.jobs, g.client)
     if photos.as_list or query.as_list or len(outcomes) > 1:
         body: PhotoPrediction | PhotoPredictions = list_of(photos.uploads, outcomes)
     else:
@@ -73,12 +75,17 @@ def health() -> Response:
     "/ready",
     operation_id="ready",
     summary="Can photos be sent?",
-    responses={200: Ready, **refusals("no_model", "stopping")},
+    responses={200: Ready, **refusals("no_model", "stuck", "stopping")},
 )
 def ready() -> Response:
-    """Once the model has answered a blank photo, until a stop is asked for."""
+    """Once the model has answered a blank photo, until a stop is asked for.
+
+    Not while the service is stuck: while it works on a photo for far longer than it should.
+    """
     if current_app.config["STOPPING"]():
         raise Problem("stopping", "The service is stopping; send photos elsewhere.")
+    if photo_queue().stuck:
+        raise Problem("stuck", "The service is stuck: its work takes far too long.")
     return jsonify(Ready(model_version=loaded().version).model_dump())
 
 

@@ -52,6 +52,7 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
     access.init_app(app, settings, predictions_api)
     problems.init_app(app)
     app.url_map.strict_slashes = False  # /predict/ is /predict
+    app.url_map.merge_slashes = False  # it redirects to whatever host the client named
     app.register_api(predictions_api)
     app.register_api(status_api)
     _add_pages(app, settings)
@@ -68,7 +69,7 @@ def _add_pages(app: OpenAPI, settings: Settings) -> None:
     add("/docs", "docs", lambda: app.send_static_file("docs.html"))
     # Its links are relative, so it works at one address only.
     add("/docs/", "docs_folder", lambda: redirect("../docs", 308))
-    add("/docs/<path:path>", "swagger", _swagger_file)
+    add("/docs/<path:path>", "swagger", partial(send_from_directory, SWAGGER))
     add("/openapi.json", "openapi", lambda: jsonify(document(app)))
     add("/favicon.ico", "favicon", lambda: app.send_static_file("icon.svg"))
     add("/robots.txt", "robots", lambda: Response(ROBOTS, mimetype="text/plain"))
@@ -76,7 +77,3 @@ def _add_pages(app: OpenAPI, settings: Settings) -> None:
 
 def _page(settings: Settings) -> str:
     return render_template("index.html", max_upload_mb=settings.max_upload_mb)
-
-
-def _swagger_file(path: str) -> Response:  # no partial: flask-limiter asks for a name
-    return send_from_directory(SWAGGER, path)

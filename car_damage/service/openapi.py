@@ -53,7 +53,7 @@ PREDICT_BODY: dict[str, Any] = {
     },
 }
 # The kinds of problems that /predict may answer with.
-OF_PREDICT = tuple(KINDS.keys() - {"not_found", "method_not_allowed", "stopping"})
+OF_PREDICT = tuple(KINDS.keys() - {"not_found", "method_not_allowed", "stuck", "stopping"})
 # What the problems say that have no sentence of their own in `KINDS`.
 DETAILS = {
     "bad_request": "The Content-Type multipart/form-data has no boundary. Do not set the header "
@@ -71,10 +71,11 @@ DETAILS = {
     "too_complex": "The photo takes too much time or memory to decode; save it as an ordinary "
     "JPEG.",
     "truncated": "The photo is cut short or damaged.",
-    "rate_limited": "More than 60 per 1 minute were asked for; wait, then retry.",
+    "rate_limited": "More than 60 photos per minute were sent; wait, then retry.",
     "busy": "Too many photos are waiting; try again in a moment.",
     "timed_out": "The photo waited for too long; try again later.",
     "no_model": "No photo can be answered: the model is being loaded.",
+    "stuck": "The service is stuck: its work takes far too long.",
     "stopping": "The service is stopping; send photos elsewhere.",
 }
 # By operation, what a successful answer looks like.

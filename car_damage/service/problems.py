@@ -1,5 +1,6 @@
 """Every error as `application/problem+json` (RFC 9457): a stable type and a sentence that helps."""
 
+import errno
 import logging
 from typing import NamedTuple
 
@@ -40,22 +41,28 @@ KINDS = {
     "not_a_photo": Kind(415, "This is not a photo that can be read"),
     "too_small": Kind(422, "The photo is too small"),
     "truncated": Kind(422, "The photo is cut short or damaged"),
-    "rate_limited": Kind(429, "Too many requests"),
+    "rate_limited": Kind(429, "Too many photos were sent"),
     "internal_error": Kind(
         500, "Something went wrong on our side", "the log has more under the request id"
     ),
     "busy": Kind(503, "Too many photos are waiting"),
     "timed_out": Kind(503, "The photo waited for too long"),
     "no_model": Kind(503, "No model is loaded"),
+    "stuck": Kind(503, "The service is stuck"),
     "stopping": Kind(503, "The service is stopping"),
+    "no_disk": Kind(503, "The upload cannot be stored", "try again later"),
 }
+# Why a temporary file cannot be written: no space, folder or permission, or no descriptor left.
+NO_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES}
+NO_DISK |= {errno.EMFILE, errno.ENFILE}
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
     """A request, or one photo of it, that is refused; `kind` is one of `KINDS`."""
 
-    def __init__(self, kind: str, detail: str = ""):
+    def __init__(self, kind: str, detail: str = "", retry_after: int = 1):
         self.kind = kind
+        self.retry_after = retry_after  # seconds; a queue of photos moves on several times in one
         self.status = KINDS[kind].status
         self.detail = detail or f"{KINDS[kind].title}; {KINDS[kind].advice}."
         super().__init__(self.detail)
@@ -78,6 +85,9 @@ def from_exception(error: Exception) -> Problem:
     if isinstance(error, UnusablePhoto):
         sentence = str(error)
         return Problem(error.reason, f"{sentence[0].upper()}{sentence[1:]}.")
+    if isinstance(error, OSError) and error.errno in NO_DISK:
+        logger.error("cannot store an upload: %s", error, extra={"request_id": g.request_id})
+        return Problem("no_disk")
     logger.error("unexpected error", exc_info=error, extra={"request_id": g.request_id})
     return Problem("internal_error")
 
@@ -88,8 +98,7 @@ def response_to(problem: Problem) -> Response:
     body = json.dumps(problem.as_dict(g.request_id))
     response = Response(body, problem.status, mimetype=MIME_TYPE)
     if problem.status in (429, 503):
-        # Seconds: a queue of photos moves on several times in one.
-        response.headers["Retry-After"] = "1"
+        response.headers["Retry-After"] = str(problem.retry_after)
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -6,21 +6,30 @@ import ipaddress
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
-from pkgutil import resolve_name
 from typing import Any
 
 from car_damage.errors import UserError
-from car_damage.options import whole_number
+from car_damage.options import quoted, whole_number
 from car_damage.parallel import cores
+from car_damage.service.key_strength import MIN_LENGTH, is_weak
 
 MAX_PHOTOS = 32  # in one request
 NEARLY = 0.85  # difflib's ratio: MAXQUEUE and API_KEY are near a setting, PGPORT and REPORT are not
-# What a header can carry, commas aside; shorter ones can be guessed.
-KEY = re.compile(r"[!-+\--~]{8,}")
-ORIGIN = re.compile(r"\*|https?://[^/\s,*]+")
+# Photos that wait hold a thread each, if each is a request of its own. gunicorn.conf.py starts 128
+# threads: some must stay free for uploads and for /health.
+MOST_WAITING = 96
+# What clients and proxies take for a key (RFC 6750); a header's line must have room for it.
+KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+LONGEST_KEY = 1000
+NEW_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(24))"'
+ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.IGNORECASE)
+DEFAULT_PORTS = {"http": 80, "https": 443}  # which browsers leave out of an origin
+LONGEST_WINDOW = 366 * 24 * 3600  # seconds, of a rate
+REDIS = re.compile(r"rediss?://.+|redis\+unix://.+")
 
 
 @dataclass(frozen=True)
@@ -33,10 +42,10 @@ class Settings:
     max_upload_mb: int = 10  # MiB of one request's body
     max_queue: int = 64  # photos that one process works on and keeps waiting
     request_timeout: int = 30  # seconds that a photo may wait for its turn
-    api_keys: tuple[str, ...] = ()  # none: open to everybody
+    api_keys: tuple[str, ...] = field(default=(), repr=False)  # none: open to everybody
     cors_origins: tuple[str, ...] = ()
     rate_limit: str | None = None
-    rate_limit_storage: str = "memory://"
+    rate_limit_storage: str = field(default="memory://", repr=False)  # it may have a password
     trusted_proxies: int = 0
     log_format: str = "json"
 
@@ -49,7 +58,9 @@ class Settings:
 @cache
 def chosen() -> Settings:
     """The settings of this process, and of those that it forks: read once. Raises `UserError`."""
-    return read(os.environ)
+    settings = read(os.environ)
+    _check_temporary_folder()
+    return settings
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -60,7 +71,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             try:
                 settings = replace(settings, **{variable.lower(): parse(text)})
             except argparse.ArgumentTypeError as error:
-                raise UserError(f"{variable}: {error}") from error
+                raise UserError(f"{variable}: {error}") from None  # whose cause may be a secret
     return settings
 
 
@@ -84,43 +95,112 @@ def warn_of_misspelt(logger: logging.Logger) -> None:
         logger.warning(sentence)
 
 
+def _check_temporary_folder() -> None:
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"uploads wait there")
+    except OSError as error:
+        raise UserError(
+            f"no temporary folder can be written to ({error.strerror}). Set TMPDIR to one that can."
+        ) from error
+
+
 def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not an IP address such as 127.0.0.1 (this computer) or 0.0.0.0 (all)"
+            f"{quoted(text)} is not an IP address such as 127.0.0.1 (this computer) or "
+            "0.0.0.0 (all)"
         ) from error
 
 
-def _list_of(pattern: re.Pattern[str], expected: str) -> Callable[[str], tuple[str, ...]]:
-    def parse(text: str) -> tuple[str, ...]:
-        parts = tuple(part.strip() for part in text.split(","))
-        if not all(pattern.fullmatch(part) for part in parts):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-        return parts
+def _keys(text: str) -> tuple[str, ...]:
+    """The keys. Errors name a wrong one by its place in the list, since logs keep errors."""
+    keys = tuple(key.strip() for key in text.split(","))
+    for number, key in enumerate(keys, 1):
+        if fault := _fault_of(key):
+            raise argparse.ArgumentTypeError(f"key {number} of {len(keys)} {fault}")
+    return keys
 
-    return parse
+
+def _fault_of(key: str) -> str | None:
+    if not key:
+        return "is empty: put commas only between keys"
+    if not KEY.fullmatch(key):
+        return "has other characters than letters, digits and -._~+/, or = before its end"
+    if len(key) > LONGEST_KEY:
+        return f"is longer than {LONGEST_KEY} characters"
+    if is_weak(key):
+        told = f"is easy to guess or shorter than {MIN_LENGTH} characters"
+        return f"{told}. Make a good one with: {NEW_KEY}"
+    return None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(_origin(part.strip()) for part in text.split(","))
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers send it: in lower case, without a port that is the default."""
+    if text == "*":
+        return text
+    parts = ORIGIN.fullmatch(text)
+    try:
+        if not parts:
+            raise ValueError
+        scheme, host = parts[1].lower(), parts[2].lower()
+        port = int(parts[3] or DEFAULT_PORTS[scheme])
+        if host.startswith("["):
+            host = f"[{ipaddress.IPv6Address(host[1:-1])}]"
+        if not 0 < port <= 65_535:
+            raise ValueError
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{quoted(text)} is not * or an origin such as https://example.org, without a path"
+        ) from error
+    shown = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
+    return f"{scheme}://{host}{shown}"
 
 
 def _log_format(text: str) -> str:
     if text not in ("json", "text"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not json or text")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not json or text")
     return text
 
 
-def _understood_by(function: str, expected: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        # `limits` is loaded only where a rate is set: a start waits for it.
-        from limits.errors import ConfigurationError
+def _rate(text: str) -> str:
+    # `limits` is loaded only where a rate is set: a start waits for it.
+    from limits import parse_many
 
-        try:
-            resolve_name(function)(text)
-        except (ConfigurationError, ValueError) as error:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}") from error
+    try:
+        understood = all(0 < rate.get_expiry() <= LONGEST_WINDOW for rate in parse_many(text))
+    except ValueError:
+        understood = False
+    # A 0 would refuse everybody, or stand for 1; thousands of digits are more than `int` takes.
+    if not understood or re.search(r"[0-9]{10}|(?<![0-9])0+(?![0-9])", text):
+        raise argparse.ArgumentTypeError(
+            f"{quoted(text)} is not a rate such as 60/minute or 5/second;1000/day; its numbers "
+            "start at 1, and its longest time is a year"
+        )
+    return text
+
+
+def _storage(text: str) -> str:
+    from car_damage.service.rates import MEMORY, InRedis  # likewise
+
+    if text == MEMORY:
         return text
-
-    return parse
+    try:
+        if not REDIS.fullmatch(text):
+            raise ValueError
+        InRedis(text)
+    except Exception:  # of any kind, and with the password
+        raise argparse.ArgumentTypeError(
+            "its value is not a storage such as memory:// or redis://localhost:6379; it may have "
+            "a password and is not shown"
+        ) from None
+    return text
 
 
 # How each variable is read; `Settings` has a field of the same name, in lower case.
@@ -130,19 +210,12 @@ VARIABLES: dict[str, Callable[[str], Any]] = {
     "WEB_CONCURRENCY": whole_number(1, 256),
     "MAX_UPLOAD_MB": whole_number(1, 1000),
     # At least what one request may bring, or its client would be told to try again for ever.
-    "MAX_QUEUE": whole_number(MAX_PHOTOS, 10_000),
+    "MAX_QUEUE": whole_number(MAX_PHOTOS, MOST_WAITING),
     "REQUEST_TIMEOUT": whole_number(1, 3600),
-    "API_KEYS": _list_of(KEY, "keys of at least 8 printable ASCII characters, separated by commas"),
-    "CORS_ORIGINS": _list_of(
-        ORIGIN, "origins such as https://example.org, separated by commas, or *"
-    ),
-    "RATE_LIMIT": _understood_by(
-        "limits:parse_many", "a rate such as 60/minute or 5/second;1000/day"
-    ),
-    "RATE_LIMIT_STORAGE": _understood_by(
-        "limits.storage:storage_from_string",
-        "a storage such as memory:// or redis://localhost:6379",
-    ),
+    "API_KEYS": _keys,
+    "CORS_ORIGINS": _origins,
+    "RATE_LIMIT": _rate,
+    "RATE_LIMIT_STORAGE": _storage,
     "TRUSTED_PROXIES": whole_number(0, 10),
     "LOG_FORMAT": _log_format,
 }

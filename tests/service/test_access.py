@@ -1,8 +1,12 @@
+import time
+from time import monotonic
+
 import pytest
 
+from car_damage.service import access, api, rates
 from tests.clients import RED, client_of, form, problem
 
-KEY, OTHER = "first-key", "second-key"
+KEY, OTHER = "Zk3vX9-qLw7pT2bN.R5s", "hT8~cW4_yJ6mQ1dG+F0v=="
 CLAIMS, EVIL = "https://claims.example", "https://evil.example"
 
 
@@ -53,7 +57,7 @@ def test_an_address_that_asks_too_often_is_refused_and_told_how_long_to_wait(mod
         assert "Retry-After" not in answered.headers
     refused = ask(client)
     assert problem(refused) == (429, "rate_limited")
-    assert 1 < int(refused.headers["Retry-After"]) <= 3601  # it is rounded up
+    assert 1 < int(refused.headers["Retry-After"]) <= 3600
     assert ask(client, environ_base={"REMOTE_ADDR": "10.0.0.7"}).status_code == 200
 
 
@@ -61,6 +65,85 @@ def test_a_full_queue_can_be_tried_again_soon_whatever_the_rate(models):
     response = ask(client_of(models, rate_limit="2/hour", max_queue=0))
     assert problem(response) == (503, "busy")
     assert response.headers["Retry-After"] == "1"
+
+
+def statuses_of(client, *counts):
+    return [client.post("/predict", data=form(*[RED] * count)).status_code for count in counts]
+
+
+def test_a_request_costs_as_much_of_the_rate_as_it_has_photos(models):
+    assert statuses_of(client_of(models, rate_limit="5/hour"), 3, 2, 1) == [200, 200, 429]
+    assert statuses_of(client_of(models, rate_limit="5/hour"), 3, 3, 1) == [200, 429, 429]
+
+
+def test_a_request_with_more_photos_than_the_whole_rate_is_told_to_send_fewer(models):
+    response = client_of(models, rate_limit="5/hour").post("/predict", data=form(*[RED] * 6))
+    assert problem(response) == (429, "rate_limited")
+    assert "5 photos per hour, and this request alone has more" in response.json["detail"]
+
+
+def test_who_sent_too_much_is_refused_before_the_body_is_read(models, monkeypatch):
+    client = client_of(models, rate_limit="2/hour")
+    assert statuses_of(client, 1) == [200]
+    assert client.post("/predict", data=b"").status_code == 400  # a body without a photo costs one
+    monkeypatch.setattr(api, "photos_in_request", lambda: pytest.fail("it read the body"))
+    assert statuses_of(client, 1) == [429]
+
+
+def test_the_shortest_of_several_rates_says_when_to_go_on(models):
+    client = client_of(models, rate_limit="100/day;1/minute")
+    assert statuses_of(client, 1) == [200]
+    assert int(ask(client).headers["Retry-After"]) <= 60
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(models, monkeypatch):
+    client = client_of(models, rate_limit="1/minute")
+    assert statuses_of(client, 1, 1) == [200, 429]
+    month = 30 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() - month)
+    assert int(ask(client).headers["Retry-After"]) <= 60
+    monkeypatch.setattr(rates, "monotonic", lambda now=monotonic: now() + 61)
+    assert statuses_of(client, 1) == [200]
+
+
+def test_the_oldest_count_is_forgotten_before_memory_runs_out(monkeypatch):
+    monkeypatch.setattr(rates, "MOST_CLIENTS", 3)
+    counts = rates.InMemory()
+    assert [counts.add(client, 60, 1) for client in "abcdaa"] == [1, 1, 1, 1, 1, 2]
+
+
+def test_a_redis_that_does_not_answer_is_not_asked_again_at_once_and_no_password_is_logged(caplog):
+    own = rates.Rates("2/hour", "redis://:hunter2@127.0.0.1:1")  # nobody listens there
+    with caplog.at_level("DEBUG"):
+        own.charge("somebody", 1)
+        own.charge("somebody", 1)
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("192.0.2.7:4711", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::1", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::9]:4711", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        ("<script>", "unknown"),
+    ],
+)
+def test_an_address_counts_as_one_client_however_it_is_written_and_ipv6_by_its_64(address, network):
+    assert access.network_of(address) == network
+
+
+def test_all_addresses_of_an_ipv6_64_share_one_rate(models):
+    client = client_of(models, rate_limit="1/hour")
+    addresses = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")
+    statuses = [ask(client, environ_base={"REMOTE_ADDR": one}).status_code for one in addresses]
+    assert statuses == [200, 429, 200]
 
 
 def test_each_key_has_a_rate_of_its_own(models):
@@ -96,6 +179,37 @@ def test_a_page_from_elsewhere_may_call_only_if_its_origin_is_listed(models):
     refused = ask(client, headers={"Origin": CLAIMS})
     assert problem(refused) == (401, "unauthorized")
     assert refused.headers["Access-Control-Allow-Origin"] == CLAIMS
+
+
+@pytest.mark.parametrize(
+    ("listed", "hostile"),
+    [
+        ("https://[::1]:3000", "https://1:3000.evil.org"),
+        ("https://[::1]:3000", "https://1:3000"),
+        ("https://[::1]:3000", "https://::3000"),
+        (CLAIMS, CLAIMS + ".evil.example"),
+        (CLAIMS, CLAIMS + ":8443"),
+        (CLAIMS, CLAIMS + "\n"),
+        (CLAIMS, "https://claimsXexample"),
+        (CLAIMS, "http://claims.example"),
+        (CLAIMS, "null"),
+    ],
+)
+def test_an_origin_is_taken_by_the_letter_and_nothing_like_it_may_call(models, listed, hostile):
+    client = client_of(models, cors_origins=(listed,))
+    answers = [
+        client.get("/model", environ_overrides={"HTTP_ORIGIN": origin})
+        for origin in (listed, hostile)
+    ]
+    allowed = [answer.headers.get("Access-Control-Allow-Origin") for answer in answers]
+    assert allowed == [listed, None]
+
+
+@pytest.mark.parametrize("path", ["//predict", "/docs//css", "/static//page.js", "/docs/"])
+def test_a_forged_host_is_not_repeated(models, path):
+    forged = {"PATH_INFO": path, "HTTP_HOST": "evil.example"}
+    response = client_of(models).get("/", environ_overrides=forged)
+    assert "evil" not in response.text + str(response.headers)
 
 
 def test_without_any_origin_listed_no_page_from_elsewhere_may_call(models):

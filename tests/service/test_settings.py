@@ -1,10 +1,20 @@
+import secrets
+import shlex
+import subprocess
+import sys
+import tempfile
+import traceback
+import uuid
+
 import pytest
 
 from car_damage import parallel
 from car_damage.errors import UserError
 from car_damage.service import settings
+from car_damage.service.key_strength import is_weak
 from car_damage.service.settings import Settings, read
 
+KEY, OTHER = "Zk3vX9-qLw7pT2bN.R5s", "hT8~cW4_yJ6mQ1dG+F0v=="
 READ = {  # a text, and the value that it becomes
     "HOST": ("0.0.0.0", "0.0.0.0"),
     "PORT": ("8080", 8080),
@@ -12,7 +22,7 @@ READ = {  # a text, and the value that it becomes
     "MAX_UPLOAD_MB": ("20", 20),
     "MAX_QUEUE": ("40", 40),
     "REQUEST_TIMEOUT": ("5", 5),
-    "API_KEYS": ("first-key, second-key", ("first-key", "second-key")),
+    "API_KEYS": (f"{KEY}, {OTHER}", (KEY, OTHER)),
     "CORS_ORIGINS": ("https://a.b,http://c:3000", ("https://a.b", "http://c:3000")),
     "RATE_LIMIT": ("60/minute", "60/minute"),
     "RATE_LIMIT_STORAGE": ("redis://localhost:6379", "redis://localhost:6379"),
@@ -39,13 +49,22 @@ def test_every_variable_is_read():
         ("HOST", "my-laptop", "an IP address such as 127.0.0.1"),
         ("PORT", "0", "a whole number, 1 to 65535"),
         ("REQUEST_TIMEOUT", "1.5", "a whole number"),
-        ("API_KEYS", "short", "keys of at least 8 printable ASCII characters"),
-        ("API_KEYS", "long enough", "keys of at least 8"),
-        ("API_KEYS", "first-key,,second-key", "keys of at least 8"),
-        ("CORS_ORIGINS", "example.org", "origins such as https://example.org"),
-        ("CORS_ORIGINS", "https://example.org/path", "origins such as"),
+        ("PORT", "+80", "a whole number"),
+        ("PORT", "\u0665\u0660\u0660\u0660", "a whole number"),  # 5000 in Arabic digits
+        ("MAX_QUEUE", "97", "a whole number, 32 to 96"),  # /health needs a thread, too
+        ("CORS_ORIGINS", "example.org", "* or an origin such as https://example.org"),
+        ("CORS_ORIGINS", "https://example.org/path", "* or an origin such as"),
+        ("CORS_ORIGINS", "https://a.org?x", "* or an origin such as"),
+        ("CORS_ORIGINS", "https://*.a.org", "* or an origin such as"),
+        ("CORS_ORIGINS", "https://me@a.org", "* or an origin such as"),
+        ("CORS_ORIGINS", "https://a.org:99999", "* or an origin such as"),
+        ("CORS_ORIGINS", "https://[::g]", "* or an origin such as"),
+        ("CORS_ORIGINS", "null", "* or an origin such as"),
         ("RATE_LIMIT", "often", "a rate such as 60/minute"),
-        ("RATE_LIMIT_STORAGE", "cupboard://", "a storage such as memory:// or redis://"),
+        ("RATE_LIMIT", "0/minute", "a rate such as 60/minute"),  # it would refuse everybody
+        ("RATE_LIMIT", "5/0 minutes", "a rate such as 60/minute"),
+        ("RATE_LIMIT", "60/minute;0/day", "a rate such as 60/minute"),
+        ("RATE_LIMIT", "1/2 years", "a rate such as 60/minute"),
         ("LOG_FORMAT", "xml", "json or text"),
     ],
 )
@@ -56,6 +75,106 @@ def test_a_wrong_variable_is_told_with_its_name_its_value_and_what_is_expected(
         read({variable: value})
     assert str(refused.value).startswith(f"{variable}: '{value}' is not {expected}")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [(variable, "9" * 5000) for variable in READ if variable not in ("API_KEYS", "RATE_LIMIT")]
+    + [("RATE_LIMIT", f"{'9' * 5000}/minute"), ("RATE_LIMIT", f"5/{'9' * 5000} minutes")],
+)
+def test_thousands_of_digits_are_refused_with_a_short_sentence(variable, value):
+    with pytest.raises(UserError) as refused:
+        read({variable: value})
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [
+        ("", "is empty"),
+        ("long enough but two words", "has other characters than letters, digits"),
+        ("Zk3vX9=qLw7pT2bN.R5s", "has other characters than letters, digits"),
+        ("\u00e4" * 20, "has other characters than letters, digits"),
+        (KEY * 60, "is longer than 1000 characters"),
+        ("Zk3vX9", "is easy to guess or shorter than 16 characters"),
+        ("my-secret-password-1234", "is easy to guess"),
+    ],
+)
+def test_a_wrong_key_is_told_by_its_number_and_never_shown(second, fault):
+    with pytest.raises(UserError) as refused:
+        read({"API_KEYS": f"{KEY},{second}"})
+    assert str(refused.value).startswith(f"API_KEYS: key 2 of 2 {fault}")
+    assert KEY not in str(refused.value)
+    assert not second or second not in str(refused.value)
+
+
+def test_the_command_that_the_service_names_makes_keys_that_it_takes():
+    words = shlex.split(settings.NEW_KEY)
+    assert words[:2] == ["python", "-c"]
+    done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=True)
+    assert read({"API_KEYS": done.stdout}).api_keys == (done.stdout.strip(),)
+
+
+@pytest.mark.parametrize("make", [secrets.token_urlsafe, secrets.token_hex, uuid.uuid4])
+def test_random_keys_are_not_taken_for_weak_ones(make):
+    assert not any(is_weak(str(make())) for _ in range(500))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "1234567890123456789012345",
+        "abcdefghijklmnopqrstuvwxyz",
+        "abababababababababab",
+        "11112222333344445555",
+        "qwertyuiopasdfghjklzxcvbnm",
+        "passwordpassword",
+        "car-damage-api-key",
+        "first-key-second-key",
+    ],
+)
+def test_keys_of_words_sequences_and_repetitions_are_weak(key):
+    assert is_weak(key)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "cupboard://hunter2",
+        "memory://hunter2",
+        "async+redis://:hunter2@localhost",
+        "redis://:hunter2@localhost:99999",
+        "redis://:hunt/er2@localhost",
+        "redis://:hunter2@localhost?no=option",
+    ],
+)
+def test_a_wrong_storage_is_refused_without_its_password(address):
+    with pytest.raises(UserError) as refused:
+        read({"RATE_LIMIT": "60/minute", "RATE_LIMIT_STORAGE": address})
+    assert str(refused.value).startswith("RATE_LIMIT_STORAGE: its value is not a storage such as")
+    report = "".join(traceback.format_exception(refused.value))
+    assert "hunt" not in report
+
+
+def test_secrets_are_not_shown_with_the_other_settings():
+    shown = repr(read({"API_KEYS": KEY, "RATE_LIMIT_STORAGE": "redis://:hunter2@localhost"}))
+    assert KEY not in shown
+    assert "hunter2" not in shown
+
+
+def test_origins_are_read_as_browsers_send_them():
+    text = "HTTPS://Claims.Example:443, http://c:80,https://[0:0::1]:3000,*"
+    expected = ("https://claims.example", "http://c", "https://[::1]:3000", "*")
+    assert read({"CORS_ORIGINS": text}).cors_origins == expected
+
+
+def test_a_start_without_any_temporary_folder_says_so_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/no/such/folder"])
+    settings.chosen.cache_clear()
+    with pytest.raises(UserError, match=r"no temporary folder can be written to .* Set TMPDIR"):
+        settings.chosen()
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 4), (2, 2), (3, 1), (8, 1)])

@@ -55,6 +55,7 @@ def test_importing_the_application_loads_neither_a_model_nor_tensorflow():
     [
         pytest.param("gunicorn app:app", marks=needs_fork),
         pytest.param("gunicorn -c gunicorn.conf.py", marks=needs_fork),
+        pytest.param("python -m car_damage.service.start -c gunicorn.conf.py", marks=needs_fork),
         "flask --app app run --port PORT",
         "python -m flask run --port PORT",
         "python app.py",
@@ -104,8 +105,26 @@ def test_a_wrong_setting_stops_every_server_with_one_sentence(tmp_path, words, c
     options = {"cwd": tmp_path, "env": environment, "timeout": 60}
     done = subprocess.run([BIN / words[0], *words[1:]], capture_output=True, text=True, **options)
     assert done.returncode == code
-    assert "error: MAX_QUEUE: 'many' is not a whole number, 32 to 10000\n" in done.stderr
+    assert "error: MAX_QUEUE: 'many' is not a whole number, 32 to 96\n" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@slow
+@needs_fork
+def test_the_image_s_command_starts_with_empty_variables_as_if_they_were_not_set(tmp_path):
+    words = (sys.executable, "-m", "car_damage.service.start", "-c", "gunicorn.conf.py")
+    with start(tmp_path, *words, "--bind", "127.0.0.1:PORT", WEB_CONCURRENCY="") as service:
+        assert answers(service)
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "1.5", "9" * 5000])
+def test_the_image_s_command_refuses_a_wrong_number_of_workers_with_one_sentence(value):
+    command = [sys.executable, "-m", "car_damage.service.start", "-c", "gunicorn.conf.py"]
+    environment = os.environ | {"WEB_CONCURRENCY": value}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: WEB_CONCURRENCY: ")
+    assert done.stderr.count("\n") == 1
 
 
 @needs_fork

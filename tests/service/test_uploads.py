@@ -1,6 +1,9 @@
 """Hostile and strange uploads: each gets its status, and the service is fine afterwards."""
 
+import errno
 import io
+import os
+import tempfile
 import zlib
 
 import pytest
@@ -110,3 +113,17 @@ def test_no_pixel_of_one_photo_shows_in_another_s_answer(client):
     ).json["predictions"]
     assert [answer["heatmap"] for answer in together[::2]] == [one["heatmap"] for one in alone]
     assert all(answer["type"] == "/problems/truncated" for answer in together[1::2])
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.ENOENT, errno.EMFILE])
+@pytest.mark.parametrize("way", ["form", "body"])
+def test_an_upload_that_cannot_be_stored_can_be_sent_again_later(client, monkeypatch, reason, way):
+    def fail(*_, **__):
+        raise OSError(reason, os.strerror(reason))
+
+    large = RED + bytes(1_000_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", fail)
+        response = client.post("/predict", data=form(large) if way == "form" else large)
+    assert problem(response) == (503, "no_disk")
+    assert response.headers["Retry-After"]
