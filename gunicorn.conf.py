@@ -87,7 +87,7 @@ def post_worker_init(worker):
 
     queue = worker.wsgi.extensions[QUEUE]
     worker.has_model = lambda: queue.predictor is not None
-    worker.is_stuck = lambda: False
+    worker.is_stuck = lambda: queue.stuck
     # The others learn of it at once, and not when the worker next wakes.
     queue.loading.add_done_callback(lambda _: worker.note_loaded())
     queue.loading.add_done_callback(lambda _: worker.wake())

@@ -140,6 +140,7 @@ class PhotoQueue:
         if now >= turn.deadline:
             raise _timed_out()
         turn.job.note_time("queue", now - turn.begun)
+        turn.job.deadline = turn.deadline
         if self.predictor is None:
             raise Problem("no_model", f"No photo can be answered: {self.unready}.")
         return classify(self.predictor, turn.job)

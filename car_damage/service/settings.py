@@ -19,9 +19,7 @@ from car_damage.service.key_strength import MIN_LENGTH, is_weak
 
 MAX_PHOTOS = 32  # in one request
 NEARLY = 0.85  # difflib's ratio: MAXQUEUE and API_KEY are near a setting, PGPORT and REPORT are not
-# Photos that wait hold a thread each, if each is a request of its own. gunicorn.conf.py starts 128
-# threads: some must stay free for uploads and for /health.
-MOST_WAITING = 96
+MOST_WAITING = 1000  # photos; each holds a thread, if it is a request of its own
 # What clients and proxies take for a key (RFC 6750); a header's line must have room for it.
 KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 LONGEST_KEY = 1000

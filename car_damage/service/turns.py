@@ -61,8 +61,12 @@ class Turns(Generic[Item]):
             held[most] -= 1
         if self._at_work is not None:
             held[self._at_work] -= 1  # it stays
-        lines = self._lines.items()
-        return [line.pop() for other, line in lines for _ in range(len(line) - held[other])]
+        lines = self._lines
+        taken = [
+            line.pop() for other, line in lines.items() for _ in range(len(line) - held[other])
+        ]
+        self._lines = {other: line for other, line in lines.items() if line}
+        return taken
 
     def _held(self) -> Counter[str]:
         held = Counter({client: len(line) for client, line in self._lines.items()})

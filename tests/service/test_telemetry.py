@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from car_damage.service import logs, metrics
+from car_damage.service import logs
 from car_damage.service.metrics import STAGES
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, form
@@ -134,12 +134,3 @@ def test_a_process_shows_its_model_its_memory_its_start_and_what_never_happened(
     assert counted['car_damage_requests_total{route="/predict",status="500"}'] == 0
     assert counted['car_damage_warnings_total{warning="unfamiliar"}'] == 0
     assert counted['car_damage_refusals_total{reason="internal_error"}'] == 0
-
-
-def test_metrics_are_shown_while_another_worker_only_just_starts(models, tmp_path, monkeypatch):
-    client = client_of(models)
-    (tmp_path / "counter_7.db").touch()  # made, but not yet begun
-    monkeypatch.setenv(metrics.FOLDER, str(tmp_path))
-    assert client.get("/metrics").status_code == 200
-    monkeypatch.setenv(metrics.FOLDER, str(tmp_path / "removed"))
-    assert client.get("/metrics").status_code == 200

@@ -70,3 +70,11 @@ def test_nobody_gives_way_to_a_client_who_would_hold_more_than_they(waiting, cli
     turns = turns_of(**waiting)
     assert turns.displace(coming, client, coming) is None
     assert len(turns) == sum(waiting.values())
+
+
+def test_a_client_whose_only_waiting_item_gave_way_has_no_turn():
+    turns = turns_of(a=2)
+    assert turns.begin() == "a0"
+    assert turns.displace(1, "c", 1) == ["a1"]
+    turns.end()
+    assert turns.begin() is None
