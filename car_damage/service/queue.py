@@ -19,6 +19,7 @@ import numpy as np
 
 from car_damage import photos
 from car_damage.errors import UserError
+from car_damage.photos import UnusablePhoto
 from car_damage.predictor import Predictor
 from car_damage.service.classify import Job, Result, classify
 from car_damage.service.metrics import Metrics
@@ -124,6 +125,8 @@ class PhotoQueue:
         outcome: Result | Exception
         try:
             outcome = self._work(turn)
+        except (UnusablePhoto, Problem) as error:
+            outcome = error.with_traceback(None)  # which would keep the photo's bytes alive
         except Exception as error:
             outcome = error
         self._late_at = math.inf
