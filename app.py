@@ -46,7 +46,7 @@ def for_any_server() -> Flask:
     chosen = replace(settings.chosen(), web_concurrency=1)
     if "FLASK_RUN_FROM_CLI" not in os.environ:  # Flask's own log says where it listens
         logging.config.dictConfig(logs.config(chosen.log_format))
-    settings.warn_of_misspelt(logger)
+    settings.warn(logger)
     if _is_gunicorn():
         logger.warning(WITHOUT_CONFIGURATION, paths.ROOT / "gunicorn.conf.py")
     return create_app(chosen, paths.MODELS)
@@ -76,7 +76,7 @@ def main() -> None:
     chosen = replace(settings.chosen(), web_concurrency=1)
     where = chosen.host or LOCAL, chosen.port
     logging.config.dictConfig(logs.config(chosen.log_format))
-    settings.warn_of_misspelt(logger)
+    settings.warn(logger)
     with listening(*where) as listener:
         app = create_app(chosen, paths.shown(paths.MODELS))
         print(f"Open {' or '.join(addresses(*where))}; Ctrl-C stops.", file=sys.stderr)

@@ -63,7 +63,7 @@ def on_starting(server):
     metrics.shared = SharedMetrics(slots=4 * server.cfg.workers)
     server.restarts = Restarts(server)
     reloading.guard(server)
-    settings.warn_of_misspelt(server.log.error_log)
+    settings.warn(server.log.error_log)
 
 
 def pre_fork(server, worker):

@@ -15,7 +15,7 @@ from typing import Any
 from car_damage.errors import UserError
 from car_damage.options import quoted, whole_number
 from car_damage.parallel import cores
-from car_damage.service.key_strength import MIN_LENGTH, is_weak
+from car_damage.service.key_strength import GOOD_LENGTH, MIN_LENGTH, is_guessable
 
 MAX_PHOTOS = 32  # in one request
 NEARLY = 0.85  # difflib's ratio: MAXQUEUE and API_KEY are near a setting, PGPORT and REPORT are not
@@ -87,9 +87,18 @@ def misspelt(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def warn_of_misspelt(logger: logging.Logger) -> None:
-    """Log a warning for each variable of this process that looks like a misspelt setting."""
-    for sentence in misspelt(os.environ):
+def short_keys(keys: tuple[str, ...]) -> list[str]:
+    """A sentence about each key that is shorter than a random one should be."""
+    return [
+        f"API_KEYS: key {number} has only {len(key)} characters. Make a longer one with: {NEW_KEY}"
+        for number, key in enumerate(keys, 1)
+        if len(key) < GOOD_LENGTH
+    ]
+
+
+def warn(logger: logging.Logger) -> None:
+    """Log a warning about each variable that looks like a misspelt setting, and each short key."""
+    for sentence in [*misspelt(os.environ), *short_keys(chosen().api_keys)]:
         logger.warning(sentence)
 
 
@@ -129,7 +138,7 @@ def _fault_of(key: str) -> str | None:
         return "has other characters than letters, digits and -._~+/, or = before its end"
     if len(key) > LONGEST_KEY:
         return f"is longer than {LONGEST_KEY} characters"
-    if is_weak(key):
+    if is_guessable(key):
         told = f"is easy to guess or shorter than {MIN_LENGTH} characters"
         return f"{told}. Make a good one with: {NEW_KEY}"
     return None
