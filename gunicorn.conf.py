@@ -54,11 +54,18 @@ accesslog = None  # the service writes a line for each request itself, and knows
 logconfig_dict = logs.config(settings.chosen().log_format)
 
 
+def refused(sentence):
+    """Print an error; return its exit code."""
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
 def on_starting(server):
     """Make what all workers share, and refuse what would leave them without a model."""
     if server.cfg.preload_app:  # the model's thread would not outlive the fork
-        print("error: each worker needs its own model: start without --preload", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(refused("Each worker needs its own model. Start without --preload."))
+    if server.cfg.is_ssl:  # our workers would answer without it
+        sys.exit(refused("The service does no TLS. Put a proxy in front of it that does."))
     # Room for those that a reload replaces, and that still finish what they accepted.
     metrics.shared = SharedMetrics(slots=4 * server.cfg.workers)
     server.restarts = Restarts(server)

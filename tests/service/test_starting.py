@@ -128,11 +128,18 @@ def test_the_image_s_command_refuses_a_wrong_number_of_workers_with_one_sentence
 
 
 @needs_fork
-def test_gunicorn_refuses_to_load_one_model_for_all_workers():
-    command = [BIN / "gunicorn", "--preload", "-b", "127.0.0.1:0", "app:app"]
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--preload"], "Each worker needs its own model. Start without --preload."),
+        (["--certfile", "x", "--keyfile", "y"], "The service does no TLS. Put a proxy in front"),
+    ],
+)
+def test_gunicorn_refuses_options_that_the_workers_cannot_honour(options, sentence):
+    command = [BIN / "gunicorn", *options, "-b", "127.0.0.1:0", "app:app"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert "error: each worker needs its own model: start without --preload\n" in done.stderr
+    assert f"error: {sentence}" in done.stderr
 
 
 def test_a_taken_port_gets_a_command_with_another_one():
