@@ -1,8 +1,9 @@
-"""Photos decoded for the service: ordinary JPEGs here, all others in a process with limits.
+"""Photos decoded for the service: ordinary ones here, all others in a process with limits.
 
 Nobody knows what a decoder does with a strange file. In a process of its own it can be ended, so
-that such a file is one refused photo and not a dead worker. An ordinary JPEG has a bounded cost
-(`jpeg.py`), so a service that gets only JPEGs starts no such process.
+that such a file is one refused photo and not a dead worker. Ordinary JPEGs (`jpeg.py`), and plain
+PNGs and WebPs (`plain_files.py`), have a bounded cost: a service that gets only these starts no
+such process.
 """
 
 import json
@@ -19,6 +20,7 @@ import numpy as np
 
 from car_damage import photos
 from car_damage.photos import Header, Photo, UnusablePhoto
+from car_damage.plain_files import is_plain
 
 ROOT = Path(__file__).parents[2]
 # To the process: `at_least` as in `photos.decode`, the bytes of memory above which only the header
@@ -37,11 +39,11 @@ def begin(
     """Read a photo's header, and decode it if that takes at most `most_memory` bytes.
 
     Each question to the process costs milliseconds, so most photos shall need one. The photo is
-    None if it takes more, and for ordinary JPEGs: `decode` decodes them. Raises `UnusablePhoto`.
+    None if it takes more, and for ordinary photos: `decode` decodes them. Raises `UnusablePhoto`.
     """
     if (header := photos.read_ordinary_jpeg_header(data)) is not None:
         return header, None
-    if not CAN_FORK:
+    if not CAN_FORK or is_plain(data):
         return photos.read_header(data), None
     return _process.ask(data, at_least, most_memory, seconds)
 
@@ -50,7 +52,7 @@ def decode(data: bytes, at_least: int, seconds: float = MOST_SECONDS) -> Photo:
     """Decode a photo as `photos.decode` does, within `seconds`. Raises `UnusablePhoto`."""
     if (photo := photos.decode_ordinary_jpeg(data, at_least)) is not None:
         return photo
-    if not CAN_FORK:
+    if not CAN_FORK or is_plain(data):
         return photos.decode(data, at_least)
     _, photo = _process.ask(data, at_least, WHATEVER, seconds)
     assert photo is not None

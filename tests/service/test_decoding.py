@@ -9,10 +9,11 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from car_damage import photos
 from car_damage.photos import UnusablePhoto
+from car_damage.plain_files import is_plain
 from car_damage.service import decoding
 from tests.odd_photos import (
     bitmap_with_line_ends,
@@ -25,9 +26,9 @@ from tests.photo_files import heic, jpeg, texture
 pytestmark = pytest.mark.skipif(not decoding.CAN_FORK, reason="Windows decodes in the worker")
 
 
-def encoded(file_format: str, mode: str = "RGB") -> bytes:
+def encoded(file_format: str, mode: str = "RGB", **options) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(texture(1, 640, 480)).convert(mode).save(file, file_format)
+    Image.fromarray(texture(1, 640, 480)).convert(mode).save(file, file_format, **options)
     return file.getvalue()
 
 
@@ -38,7 +39,7 @@ def refusal(data: bytes, **options) -> str:
 
 
 def process_id() -> int:
-    decoding.decode(encoded("PNG"), 224)
+    decoding.decode(KINDS["GIF"], 224)
     return decoding._process._process.pid
 
 
@@ -63,16 +64,38 @@ def test_a_photo_has_the_same_pixels_in_the_service_and_in_the_commands(data):
 
 
 def test_only_the_header_is_read_of_a_photo_that_would_take_too_much_memory():
-    header, photo = decoding.begin(KINDS["PNG"], 100, 1_000)
+    header, photo = decoding.begin(KINDS["GIF"], 100, 1_000)
     assert header.memory > 1_000
     assert photo is None
 
 
-def test_a_service_that_gets_ordinary_jpegs_starts_no_process(monkeypatch):
+def test_a_service_that_gets_ordinary_photos_starts_no_process(monkeypatch):
     monkeypatch.setattr(decoding, "_process", decoding._Process())
-    decoding.begin(KINDS["ordinary jpeg"], 224, 10**9)
-    decoding.decode(KINDS["progressive jpeg"], 224)
+    for kind in ("ordinary jpeg", "progressive jpeg", "PNG", "WEBP"):
+        decoding.begin(KINDS[kind], 224, 10**9)
+        decoding.decode(KINDS[kind], 224)
     assert decoding._process._process is None
+
+
+ANOTHER = [Image.fromarray(texture(2, 640, 480))]
+TEXTS = PngImagePlugin.PngInfo()
+for number in range(5):
+    TEXTS.add_text(f"comment {number}", "a" * 1000, zip=True)
+UNUSUAL = {
+    "animated PNG": encoded("PNG", save_all=True, append_images=ANOTHER),
+    "animated WebP": encoded("WEBP", save_all=True, append_images=ANOTHER),
+    "PNG with many texts": encoded("PNG", pnginfo=TEXTS),
+    "PNG with a long profile": encoded("PNG", icc_profile=os.urandom(100_000)),
+    "interlaced PNG": KINDS["PNG"][:28] + b"\1" + KINDS["PNG"][29:],
+    "PNG in many chunks": KINDS["PNG"][:33] + bytes(12) * 5000 + KINDS["PNG"][33:],
+}
+
+
+@pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL)
+def test_unusual_pngs_and_webps_are_not_decoded_in_the_worker(data):
+    assert not is_plain(data)
+    assert is_plain(KINDS["PNG"])
+    assert is_plain(KINDS["WEBP"])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +122,7 @@ def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_answered():
     begun = time.monotonic()
     assert refusal(slow, seconds=0.05) == "too_complex"
     assert time.monotonic() - begun < decoding.MOST_SECONDS
-    assert np.array_equal(decoding.decode(KINDS["PNG"], 224), photos.decode(KINDS["PNG"], 224))
+    assert np.array_equal(decoding.decode(KINDS["GIF"], 224), photos.decode(KINDS["GIF"], 224))
 
 
 def test_a_process_that_is_killed_is_replaced():
@@ -121,7 +144,7 @@ def test_the_process_ends_with_the_service():
     code += "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(
-        command, input=KINDS["PNG"], stdout=subprocess.PIPE, cwd=decoding.ROOT, check=False
+        command, input=KINDS["GIF"], stdout=subprocess.PIPE, cwd=decoding.ROOT, check=False
     )
     while is_alive(int(done.stdout)):
         time.sleep(0.05)
