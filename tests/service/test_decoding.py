@@ -128,6 +128,7 @@ def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_answered():
 def test_a_process_that_is_killed_is_replaced():
     first = process_id()
     os.kill(first, signal.SIGKILL)
+    decoding._process._process.wait(10)
     assert process_id() != first
 
 
