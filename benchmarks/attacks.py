@@ -34,6 +34,7 @@ from PIL import Image
 ATTACKER = ("127.0.0.2", 0)
 REQUEST_TIMEOUT = 30  # seconds; the default
 BETWEEN_CHECKS = 0.5  # seconds
+WARM_UP = 100  # photos, before memory is measured
 CALM = 60  # seconds after an attack, before memory is measured again
 SETUPS = {"pod": "1", "docker run": "2"}  # and their workers
 MEMORY = 512  # MiB
@@ -329,7 +330,8 @@ def row(attack: Callable[[threading.Event], None], setup: str, seconds: float, c
     over, seen = threading.Event(), Seen()
     photo = jpeg(640)
     with running(setup) as (pid, group):
-        right = answer(photo)
+        for _ in range(WARM_UP):
+            right = answer(photo)
         before, alive = memory(processes(group)), workers(pid)
         most = before
         threads = [

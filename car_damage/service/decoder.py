@@ -24,7 +24,7 @@ from car_damage import photos, pixel_limits
 from car_damage.photos import Photo, UnusablePhoto
 from car_damage.service.decoding import ANSWER, QUESTION, receive
 
-IDLE = 60  # seconds without a photo after which the process ends: it takes 25 MB
+IDLE = 30  # seconds without a photo after which the process ends: it takes 25 MB
 # Processor seconds for the header, and then for each megapixel: three times what the slowest
 # ordinary photo was measured to take. Whole seconds are what systems count.
 SECONDS = 2
