@@ -7,7 +7,7 @@
     curl -X POST -F "image=@car.jpg" http://localhost:5000/predict
 
 `flask --app app run` and `waitress-serve app:app` work, too. Environment variables set it up:
-docs/operations.md lists them.
+docs/settings.md lists them.
 """
 
 import logging.config

@@ -1,5 +1,6 @@
-"""What README, docs/ and benchmarks/ say can be done: each command, option and link is there."""
+"""What README, docs/ and benchmarks/ say can be done: each command, option and link exists."""
 
+import ast
 import re
 import shlex
 from itertools import chain, pairwise
@@ -16,6 +17,9 @@ DOCUMENTS = {
     for path in (ROOT / folder).glob("*.md")
 }
 STEPS = ("data_preprocessing.py", "model_training.py")  # run_pipeline.sh passes options on to them
+ANYTHING = ".+?"  # in the place of a value that a message contains
+RECOGNISABLE = 15  # characters of a text in our code that a message may be recognised by
+QUOTED = 0.75  # of a message: the rest is values, such as a file's name
 
 
 def commands(text: str) -> list[list[str]]:
@@ -77,3 +81,40 @@ def anchors(text: str) -> set[str]:
     """The anchors of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def templates() -> list[str]:
+    """Patterns of the texts in our code that are long enough to recognise a message by."""
+    files = [*ROOT.glob("*.py"), *ROOT.glob("car_damage/**/*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
+    texts = {template(node) for tree in trees for node in ast.walk(tree)}
+    return [text for text in texts if len(text.replace(ANYTHING, "")) >= RECOGNISABLE]
+
+
+def template(node: ast.AST) -> str:
+    """A pattern of the string's values; empty if the node is not a string."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(template(part) or ANYTHING for part in node.values)
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return re.escape(node.value) if is_text else ""
+
+
+def share_found(message: str, patterns: list[str]) -> float:
+    """The share of the message's characters that come from texts in our code."""
+    found = [re.finditer(pattern, message, re.IGNORECASE) for pattern in patterns]
+    covered = {at for match in chain.from_iterable(found) for at in range(*match.span())}
+    return len(covered) / len(message)
+
+
+def test_the_messages_that_troubleshooting_quotes_are_those_of_the_code():
+    quoted = "".join(
+        re.findall(r"```text\n(.*?)```", DOCUMENTS["docs/troubleshooting.md"], re.DOTALL)
+    )
+    patterns = templates()
+    assert {line for line in quoted.splitlines() if share_found(line, patterns) < QUOTED} == set()
+
+
+def test_troubleshooting_quotes_what_the_page_calls_an_answer_for_review():
+    words = (ROOT / "car_damage/service/page/words.js").read_text(encoding="utf-8")
+    verdict = re.search(r'review: "(.+)"', words)[1]
+    assert verdict in DOCUMENTS["docs/troubleshooting.md"]

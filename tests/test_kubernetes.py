@@ -149,8 +149,8 @@ def test_network_policies_admit_only_named_callers_at_the_port_and_let_nothing_o
     assert [policy["egress"] for policy in policies if "Egress" in policy["policyTypes"]] == [[]]
 
 
-def test_operations_describes_what_is_there():
-    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+def test_the_document_on_deploying_names_every_object_file_and_secret():
+    text = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
     for path in re.findall(r"deploy/kubernetes/[\w/.-]*\w", text):
         assert (ROOT / path).exists(), path
     for manifest in built(PRODUCTION):

@@ -33,7 +33,7 @@ HEROKU = {
 RENDER = {pair["key"]: pair["value"] for pair in service["envVars"]}
 # Each row of the table of settings: name, default and allowed values
 ROW = re.compile(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|", re.MULTILINE)
-TABLE = {name: row for name, *row in ROW.findall(text_of("docs/operations.md"))}
+TABLE = {name: row for name, *row in ROW.findall(text_of("docs/settings.md"))}
 DEFAULTS = {name: getattr(Settings(), name.lower()) for name in VARIABLES}
 
 
@@ -67,7 +67,7 @@ def test_two_thousand_requests_on_a_heroku_dyno_need_less_than_400_mb(tmp_path):
     assert peak < MEMORY
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/deploying.md"])
 def test_the_heroku_commands_set_the_same_as_the_deploy_button(document):
     (command,) = re.findall(r"heroku config:set ((?:.*\\\n)*.*)$", text_of(document), re.M)
     assert dict(re.findall(r"([A-Z_]+)=(\S+)", command)) == HEROKU
