@@ -1,7 +1,7 @@
-# The service as an image, and with --target train the pipeline:
+# Builds an image of the service, or of the pipeline with --target train:
 #     docker build -t car_damage_classifier .
 #     docker run -p 5000:5000 car_damage_classifier
-# docs/operations.md tells more. Stages that a target does not need are not built.
+# docs/deploying.md says more. Docker builds only the stages that a target needs.
 
 ARG BASE=python:3.12-slim
 
@@ -10,8 +10,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
 
-# Wheels only, so that no compiler is missed, and without pip, which nothing needs afterwards. What
-# is never run goes: LiteRT's driver for graphics cards, and the packages' own tests (34 MB in all).
+# Wheels only, because the base image has no compiler. Without pip, because nothing needs it
+# afterwards. Delete what never runs: LiteRT's driver for graphics cards, and the packages' own tests
+# (34 MB together).
 FROM base AS packages
 WORKDIR /build
 COPY requirements-serve.txt ./
@@ -21,7 +22,7 @@ RUN python -m venv --without-pip /venv \
     && find /venv -type d -name tests -prune -exec rm -r {} +
 
 
-# /app as in the image, with the version in use: the current one, or else the included one.
+# /app with the version in use: the current one, or the included one if there is no other.
 FROM base AS app
 WORKDIR /app
 COPY models all-models
@@ -40,37 +41,37 @@ RUN rm -r car_damage/dataset car_damage/training car_damage/evaluation car_damag
 
 
 FROM ${BASE} AS serve
-# HOME: nothing but /tmp can be written to where the root file system is read-only.
+# HOME: if the root file system is read-only, programs can write only to /tmp.
 ENV PATH=/venv/bin:$PATH \
     HOME=/tmp \
     PORT=5000
 WORKDIR /app
 COPY --from=packages /venv /venv
 COPY --from=app /app /app
-# A number, for Kubernetes to see that it is not root; it owns no file.
+# A number, because Kubernetes cannot check a name for runAsNonRoot. This user owns no file.
 USER 10001:10001
 EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-m", "car_damage.service.probe"]
 CMD ["python", "-m", "car_damage.service.start", "-c", "gunicorn.conf.py"]
-# Last, since each commit has another revision, and what stands below a changed one is made anew.
+# Last, because each commit has another revision, and Docker rebuilds all layers below a change.
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Car damage classifier" \
-      org.opencontainers.image.description="Tells damaged cars from undamaged ones: POST /predict" \
+      org.opencontainers.image.description="Classifies photos of cars as damaged or not damaged: POST /predict" \
       org.opencontainers.image.licenses="MIT AND Apache-2.0 AND LGPL-3.0-or-later AND GPL-2.0-or-later" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
 
-# The pipeline: what data/ and models/ hold at the end is the result, so mount them.
+# The pipeline. Its results go to data/ and models/, so mount these folders.
 FROM base AS train
 WORKDIR /app
 COPY scripts scripts
 COPY requirements.txt ./
 RUN bash -c 'source scripts/venv.sh && ready_venv requirements.txt'
 COPY . .
-# For whatever user the container runs as
+# The container may run as any user
 RUN mkdir -p data/raw/damaged data/raw/not-damaged \
     && chmod -R a+rwX data models
 ENV HOME=/tmp
@@ -78,5 +79,5 @@ USER 10001:10001
 ENTRYPOINT ["bash", "run_pipeline.sh"]
 
 
-# Last, hence the default
+# The last stage is the default target
 FROM serve

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Build the image, run it as strictly as a cluster would, and look into it; with Docker, or with
-# Podman where no Docker engine answers.
+# Build the image, run it with the restrictions of a cluster, and inspect it. Uses Docker, or Podman
+# if no Docker engine is running.
 #
-#     bash scripts/image.sh build [OPTION...]     # --target train: the pipeline's
-#     bash scripts/image.sh run [OPTION...]       # --publish 5000:5000, say, or --detach
+#     bash scripts/image.sh build [OPTION...]     # --target train builds the pipeline's image
+#     bash scripts/image.sh run [OPTION...]       # for example --publish 5000:5000 or --detach
 #     bash scripts/image.sh size                  # bytes that we add to the base image
-#     bash scripts/image.sh inspect               # user, command, labels, ... as JSON
+#     bash scripts/image.sh inspect               # user, command, labels and more, as JSON
 #
-# Every OPTION is the engine's own. $IMAGE is the image's name, car_damage_classifier by default.
+# Each OPTION goes to docker or podman. $IMAGE is the image's name, car_damage_classifier by default.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 image=${IMAGE:-car_damage_classifier}
 
-engine() { # prints its name, or fails with what is missing
+engine() { # prints docker or podman
   if docker info >/dev/null 2>&1; then
     echo docker
   elif command -v podman >/dev/null; then
     echo podman
   else
-    echo "error: neither a Docker engine nor Podman is here: install one" >&2
+    echo "error: Neither a Docker engine nor Podman was found. Install one." >&2
     return 2
   fi
 }
