@@ -1,14 +1,14 @@
-"""The service under attack, with an honest client beside.
+"""Measure the service under attack, while an honest client sends photos.
 
     python benchmarks/attacks.py                    # each attack for a minute, in both set-ups
     python benchmarks/attacks.py --seconds 10 --only photos
 
 Starts gunicorn as a pod does (one worker) and as `docker run` does (two), each with 512 MiB.
-Attackers come from 127.0.0.2, the honest client from 127.0.0.1: it sends a photo, waits for the
-answer, and sends the next. /health is asked twice a second. For each attack: the share of the
-client's photos that were answered rightly within `REQUEST_TIMEOUT`, the slowest /health, killed
-workers, and the memory before, at its highest and a minute later. Memory is limited by a control
-group (version 1 or 2), which needs root. Linux only.
+Attackers connect from 127.0.0.2 and the honest client from 127.0.0.1. The client sends a photo,
+waits for the answer, and sends the next one. /health is requested twice a second. For each
+attack, prints the share of the client's photos that got the correct answer within
+`REQUEST_TIMEOUT`, the slowest /health, the killed workers, and the memory before, at its peak and
+a minute later. A control group (version 1 or 2) limits the memory, which needs root. Linux only.
 """
 
 import argparse
@@ -32,67 +32,67 @@ import service
 from PIL import Image
 
 ATTACKER = ("127.0.0.2", 0)
-REQUEST_TIMEOUT = 30  # seconds; the default
+REQUEST_TIMEOUT = 30  # seconds, the default
 BETWEEN_CHECKS = 0.5  # seconds
 WARM_UP = 100  # photos, before memory is measured
 CALM = 60  # seconds after an attack, before memory is measured again
-SETUPS = {"pod": "1", "docker run": "2"}  # and their workers
+SETUPS = {"pod": "1", "docker run": "2"}  # number of workers
 MEMORY = 512  # MiB
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
 
 
-# Attacks: each runs until `over` is set.
+# Attacks. Each runs until `over` is set.
 
 
 def silent_connections(over: threading.Event) -> None:
-    """2,300 connections that send nothing."""
+    """Open 2,300 connections that send nothing."""
     hold(over, 2300, b"")
 
 
 def unfinished_heads(over: threading.Event) -> None:
-    """600 requests whose head never ends; they come again when they are cut off."""
+    """Send 600 requests whose headers never end, and send them again when they are cut off."""
     hold(over, 600, b"POST /predict HTTP/1.1\r\nHost: x\r\n", again=True)
 
 
 def answers_not_taken(over: threading.Event) -> None:
-    """400 connections that ask for a large file and read nothing."""
+    """Request a large file over 400 connections and read nothing."""
     hold(over, 400, GET % b"/docs/swagger-ui-bundle.js", again=True)
 
 
 def stalled_uploads(over: threading.Event) -> None:
-    """128 forms of 20 files that stop just before their end, and drip."""
+    """Send 128 forms of 20 files that stop just before their end."""
     body, content_type = form([bytes(490_000)] * 20)
     begun = POST % (content_type, len(body)) + body[:-100]
     hold(over, 128, begun, again=True)
 
 
 def many_small_requests(over: threading.Event) -> None:
-    """Eleven clients that send sixteen small photos at a time without a pause."""
+    """Send sixteen small photos per request from eleven clients without a pause."""
     body, content_type = form([jpeg(64)] * 16)
     repeat(over, 11, POST % (content_type, len(body)) + body)
 
 
 def scans(over: threading.Event) -> None:
-    """Progressive JPEGs of 50 megapixels and 1,200 scans."""
+    """Send progressive JPEGs of 50 megapixels with 1,200 scans."""
     send_photos(over, progressive_jpeg(7071, 1200))
 
 
 def segments(over: threading.Event) -> None:
-    """JPEGs with 4 MB of tiny Exif segments."""
+    """Send JPEGs with 4 MB of tiny Exif segments."""
     photo = jpeg(640)
     send_photos(over, photo[:2] + b"\xff\xe1\x00\x08Exif\0\0" * 400_000 + photo[2:])
 
 
 def run_lengths(over: threading.Event) -> None:
-    """Bitmaps of 50 megapixels in 5 kB, eight in a request."""
+    """Send bitmaps of 50 megapixels in 5 kB, eight in a request."""
     lines = b"\0\0" * 2000 + b"\0\1"
     body, content_type = form([bitmap(7000, 7000, lines)] * 8)
     repeat(over, 4, POST % (content_type, len(body)) + body)
 
 
 def huge_tile(over: threading.Event) -> None:
-    """TIFFs of 64 x 64 pixels, in one tile of 23168 x 23168."""
+    """Send TIFFs of 64 x 64 pixels, stored in one tile of 23168 x 23168."""
     send_photos(over, tiff_with_tile(23168))
 
 
@@ -101,33 +101,33 @@ PHOTOS = [many_small_requests, scans, segments, run_lengths, huge_tile]
 ATTACKS = {"connections": CONNECTIONS, "photos": PHOTOS}
 
 
-# What they send.
+# What attackers send.
 
 
 def jpeg(side: int) -> bytes:
-    """A photo of soft shapes."""
+    """Draw a square photo of soft shapes."""
     return service.photo(1, side, side)
 
 
 def form(files: list[bytes]) -> tuple[bytes, bytes]:
-    """A form with these files in the field image, and its content type."""
+    """Return a form with these files in the field image, and its content type."""
     disposition = b'Content-Disposition: form-data; name="image"; filename="a.jpg"'
     parts = b"".join(b"--x\r\n%b\r\n\r\n%b\r\n" % (disposition, file) for file in files)
     return parts + b"--x--\r\n", b"multipart/form-data; boundary=x"
 
 
 def segment(marker: int, data: bytes) -> bytes:
-    """A JPEG's segment."""
+    """Return a segment of a JPEG."""
     return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
 
 
 def progressive_jpeg(side: int, count: int) -> bytes:
-    """A grey JPEG whose first scan says that all is grey, and whose others refine that."""
+    """Return a JPEG whose first scan makes everything grey. The other scans refine it."""
     blocks = ((side + 7) // 8) ** 2
     frame = segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + b"\1\x11\0")
     tables = segment(0xDB, b"\0" + bytes([1] * 64))
-    tables += segment(0xC4, b"\0" + bytes([1] + [0] * 15) + b"\0")  # DC: 0 is "no change"
-    tables += segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\xe0")  # AC: 0 is "many are zero"
+    tables += segment(0xC4, b"\0" + bytes([1] + [0] * 15) + b"\0")  # DC: 0 means "no change"
+    tables += segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\xe0")  # AC: 0 means "many zeros"
     first = segment(0xDA, b"\1\1\0\0\0\0") + bytes(blocks // 8) + b"\x7f"
     runs = "".join(f"0{16383:014b}" for _ in range(blocks // 32767 + 1))
     bits = runs + "1" * (-len(runs) % 8)
@@ -137,7 +137,7 @@ def progressive_jpeg(side: int, count: int) -> bytes:
 
 
 def bitmap(width: int, height: int, data: bytes) -> bytes:
-    """A BMP in run lengths (BI_RLE8) with a black palette."""
+    """Return a run-length coded BMP (BI_RLE8) with a black palette."""
     palette = bytes(1024)
     begin = 14 + 40 + len(palette)
     head = struct.pack("<2sIHHI", b"BM", begin + len(data), 0, 0, begin)
@@ -146,18 +146,18 @@ def bitmap(width: int, height: int, data: bytes) -> bytes:
 
 
 def tiff_with_tile(side: int) -> bytes:
-    """A small TIFF that claims to lie in one tile of this side."""
+    """Return a small TIFF whose tags claim that it is stored in one tile of this side."""
     small = io.BytesIO()
-    tags = {322: side, 323: side, 324: 8, 325: 1}  # the tile's sides, place and bytes
+    tags = {322: side, 323: side, 324: 8, 325: 1}  # the tile's sides, offset and size
     Image.new("F", (64, 64)).save(small, "TIFF", tiffinfo=tags)
     return small.getvalue()
 
 
-# How they send it.
+# How attackers send it.
 
 
 def attacker() -> socket.socket:
-    """A connection that takes little at a time."""
+    """Open a connection that receives little at a time."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(10)
@@ -167,7 +167,7 @@ def attacker() -> socket.socket:
 
 
 def hold(over: threading.Event, count: int, sent: bytes, again: bool = False) -> None:
-    """Keep `count` connections open that have sent this; open those `again` that are closed."""
+    """Keep `count` connections open that sent this. With `again`, reopen those that are closed."""
     connections: list[socket.socket] = []
     while not over.wait(0.2):
         open_now = [each for each in connections if not is_closed(each)] if again else connections
@@ -184,7 +184,7 @@ def hold(over: threading.Event, count: int, sent: bytes, again: bool = False) ->
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the service has closed it. Reads nothing."""
+    """Return whether the service has closed the connection. Reads nothing."""
     connection.setblocking(False)
     try:
         return connection.recv(1, socket.MSG_PEEK) == b""
@@ -195,7 +195,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 def repeat(over: threading.Event, clients: int, sent: bytes) -> None:
-    """Have clients send this, wait for the answer, and begin again."""
+    """Have clients send this and wait for the answer, again and again."""
 
     def client() -> None:
         while not over.is_set():
@@ -215,19 +215,19 @@ def send_photos(over: threading.Event, photo: bytes) -> None:
     repeat(over, 4, POST % (b"image/jpeg", len(photo)) + photo)
 
 
-# What becomes of the service meanwhile.
+# What happens to the service meanwhile.
 
 
 @dataclass
 class Seen:
     """What an honest client saw."""
 
-    photos: list[bool] = field(default_factory=list)  # rightly answered in time
-    health: list[float] = field(default_factory=list)  # seconds; infinite: not answered
+    photos: list[bool] = field(default_factory=list)  # whether each got the correct answer in time
+    health: list[float] = field(default_factory=list)  # seconds; infinite without an answer
 
     @property
     def share(self) -> float:
-        """The share of photos that were answered."""
+        """The share of photos that got the correct answer."""
         return sum(self.photos) / max(1, len(self.photos))
 
 
@@ -238,7 +238,7 @@ def ask_honestly(over: threading.Event, seen: Seen, photo: bytes, right: str) ->
 
 
 def answer(photo: bytes) -> str:
-    """What the service says of a photo; empty if it says nothing in time."""
+    """Return the service's answer to a photo, or an empty text without an answer in time."""
     connection = http.client.HTTPConnection("127.0.0.1", service.PORT, timeout=REQUEST_TIMEOUT)
     try:
         connection.request("POST", "/predict", photo, {"Content-Type": "image/jpeg"})
@@ -252,7 +252,7 @@ def answer(photo: bytes) -> str:
 
 
 def check_health(over: threading.Event, seen: Seen) -> None:
-    """Ask /health twice a second."""
+    """Request /health twice a second."""
     while not over.wait(BETWEEN_CHECKS):
         begun = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", service.PORT, timeout=10)
@@ -268,7 +268,7 @@ def check_health(over: threading.Event, seen: Seen) -> None:
 
 @contextmanager
 def limited_memory() -> Iterator[Path]:
-    """A control group with `MEMORY`, for processes that write their number into its file."""
+    """Make a control group with `MEMORY`, for processes that write their PID into its file."""
     root = Path("/sys/fs/cgroup")
     is_second = (root / "cgroup.controllers").exists()
     group = (root if is_second else root / "memory") / f"attacks-{os.getpid()}"
@@ -278,33 +278,33 @@ def limited_memory() -> Iterator[Path]:
     try:
         yield group
     finally:
-        time.sleep(1)  # the last process leaves
+        time.sleep(1)  # until the last process has left
         group.rmdir()
 
 
 def memory(pids: Iterable[str]) -> float:
-    """MB that these processes hold: their proportional set size."""
+    """Return the proportional set size of these processes, in MB."""
     kilobytes = 0
     for pid in pids:
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # the process has ended
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             kilobytes += int(text.partition("\nPss:")[2].split()[0])
     return kilobytes / 1000
 
 
 def processes(group: Path) -> list[str]:
-    """Process ids in a control group."""
+    """Return the PIDs in a control group."""
     return (group / "cgroup.procs").read_text().split()
 
 
 def workers(pid: int) -> set[str]:
-    """Process ids of the workers."""
+    """Return the PIDs of the workers."""
     return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
 @contextmanager
 def running(setup: str) -> Iterator[tuple[int, Path]]:
-    """The service in a set-up; gives its process id and control group."""
+    """Run the service in a set-up. Yields its PID and control group."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         group = stack.enter_context(limited_memory())
@@ -326,7 +326,7 @@ def running(setup: str) -> Iterator[tuple[int, Path]]:
 
 
 def row(attack: Callable[[threading.Event], None], setup: str, seconds: float, calm: float) -> str:
-    """What an attack did, as a row of a table."""
+    """Run an attack and return its results as a row of the table."""
     over, seen = threading.Event(), Seen()
     photo = jpeg(640)
     with running(setup) as (pid, group):

@@ -1,13 +1,14 @@
-"""How well copies are found among real photos, what is joined wrongly, and how long it takes.
+"""Measure how many copies are found among real photos, which photos are grouped, and the time.
 
-    python benchmarks/copies.py PHOTO_FOLDER...                      # a minute for 6,000 photos
-    python benchmarks/copies.py PHOTO_FOLDER... --joined joined.png  # and look at what is joined
+    python benchmarks/copies.py PHOTO_FOLDER...                      # one minute for 6,000 photos
+    python benchmarks/copies.py PHOTO_FOLDER... --joined joined.png  # also draw the groups
 
-Of 500 photos, copies of every kind and of every two kinds together are grouped with all the
-originals: found is a copy that shares its original's group. The groups among the originals alone
-are for a person to look at: real sets hold real copies. For the times, the photos' hashes are
-multiplied to 10,000 and 100,000 by flipping a quarter of their bits, far more than makes a copy;
-among them are copies with a tenth of their bits flipped, and then 5,000 that are all the same.
+Makes copies of 500 photos, of every kind and of every two kinds together, and groups them with
+all originals. A copy is found if it is in the group of its original. A person should check the
+groups among the originals alone, because real sets contain real copies. To measure the time, the
+photos' hashes are multiplied to 10,000 and 100,000 by flipping a quarter of their bits, many more
+than in a copy. Among them are copies with a tenth of their bits flipped, and later 5,000
+identical hashes.
 """
 
 import argparse
@@ -57,12 +58,12 @@ def mirrored(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def cut_on_one_side(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """5 % off one side: a harder crop than most of `cropped`, since nothing balances it."""
+    """Crop 5 % off one side, which is harder than most of `cropped`: the centre moves."""
     return np.rot90(_cut_below(np.rot90(photo, turns := int(random.integers(4)))), -turns)
 
 
 def cut_at_a_corner(photo: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """5 % off two sides that meet: the hardest."""
+    """Crop 5 % off two sides that meet, the hardest crop."""
     turned = np.rot90(photo, turns := int(random.integers(4)))
     return np.rot90(_cut_below(np.rot90(_cut_below(turned))), -turns - 1)
 
@@ -72,11 +73,11 @@ def _cut_below(photo: np.ndarray) -> np.ndarray:
 
 
 KINDS = (rescaled, recompressed, cropped, brightened, mirrored)
-HARD_KINDS = (cut_on_one_side, cut_at_a_corner)  # reported, not counted in the mean
+HARD_KINDS = (cut_on_one_side, cut_at_a_corner)  # reported, but not part of the mean
 
 
 def as_jpeg(photo: np.ndarray, quality: int = 90) -> np.ndarray:
-    """The photo as it comes back from a JPEG file, also where `decode` would find it too small."""
+    """Write the photo to a JPEG and read it again, also if it is too small for `decode`."""
     bgr = np.ascontiguousarray(photo[..., ::-1])
     file = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1]
@@ -87,7 +88,7 @@ def hash_of(path: Path) -> np.ndarray:
 
 
 def group(hashes: np.ndarray) -> np.ndarray:
-    """Group by the perceptual hashes alone."""
+    """Group photos by their perceptual hashes alone."""
     return group_copies(hashes, [str(number) for number in range(len(hashes))])
 
 
@@ -124,21 +125,21 @@ def found_of(
 
 
 def groups_of_several(groups: np.ndarray) -> list[np.ndarray]:
-    """The members of each group of two or more."""
+    """Return the members of each group of two or more."""
     by_group = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     return [members for members in by_group if len(members) > 1]
 
 
 def report_joined(groups: Sequence[np.ndarray], count: int) -> None:
-    """Print what is joined among the originals."""
+    """Print how many originals were grouped."""
     pairs = sum(len(members) * (len(members) - 1) // 2 for members in groups)
     largest = max((len(members) for members in groups), default=1)
-    print(f"joined among the {count:,} originals: {pairs} of {count * (count - 1) // 2:,} pairs,")
-    print(f"  in {len(groups)} groups, the largest of {largest}")
+    print(f"grouped among the {count:,} originals: {pairs} of {count * (count - 1) // 2:,} pairs,")
+    print(f"  in {len(groups)} groups, the largest with {largest} photos")
 
 
 def draw_joined(groups: Sequence[np.ndarray], paths: Sequence[Path], file: Path) -> None:
-    """Write a contact sheet: two columns, in each a row of photos per group."""
+    """Write a contact sheet in two columns, with a row of photos per group."""
     width, height = THUMBNAIL
     across = min(MOST_IN_A_ROW, max(map(len, groups), default=1))
     rows = -(-len(groups) // 2)
@@ -154,7 +155,7 @@ def draw_joined(groups: Sequence[np.ndarray], paths: Sequence[Path], file: Path)
 
 
 def measure_time(hashes: np.ndarray) -> None:
-    """Print the seconds to group many hashes, and the share of planted copies found."""
+    """Print how long it takes to group many hashes, and the share of planted copies found."""
     print("grouping:")
     for count in (10_000, 100_000):
         many, originals = multiplied(hashes, count)
@@ -170,7 +171,7 @@ def measure_time(hashes: np.ndarray) -> None:
 
 
 def multiplied(hashes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`count` hashes, the last tenth of them copies, and which ones they are copies of."""
+    """Return `count` hashes, the last tenth of them copies, and the index of each original."""
     random = np.random.default_rng(0)
     planted = count // 10
     others = with_flipped_bits(random.choice(hashes, count - planted), 0.25, random)
@@ -185,7 +186,7 @@ def with_flipped_bits(hashes: np.ndarray, share: float, random: np.random.Genera
 
 
 def main() -> None:
-    """Parse, then measure."""
+    """Parse the options, then measure."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -195,7 +196,7 @@ def main() -> None:
     files = (path for folder in args.folders for path in folder.rglob("*"))
     paths = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
     if not paths:
-        parser.error("there is no photo in these folders")
+        parser.error("There are no photos in these folders.")
     hashes = np.stack(list(map_in_order(hash_of, paths)))
     joined = groups_of_several(group(hashes))
     report_joined(joined, len(paths))

@@ -1,15 +1,15 @@
-"""The service with faults injected at random, and clients that check each answer.
+"""Inject faults into the service at random, while clients check each answer.
 
     python benchmarks/faults.py                 # an hour
     python benchmarks/faults.py --minutes 5
 
-Two workers under gunicorn. Four honest clients send photos, each with an id of its own, and compare
-each answer with what the same photo got before. Beside them slow clients drip their uploads and
-broken ones leave in the middle. Every ten seconds or so something happens: a worker is killed,
-gunicorn gets SIGHUP and finds a good version, a damaged one or none, the disk of `/tmp` is full for
-five seconds, or nobody reads the log for five seconds. At the end: how many requests were answered,
-rightly, twice, or not at all, and the memory minute by minute. A request may be lost only if its
-worker was killed. Needs root, to mount a small `/tmp`. Linux only.
+Runs two workers under gunicorn. Four honest clients send photos, each request with its own id,
+and compare each answer with the earlier answer to the same photo. Other clients upload slowly or
+close the connection in the middle. About every ten seconds there is a fault: a worker is killed,
+gunicorn gets SIGHUP and finds a good version, a damaged one or none, `/tmp` is full for five
+seconds, or nobody reads the log for five seconds. At the end, prints how many requests were
+answered, correctly, twice or not at all, and the memory minute by minute. A request may be lost
+only if its worker was killed. Needs root, to mount a small `/tmp`. Linux only.
 """
 
 import argparse
@@ -38,22 +38,22 @@ from car_damage import model_store, paths
 CLIENTS = 4
 PHOTOS = 24
 PAUSE = (5, 15)  # seconds between two faults
-FAULT = 5  # seconds that a full disk or a full pipe lasts
-SETTLED = 20  # seconds after the last fault before the end
+FAULT = 5  # seconds for which the disk or the pipe is full
+SETTLED = 20  # seconds between the last fault and the end
 
 
 @dataclass
 class Outcome:
-    """What became of the honest clients' requests."""
+    """The results of the honest clients' requests."""
 
     statuses: Counter[int] = field(default_factory=Counter)  # 0: the connection broke
-    wrong: list[str] = field(default_factory=list)  # ids of requests with another answer
+    wrong: list[str] = field(default_factory=list)  # ids of requests with a different answer
     sent: int = 0
     memory: list[float] = field(default_factory=list)  # MB, minute by minute
 
 
 class Log:
-    """Reads the service's log from a pipe, unless it is told to pause."""
+    """Reads the service's log from a pipe, with pauses."""
 
     def __init__(self, pipe: int):
         self.reads = threading.Event()
@@ -75,7 +75,7 @@ class Log:
 
 
 def honest(over: threading.Event, number: int, photos: list[bytes], outcome: Outcome) -> None:
-    """Send photos one after the other; a connection that broke is opened again."""
+    """Send photos one after the other, and reopen a broken connection."""
     right: dict[int, str] = {}
     connection = service.connect()
     count = 0
@@ -103,7 +103,7 @@ def honest(over: threading.Event, number: int, photos: list[bytes], outcome: Out
 
 
 def slow_or_broken(over: threading.Event, photo: bytes) -> None:
-    """Drip an upload, or leave in its middle, again and again."""
+    """Upload slowly, or close the connection in the middle, again and again."""
     while not over.is_set():
         with suppress(OSError), attacks.attacker() as connection:
             connection.sendall(
@@ -116,31 +116,31 @@ def slow_or_broken(over: threading.Event, photo: bytes) -> None:
 
 
 class Faults:
-    """What can happen to the service."""
+    """The faults."""
 
     def __init__(self, process: subprocess.Popen[bytes], models: Path, tmp: Path, log: Log):
         self._process, self._models, self._tmp, self._log = process, models, tmp, log
 
     def processes(self) -> list[str]:
-        """Process ids of gunicorn and its workers."""
+        """Return the PIDs of gunicorn and its workers."""
         return [str(self._process.pid), *attacks.workers(self._process.pid)]
 
     def kill_a_worker(self) -> None:
-        """Kill one, as the system does when memory is short."""
+        """Kill a worker, as the system does when memory is short."""
         workers = attacks.workers(self._process.pid)
         if workers:
             os.kill(int(random.choice(sorted(workers))), signal.SIGKILL)
 
     def reload_good(self) -> None:
-        """Choose another version, and have gunicorn load it."""
+        """Choose another version and have gunicorn load it."""
         self._reload(random.choice(["20260101-0000-aaaa", "20260102-0000-bbbb"]))
 
     def reload_damaged(self) -> None:
-        """The same with a version whose graph was cut short, then undo it without a word."""
+        """Have gunicorn load a version whose graph is truncated."""
         self._reload("20260103-0000-cccc")
 
     def reload_none(self) -> None:
-        """The same with the name of a version that is not there."""
+        """Have gunicorn load a version that does not exist."""
         self._reload("20260104-0000-dddd")
 
     def _reload(self, version: str) -> None:
@@ -148,7 +148,7 @@ class Faults:
         self._process.send_signal(signal.SIGHUP)
 
     def fill_the_disk(self) -> None:
-        """Leave no room in /tmp for a while."""
+        """Fill /tmp for a while."""
         file = self._tmp / "full"
         with suppress(OSError), file.open("wb") as full:
             while True:
@@ -157,14 +157,14 @@ class Faults:
         file.unlink()
 
     def stop_reading_the_log(self) -> None:
-        """Let the pipe fill that the log is written to."""
+        """Stop reading the log for a while, so that its pipe fills."""
         self._log.reads.clear()
         time.sleep(FAULT)
         self._log.reads.set()
 
 
 def versions(folder: Path) -> Path:
-    """Two good versions and a damaged one, in a folder of their own."""
+    """Make a folder with two good versions and a damaged one."""
     included = model_store.load_record(paths.MODELS).folder
     for name in ("20260101-0000-aaaa", "20260102-0000-bbbb", "20260103-0000-cccc"):
         shutil.copytree(included, folder / name)
@@ -178,7 +178,7 @@ def versions(folder: Path) -> Path:
 
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[Faults, Log]]:
-    """The service with versions and a small /tmp of its own in `folder`."""
+    """Run the service with its own versions and a small /tmp in `folder`."""
     tmp, config = folder / "tmp", folder / "gunicorn.conf.py"
     models = versions(folder / "models")
     change = "from pathlib import Path\nfrom car_damage import paths\n"
@@ -206,7 +206,7 @@ def running(folder: Path) -> Iterator[tuple[Faults, Log]]:
 
 
 def inject(faults: Faults, minutes: float, outcome: Outcome) -> Counter[str]:
-    """Let something happen now and then; returns how often each did."""
+    """Inject faults now and then. Returns how often each was injected."""
     choices = [
         faults.kill_a_worker,
         faults.reload_good,
@@ -229,11 +229,11 @@ def inject(faults: Faults, minutes: float, outcome: Outcome) -> Counter[str]:
 
 
 def report(outcome: Outcome, log: Log, happened: Counter[str]) -> None:
-    """Print what came of it."""
+    """Print the results."""
     broken, kills = outcome.statuses[0], happened["kill_a_worker"]
     doubled = [name for name, times in log.answered.items() if times > 1]
     print(f"{outcome.sent} requests: {dict(outcome.statuses)} (0: the connection broke)")
-    print(f"wrong or swapped: {len(outcome.wrong)}; answered twice: {len(doubled)}")
+    print(f"wrong or swapped answers: {len(outcome.wrong)}; answered twice: {len(doubled)}")
     print(f"faults: {dict(happened)}")
     print(f"connections that broke for each killed worker: {broken / max(1, kills):.2f}")
     print("memory in MB, minute by minute:", *(f"{each:.0f}" for each in outcome.memory))
@@ -243,7 +243,7 @@ def report(outcome: Outcome, log: Log, happened: Counter[str]) -> None:
 
 
 def main() -> None:
-    """Run it and print what came of it."""
+    """Run the service with faults and print the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
@@ -261,7 +261,7 @@ def main() -> None:
         over.set()
         for thread in threads:
             thread.join()
-        time.sleep(2)  # until the log is read
+        time.sleep(2)  # until the rest of the log is read
     report(outcome, log, happened)
 
 

@@ -1,11 +1,11 @@
-"""How often a version's heatmap points at the damage, in photos where someone has marked it.
+"""Measure how often a heatmap points at the damage, on photos in which someone marked it.
 
     python benchmarks/heatmaps.py PHOTO_FOLDER BOXES.csv [--models DIR] [--model VERSION]
 
 BOXES.csv has a line for each box: file, left, top, right, bottom, as shares of the photo's width
-and height. The version must not have been trained on these photos: train it with --leave-out. Only
-photos whose boxes cover at most a quarter of it are measured, since a random place would often lie
-in a larger box.
+and height. The version must not have been trained on these photos, so train it with --leave-out.
+Only photos whose boxes cover at most a quarter of the photo are measured, because a random place
+would often be inside a larger box.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from car_damage.errors import exit_code
 from car_damage.parallel import map_in_order, per_thread
 from car_damage.predictor import Predictor
 
-MOST_AREA = 0.25  # of the photo, that the boxes cover
-GRID = 512  # points a side on which areas are counted
+MOST_AREA = 0.25  # share of the photo that the boxes may cover
+GRID = 512  # points per side of the grid on which areas are measured
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the sides
 
 
 def read_boxes(path: Path) -> dict[str, list[Box]]:
-    """The boxes of each file."""
+    """Read the boxes of each file."""
     boxes: dict[str, list[Box]] = defaultdict(list)
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
@@ -43,7 +43,7 @@ def read_boxes(path: Path) -> dict[str, list[Box]]:
 
 
 def inside(boxes: Sequence[Box], across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Which points, given as shares of width and height, lie in a box."""
+    """Return which points, given as shares of width and height, are in a box."""
     found = np.zeros(np.broadcast(across, down).shape, bool)
     for left, top, right, bottom in boxes:
         found |= (across >= left) & (across < right) & (down >= top) & (down < bottom)
@@ -51,7 +51,7 @@ def inside(boxes: Sequence[Box], across: np.ndarray, down: np.ndarray) -> np.nda
 
 
 def covered(boxes: Sequence[Box], shape: tuple[int, int] = (GRID, GRID)) -> np.ndarray:
-    """The share of each cell of a grid of this shape (h, w) that boxes cover."""
+    """Return the share of each cell that boxes cover, for a grid of this shape (h, w)."""
     height, width = shape
     fine = GRID // max(shape)
     down = (np.arange(height * fine) + 0.5) / (height * fine)
@@ -61,7 +61,7 @@ def covered(boxes: Sequence[Box], shape: tuple[int, int] = (GRID, GRID)) -> np.n
 
 
 def measure(heatmap: np.ndarray, boxes: Sequence[Box]) -> tuple[bool, float]:
-    """Whether the strongest place lies in a box, and the share of positive weight inside."""
+    """Return whether the strongest place is in a box, and the share of positive weight in boxes."""
     row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
     down, across = (row + 0.5) / heatmap.shape[0], (column + 0.5) / heatmap.shape[1]
     weight = np.maximum(heatmap, 0)
@@ -70,7 +70,7 @@ def measure(heatmap: np.ndarray, boxes: Sequence[Box]) -> tuple[bool, float]:
 
 
 def line(title: str, found: Sequence[tuple[bool, float]], boxes: Sequence[Sequence[Box]]) -> str:
-    """One line of the table."""
+    """Return a line of the table."""
     hits, weights = zip(*found, strict=True)
     area = np.mean([covered(each).mean() for each in boxes])
     return (
@@ -80,7 +80,7 @@ def line(title: str, found: Sequence[tuple[bool, float]], boxes: Sequence[Sequen
 
 
 def main() -> None:
-    """Parse, then measure."""
+    """Parse the options, then measure."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -105,7 +105,7 @@ def main() -> None:
     off = [name for name, each in small.items() if not inside(each, half, half)]
     print(f"{'':24}{'photos':>7}{'strongest inside':>18}{'boxes: area':>14}", end="")
     print(f"{'weight inside':>18}{'ratio':>9}")
-    for title, names in (("boxes of a quarter", list(small)), ("of these off the middle", off)):
+    for title, names in (("boxes of a quarter", list(small)), ("of these off-centre", off)):
         print(line(title, [found[name] for name in names], [small[name] for name in names]))
 
 

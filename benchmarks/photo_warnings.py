@@ -1,10 +1,10 @@
-"""How often a version warns: of photos of cars that it has not seen, and of pictures of no car.
+"""Measure how often a version warns, on unseen photos of cars and on pictures without a car.
 
     python benchmarks/photo_warnings.py PHOTO_FOLDER...                    # the current version
     python benchmarks/photo_warnings.py PHOTO_FOLDER... --model VERSION    # another one
 
-The photos must be none that the version was trained on. The pictures of no car are those of
-`tests/no_cars.py`, by kind. `unfamiliar` should be rare in the first line and the rule below it.
+The version must not have been trained on these photos. The pictures without a car are those of
+`tests/no_cars.py`, by kind. `unfamiliar` should be rare in the first line and frequent below it.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Warned = tuple[WarningWord, ...]
 
 
 def line(title: str, warned: Iterable[Warned]) -> str:
-    """The share of photos that each warning, and any at all, is given of."""
+    """Return a line of the table: the share of photos with each warning, and with any."""
     found = list(warned)
     shares = [sum(word in words for words in found) / len(found) for word in WORDS]
     shares.append(sum(map(bool, found)) / len(found))
@@ -36,7 +36,7 @@ def line(title: str, warned: Iterable[Warned]) -> str:
 
 
 def main() -> None:
-    """Parse, then measure."""
+    """Parse the options, then measure."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,12 +1,12 @@
-"""What one pod gives: the service with one worker on one core, as deploy/kubernetes/ runs it.
+"""Measure one pod: the service with one worker on one core, as in deploy/kubernetes/.
 
     python benchmarks/pod.py
 
-For each kind of photo: photos a second of clients that ask without a pause, processor time a photo
-of the whole pod, which holds on a busy machine too, and its memory. Then the memory while it
-decodes the largest photos that it takes, and while two workers get one each at once. Memory is the
-proportional set size of all processes together. Linux only, with two cores: one for the pod, one
-for its clients.
+For each kind of photo, prints the photos per second with clients that send without a pause, the
+processor time per photo, and the memory of the pod. The processor time is also valid on a busy
+machine. Then prints the memory while the pod decodes the largest photos that it accepts, and
+while two workers decode one each. Memory is the proportional set size of all processes together.
+Linux only, with two cores: one for the pod and one for its clients.
 """
 
 import io
@@ -27,15 +27,15 @@ from PIL import Image
 
 from car_damage import jpeg, model_store, paths, pixel_limits
 
-SECONDS = 20  # of load, for each kind
-KINDS = {"1024 x 768": (1024, 768, 6), "4000 x 3000": (4000, 3000, 4)}  # and the camera's grain
-LARGEST = (7000, 7100)  # pixels: just below what the service takes
-HEIC = (8064, 6048)  # pixels: an iPhone's largest photo
+SECONDS = 20  # of load for each kind
+KINDS = {"1024 x 768": (1024, 768, 6), "4000 x 3000": (4000, 3000, 4)}  # width, height, grain
+LARGEST = (7000, 7100)  # pixels, just below the service's limit
+HEIC = (8064, 6048)  # pixels, the largest photo of an iPhone
 
 
 @contextmanager
 def pod() -> Iterator[int]:
-    """The service on the first core and everything else on the others; gives its process id."""
+    """Run the service on the first core and all else on the other cores. Yields its PID."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:1])
     with service.gunicorn() as process:
@@ -45,7 +45,7 @@ def pod() -> Iterator[int]:
 
 
 def processor_seconds(pid: int) -> float:
-    """User and system time of the process and its children so far."""
+    """Return the user and system time of the process and its children so far."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     ticks = 0
     for process in [str(pid), *children]:
@@ -55,7 +55,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def largest_photos() -> Iterator[tuple[str, bytes]]:
-    """Photos that need the most memory to decode, in small files."""
+    """Yield photos that need the most memory to decode, in small files."""
     for name, mode, options in (
         ("PNG with alpha", "RGBA", {"format": "PNG", "compress_level": 1}),
         ("PNG with 16 bits", "I;16", {"format": "PNG", "compress_level": 1}),
@@ -72,7 +72,7 @@ def largest_photos() -> Iterator[tuple[str, bytes]]:
 
 
 def within_its_limit(mode: str, options: dict[str, Any]) -> bytes:
-    """A photo in one colour with as many pixels as its kind may have, up to `LARGEST`."""
+    """Return a photo in one colour with as many pixels as its kind may have, up to `LARGEST`."""
     small = io.BytesIO()
     Image.new(mode, (64, 64)).save(small, **options)
     with Image.open(small) as opened:
@@ -84,7 +84,7 @@ def within_its_limit(mode: str, options: dict[str, Any]) -> bytes:
 
 
 def heic() -> bytes:
-    """A HEIC in one colour and in tiles, as an iPhone writes it."""
+    """Return a HEIC in one colour, stored in tiles as an iPhone does."""
     file = io.BytesIO()
     picture = pillow_heif.from_pillow(Image.new("RGB", HEIC))
     picture.save(file, tile_size=512, enc_params={"preset": "ultrafast"})
@@ -92,7 +92,7 @@ def heic() -> bytes:
 
 
 def peak_memory(pid: int, work: Callable[[], object]) -> float:
-    """The most megabytes that the process and its children held while `work` ran."""
+    """Return the peak memory of the process and its children while `work` runs, in MB."""
     seen, done = [service.memory(pid)], threading.Event()
 
     def watch() -> None:
@@ -108,7 +108,7 @@ def peak_memory(pid: int, work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure, and print each figure when it is there."""
+    """Measure, and print each result at once."""
     os.environ["WEB_CONCURRENCY"] = "1"
     with pod() as pid:
         print(f"model {model_store.current(paths.MODELS)}")
@@ -124,7 +124,7 @@ def main() -> None:
             print(
                 f"{name}, {np.mean([len(photo) for photo in photos]) / 1000:.0f} kB: "
                 f"{count / seconds:.1f} photos/s, {spent / count * 1000:.1f} ms of processor time "
-                f"a photo, {spent / seconds:.0%} of the core, {service.memory(pid):.0f} MB"
+                f"per photo, {spent / seconds:.0%} of the core, {service.memory(pid):.0f} MB"
             )
         for name, photo in largest_photos():
             peak = peak_memory(pid, lambda photo=photo: service.ask(service.connect(), photo))
@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def two_at_once() -> None:
-    """Print what two workers need that get a HEIC of 48 megapixels each, ten times."""
+    """Print the memory of two workers that get a HEIC of 48 megapixels each, ten times."""
     os.environ["WEB_CONCURRENCY"] = "2"
     photo = heic()
     with service.gunicorn() as process, ThreadPoolExecutor(2) as clients:

@@ -1,10 +1,11 @@
-"""Step 1 against the loop that everyone writes first, side by side.
+"""Compare step 1 with a simple loop.
 
     python benchmarks/preprocessing.py                  # speed, about 2 minutes
     python benchmarks/preprocessing.py --memory         # peak memory at 2,000 and 20,000 photos
 
-Both make arrays of the same JPEGs (drawn soft shapes with camera-like grain) from files that the
-system has cached, each in a process of its own, in turn. Counted is the work, not the imports.
+Both make arrays of the same JPEGs (drawn soft shapes with grain like a camera's). They take
+turns, each in its own process, and the system has cached the files. The time does not include
+imports.
 """
 
 import argparse
@@ -24,14 +25,15 @@ import numpy as np
 ROUNDS = 3
 KINDS = {  # width, height, grain (standard deviation in grey levels), photos
     "12 megapixels": (4000, 3000, 4, 200),
-    "12 megapixels in poor light": (4000, 3000, 9, 100),  # grain doubles the file and its decoding
+    # Grain doubles the file's size and the time to decode it.
+    "12 megapixels in poor light": (4000, 3000, 9, 100),
     "512 px": (512, 384, 9, 1200),
 }
 SIZE = 224
 
 
 def naive(raw_dir: Path, out: Path) -> int:
-    """The loop that everyone writes first."""
+    """Make the arrays with a simple loop."""
     from sklearn.model_selection import train_test_split
 
     X, y = [], []
@@ -49,7 +51,7 @@ def naive(raw_dir: Path, out: Path) -> int:
 
 
 def ours(raw_dir: Path, out: Path) -> int:
-    """Step 1 as `data_preprocessing.py` runs it, less the close-ups, which the loop has not."""
+    """Run step 1 like `data_preprocessing.py`, but without close-ups."""
     from car_damage.dataset.find import find_photos
     from car_damage.dataset.prepare import Settings, prepare
 
@@ -60,10 +62,10 @@ def ours(raw_dir: Path, out: Path) -> int:
 
 
 def work(name: str, raw_dir: Path, out: Path) -> None:
-    """Run one of the two in this process and print what it took."""
-    import resource  # not on Windows; the pipeline runs there, this measurement does not
+    """Run one of the two in this process and print its speed and peak memory."""
+    import resource  # Windows does not have it: the pipeline runs there, but not this measurement
 
-    import sklearn.model_selection  # noqa: F401 - imported before the clock starts, as are ours
+    import sklearn.model_selection  # noqa: F401 - imported before the clock starts, like our own
 
     import car_damage.dataset.prepare  # noqa: F401
 
@@ -75,7 +77,7 @@ def work(name: str, raw_dir: Path, out: Path) -> None:
 
 
 def run(name: str, raw_dir: Path) -> dict[str, float]:
-    """Run one of the two in a process of its own."""
+    """Run one of the two in its own process."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, __file__, "--work", name, str(raw_dir), f"{out}/processed"]
         root = Path(__file__).parents[1]
@@ -85,7 +87,7 @@ def run(name: str, raw_dir: Path) -> dict[str, float]:
 
 
 def make_photos(folder: Path, width: int, height: int, grain: int, count: int) -> None:
-    """Write `count` different JPEGs, half of them in each class folder."""
+    """Write `count` different JPEGs, half of them to each class folder."""
     noise = np.random.default_rng(0).normal(0, grain, (height, width, 3)).astype(np.float32)
 
     def write(number: int) -> None:
@@ -102,7 +104,7 @@ def make_photos(folder: Path, width: int, height: int, grain: int, count: int) -
 
 
 def compare_speed(folder: Path) -> None:
-    """Print photos per second of both, and the median of the rounds' ratios."""
+    """Print the photos per second of both, and the median ratio of the rounds."""
     for kind, (width, height, grain, count) in KINDS.items():
         raw_dir = folder / kind
         make_photos(raw_dir, width, height, grain, count)
@@ -118,7 +120,7 @@ def compare_speed(folder: Path) -> None:
 
 
 def compare_memory(folder: Path) -> None:
-    """Print both peaks at 2,000 and at 20,000 photos."""
+    """Print the peak memory of both with 2,000 and with 20,000 photos."""
     for count in (2_000, 20_000):
         raw_dir = folder / str(count)
         make_photos(raw_dir, 320, 240, 9, count)
@@ -127,7 +129,7 @@ def compare_memory(folder: Path) -> None:
 
 
 def main() -> None:
-    """Parse, then measure."""
+    """Parse the options, then measure."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

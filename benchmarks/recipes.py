@@ -1,13 +1,13 @@
-"""Screen a training recipe on sources that it was not trained on, in a fraction of the time.
+"""Test a training recipe quickly on sources that were left out of training.
 
     python benchmarks/recipes.py --data data/processed --weights FILE --folds 1 4 --epochs 3
     python benchmarks/recipes.py ... --set batches.PATCH_CHANCE=0 fine_tune.LABEL_SMOOTHING=0.05
 
-Trains a model for each of these folds of --cross-sources and prints its ROC AUC on the fold's
-photos, the share of each source and class that is right at a logit of 0, and how it does at home:
-on validation photos of the sources it was trained on. `--set` changes constants of modules in
-car_damage/training. Three epochs on three folds can tell recipes apart whose AUC differs by a point
-or more; smaller differences are chance.
+Trains a model for each of these folds of --cross-sources. Prints its ROC AUC on the fold's
+photos, its accuracy for each source and class at a logit of 0, and its accuracy at home, on
+validation photos of the sources it was trained on. `--set` changes constants of modules in
+car_damage/training. Three epochs on three folds can distinguish recipes whose AUC differs by a
+point or more. Smaller differences are chance.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def change_constants(changes: list[str]) -> None:
 
 
 def cells(split: Split, logits: np.ndarray) -> str:
-    """The share of each source and class that is right at a logit of 0."""
+    """Return the accuracy for each source and class at a logit of 0, as text."""
     sources = np.array([row.source for row in split.rows])
     found = []
     for source in np.unique(sources):
@@ -56,7 +56,7 @@ def cells(split: Split, logits: np.ndarray) -> str:
 
 
 def main() -> None:
-    """Parse, then train and measure fold by fold."""
+    """Parse the options, then train and measure fold by fold."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

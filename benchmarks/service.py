@@ -1,17 +1,18 @@
-"""The service under load: start, latency, throughput, memory.
+"""Measure the service under load: start, latency, throughput, memory.
 
     python benchmarks/service.py                    # 20 seconds of load
     python benchmarks/service.py --seconds 600      # the ten minutes of the goal
     python benchmarks/service.py --starts 20        # do few clients keep all workers busy?
 
-Starts gunicorn as in production on the version in use, and asks it over kept-alive
-connections with 1024 px photos (drawn soft shapes with camera-like grain). Compares one client's
-median with decoding, fitting and the graph, in a process of their own with as many threads as one
-worker has. Memory is the proportional set size of all processes together. Linux only.
+Starts gunicorn as in production with the version in use. Sends photos of 1024 px (drawn soft
+shapes with grain like a camera's) over connections that are kept alive. Compares one client's
+median time with the time for decoding, fitting and the graph, in this process with as many
+threads as one worker has. Memory is the proportional set size of all processes together. Linux
+only.
 
-With `--starts`, starts the service anew each time, and has 2, 3, 4 and 8 clients ask in turn. A
-start is good if each number of clients gets at least 90 % of the most photos a second. Rounds
-alternate, and medians count, since other programs on the machine disturb a round.
+With `--starts`, starts the service anew each time, and lets 2, 3, 4 and 8 clients send photos in
+turn. A start is good if each number of clients reaches at least 90 % of the highest throughput.
+Rounds alternate and medians count, because other programs on the machine disturb a round.
 """
 
 import argparse
@@ -32,21 +33,21 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from car_damage import model_store, paths, photos, predictor  # noqa: E402 - only now can they be found
+from car_damage import model_store, paths, photos, predictor  # noqa: E402 - found only with the path above
 from car_damage.parallel import cores  # noqa: E402
 
 PORT = 5099
 CLIENTS = 8
 FEW_AND_MANY = (2, 3, 4, CLIENTS)
-ROUNDS = 5  # of each number of clients in one start
+ROUNDS = 5  # for each number of clients in one start
 ROUND = 1.5  # seconds
-SHARE = 0.9  # of the most photos a second, which each number of clients should reach
-SAMPLES = 200  # requests of one client, and photos answered in-process
-WARM_UP = 20  # of them, that do not count
+SHARE = 0.9  # of the highest throughput, which each number of clients should reach
+SAMPLES = 200  # requests of one client, and photos answered in this process
+WARM_UP = 20  # of these samples do not count
 
 
 def photo(seed: int, width: int = 1024, height: int = 768, grain: float = 6) -> bytes:
-    """A JPEG of this size; `grain` is its standard deviation in grey levels."""
+    """Draw a JPEG of this size. `grain` is a standard deviation in grey levels."""
     rng = np.random.default_rng(seed)
     shapes = cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (width, height))
     grainy = (shapes + rng.normal(0, grain, shapes.shape)).clip(0, 255).astype(np.uint8)
@@ -55,7 +56,7 @@ def photo(seed: int, width: int = 1024, height: int = 768, grain: float = 6) -> 
 
 @contextmanager
 def gunicorn() -> Iterator[subprocess.Popen[bytes]]:
-    """The service as in production, with the version in use."""
+    """Run the service as in production, with the version in use."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"],
         cwd=ROOT,
@@ -71,12 +72,12 @@ def gunicorn() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def connect() -> http.client.HTTPConnection:
-    """A connection that is kept alive."""
+    """Return a connection that is kept alive."""
     return http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
 
 
 def wait_until_ready() -> None:
-    """Ask until /ready answers with 200."""
+    """Wait until /ready answers with 200."""
     while True:
         connection = connect()
         try:
@@ -91,19 +92,19 @@ def wait_until_ready() -> None:
 
 
 def ask(connection: http.client.HTTPConnection, data: bytes) -> float:
-    """Send a photo; return the seconds until its answer was read."""
+    """Send a photo. Returns the seconds until the answer was read."""
     begun = time.perf_counter()
     connection.request("POST", "/predict", data, {"Content-Type": "image/jpeg"})
     response = connection.getresponse()
     response.read()
     if response.status != 200:
-        raise SystemExit(f"answered with {response.status}")
+        raise SystemExit(f"The service answered with status {response.status}.")
     return time.perf_counter() - begun
 
 
 def in_process(data: list[bytes]) -> float:
-    """Median seconds of decoding, fitting and the graph, and of nothing else of an answer."""
-    loaded = predictor.load(paths.MODELS, threads=1)  # as each of as many workers as cores
+    """Return the median seconds for decoding, fitting and the graph alone."""
+    loaded = predictor.load(paths.MODELS, threads=1)  # as each worker has, with one worker per core
     times = []
     for number in range(SAMPLES):
         begun = time.perf_counter()
@@ -114,7 +115,7 @@ def in_process(data: list[bytes]) -> float:
 
 
 def load(data: list[bytes], seconds: float, count: int = CLIENTS) -> list[float]:
-    """Seconds that each request took, of `count` clients that ask without a pause."""
+    """Return the seconds of each request of `count` clients that send without a pause."""
     times: list[float] = []
     end = time.monotonic() + seconds
 
@@ -132,7 +133,7 @@ def load(data: list[bytes], seconds: float, count: int = CLIENTS) -> list[float]
 
 
 def spread(data: list[bytes]) -> dict[int, float]:
-    """Median photos a second of each number of clients, in a service that was started just now."""
+    """Start a service and return the median photos per second for each number of clients."""
     with gunicorn():
         while loaded_workers() < cores():
             time.sleep(0.02)
@@ -144,19 +145,19 @@ def spread(data: list[bytes]) -> dict[int, float]:
 
 
 def many_starts(data: list[bytes], starts: int) -> None:
-    """Print how few clients do against many, start by start."""
+    """Print the throughput of few and of many clients, start by start."""
     good = 0
     for start in range(starts):
         rates = spread(data)
         share = min(rates.values()) / max(rates.values())
         good += share >= SHARE
         shown = ", ".join(f"{count}: {rate:.1f}" for count, rate in rates.items())
-        print(f"start {start + 1}: photos/s by clients {shown}; fewest {share:.0%} of the most")
-    print(f"{good} of {starts} starts: every number of clients reached {SHARE:.0%} of the most")
+        print(f"start {start + 1}: photos/s by clients {shown}; lowest {share:.0%} of the highest")
+    print(f"{good} of {starts} starts: every number of clients reached {SHARE:.0%} of the highest")
 
 
 def memory(pid: int) -> float:
-    """Megabytes of the process and its children, what they share counted once."""
+    """Return the memory of the process and its children in MB. Shared memory counts once."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return sum(_pss(process) for process in [str(pid), *children]) / 1000
 
@@ -167,11 +168,11 @@ def _pss(pid: str) -> int:
 
 
 def back_after_kill(pid: int) -> float:
-    """Seconds until as many workers as before have loaded their model, one of them killed."""
+    """Kill a worker. Returns the seconds until as many as before have loaded their model."""
     workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     begun = time.perf_counter()
     os.kill(int(workers[0]), signal.SIGKILL)
-    while loaded_workers() == len(workers):  # the death is not noticed yet
+    while loaded_workers() == len(workers):  # gunicorn has not noticed yet
         time.sleep(0.005)
     while loaded_workers() < len(workers):
         time.sleep(0.005)
@@ -179,26 +180,26 @@ def back_after_kill(pid: int) -> float:
 
 
 def loaded_workers() -> int:
-    """How many workers have told their memory, which each does once its model has answered."""
+    """Count the workers that report their memory, which they do once their model has answered."""
     connection = connect()
     try:
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
-    except OSError:  # nobody listens yet, or it was the killed worker that took the connection
+    except OSError:  # nothing listens yet, or the killed worker had the connection
         return 0
     finally:
         connection.close()
-    told = [line for line in lines if line.startswith("car_damage_resident_memory_bytes{")]
-    return sum(float(line.split()[-1]) > 0 for line in told)
+    reported = [line for line in lines if line.startswith("car_damage_resident_memory_bytes{")]
+    return sum(float(line.split()[-1]) > 0 for line in reported)
 
 
 def main() -> None:
-    """Measure, and print each figure when it is there."""
+    """Measure, and print each result at once."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=20, help="default: %(default)s")
-    parser.add_argument("--starts", type=int, help="measure so many starts, and nothing else")
+    parser.add_argument("--starts", type=int, help="measure this many starts and nothing else")
     args = parser.parse_args()
     data = [photo(seed) for seed in range(16)]
     print(f"{cores()} cores, model {model_store.current(paths.MODELS)}")
