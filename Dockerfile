@@ -22,7 +22,7 @@ RUN python -m venv --without-pip /venv \
     && find /venv -type d -name tests -prune -exec rm -r {} +
 
 
-# /app with the version in use: the current one, or the included one if there is no other.
+# /app with the version in use: the current one, otherwise the included one.
 FROM base AS app
 WORKDIR /app
 COPY models all-models

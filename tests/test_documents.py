@@ -1,4 +1,4 @@
-"""What README, docs/ and benchmarks/ say can be done: each command, option and link exists."""
+"""Each command, option, link and quoted message in the documents exists."""
 
 import ast
 import re
@@ -17,13 +17,13 @@ DOCUMENTS = {
     for path in (ROOT / folder).glob("*.md")
 }
 STEPS = ("data_preprocessing.py", "model_training.py")  # run_pipeline.sh passes options on to them
-ANYTHING = ".+?"  # in the place of a value that a message contains
-RECOGNISABLE = 15  # characters of a text in our code that a message may be recognised by
+ANYTHING = ".+?"  # stands for a value in a message
+RECOGNISABLE = 15  # characters that a text in our code needs, to recognise a message by it
 QUOTED = 0.75  # of a message: the rest is values, such as a file's name
 
 
 def commands(text: str) -> list[list[str]]:
-    """The lines of a text's shell blocks, each in words; a line that ends with \\ continues."""
+    """Split the lines of a text's shell blocks into words; a line that ends with \\ continues."""
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
@@ -33,7 +33,7 @@ COMMANDS = list(chain.from_iterable(map(commands, DOCUMENTS.values())))
 
 
 def options_of(script: str) -> str:
-    """The text with a script's options; run_pipeline.sh has those of its steps too."""
+    """Return the source with a script's options; run_pipeline.sh also has those of its steps."""
     files = [script, *STEPS] if script == "run_pipeline.sh" else [script]
     return "".join((ROOT / file).read_text(encoding="utf-8") for file in files)
 
@@ -51,7 +51,7 @@ def test_a_command_names_scripts_options_and_variables_that_exist(words):
             assert word.partition("=")[0] in VARIABLES
 
 
-def test_the_architecture_names_every_module_and_none_that_is_gone():
+def test_the_architecture_names_every_module_and_no_deleted_one():
     layout = DOCUMENTS["docs/architecture.md"].split("```")[3]
     named = set(re.findall(r"[\w./]+\.(?:py|sh)\b", layout))
     modules = {
@@ -65,7 +65,7 @@ def test_the_architecture_names_every_module_and_none_that_is_gone():
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_link_leads_somewhere(name):
+def test_every_link_has_a_target(name):
     text = re.sub(r"```.*?```", "", DOCUMENTS[name], flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in target:
@@ -78,13 +78,13 @@ def test_every_link_leads_somewhere(name):
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a document's headings, as GitHub makes them."""
+    """Return the anchors that GitHub makes for a document's headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def templates() -> list[str]:
-    """Patterns of the texts in our code that are long enough to recognise a message by."""
+    """Return patterns of the texts in our code that are long enough to recognise a message."""
     files = [*ROOT.glob("*.py"), *ROOT.glob("car_damage/**/*.py")]
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
     texts = {template(node) for tree in trees for node in ast.walk(tree)}
@@ -92,7 +92,7 @@ def templates() -> list[str]:
 
 
 def template(node: ast.AST) -> str:
-    """A pattern of the string's values; empty if the node is not a string."""
+    """Return a pattern that matches the string with any values; empty if it is not a string."""
     if isinstance(node, ast.JoinedStr):
         return "".join(template(part) or ANYTHING for part in node.values)
     is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -100,7 +100,7 @@ def template(node: ast.AST) -> str:
 
 
 def share_found(message: str, patterns: list[str]) -> float:
-    """The share of the message's characters that come from texts in our code."""
+    """Return the share of the message's characters that come from texts in our code."""
     found = [re.finditer(pattern, message, re.IGNORECASE) for pattern in patterns]
     covered = {at for match in chain.from_iterable(found) for at in range(*match.span())}
     return len(covered) / len(message)

@@ -1,4 +1,4 @@
-"""The image: what the Dockerfile lets in, and, if $IMAGE names one, a built image at work."""
+"""What the Dockerfile puts into the image and, if $IMAGE names a built image, how it works."""
 
 import json
 import os
@@ -22,31 +22,31 @@ from tests.gunicorn_process import PATIENCE, ROOT, Service, free_port, started
 from tests.photo_files import jpeg, texture
 
 SCRIPT = ["bash", str(ROOT / "scripts" / "image.sh")]
-ADDED = 350_000_000  # bytes: what the base image may grow by
+ADDED = 350_000_000  # bytes that we may add to the base image
 VERSION = model_store.current(ROOT / "models")
 
-built = pytest.mark.skipif("IMAGE" not in os.environ, reason="IMAGE names no image to test")
+built = pytest.mark.skipif("IMAGE" not in os.environ, reason="IMAGE does not name an image")
 
 
 def of(stage: str, word: str) -> list[str]:
-    """What follows `word` in a stage of the Dockerfile, once for each time."""
+    """Return the rest of each line that starts with `word`, in a stage of the Dockerfile."""
     text = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
     lines = text.split(f" AS {stage}\n")[1].split("\nFROM ")[0]
     return re.findall(rf"^{word} +(.+)$", lines, re.MULTILINE)
 
 
-def test_the_service_gets_its_packages_and_its_files_and_owns_none_of_them():
+def test_the_service_gets_its_packages_and_files_but_does_not_own_them():
     assert of("packages", "COPY") == ["requirements-serve.txt ./"]
     assert of("serve", "COPY") == ["--from=packages /venv /venv", "--from=app /app /app"]
     assert of("serve", "RUN") == []
     assert not any("chown" in line for line in of("app", "COPY"))
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", of("serve", "USER")[0])  # numbers, for Kubernetes
-    assert of("serve", "CMD") == [
-        '["python", "-m", "car_damage.service.start", "-c", "gunicorn.conf.py"]'  # gets the signals
+    assert of("serve", "CMD") == [  # without a shell, which would not pass on signals
+        '["python", "-m", "car_damage.service.start", "-c", "gunicorn.conf.py"]'
     ]
 
 
-def test_the_service_starts_from_what_the_image_contains(tmp_path):
+def test_the_service_starts_with_the_files_in_the_image(tmp_path):
     *_, programs, package = of("app", "COPY")
     for name in programs.split()[:-1]:
         for path in ROOT.glob(name):
@@ -60,7 +60,7 @@ def test_the_service_starts_from_what_the_image_contains(tmp_path):
     assert imported.strip() == str(tmp_path / "app.py")
 
 
-def test_only_named_files_get_into_an_image_and_none_about_the_training_photos():
+def test_only_listed_files_get_into_an_image_and_nothing_about_the_training_photos():
     text = (ROOT / ".dockerignore").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     let_in = [line[1:] for line in lines if line.startswith("!")]
@@ -70,13 +70,15 @@ def test_only_named_files_get_into_an_image_and_none_about_the_training_photos()
     assert {"models/*/*", "models/sample", "models/training-*"} <= set(lines)
     of_models = {Path(name).name for name in let_in if name.startswith("models/")} - {"*"}
     names = {"LICENSE", "NOTICE.md", "model.json", "model.keras", "model.tflite", "trained_on.txt"}
-    assert of_models == names  # the last has hashes alone, and the service's stage drops it
+    assert of_models == names  # the last has only hashes, and the service's stage deletes it
     private = {"data", "tests", "test_api.py", "docs", "benchmarks", "deploy", ".git", ".env"}
     assert not private & {name.partition("/")[0] for name in let_in}
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_health_check_asks_the_service_and_no_proxy(status, healthy, monkeypatch):
+def test_the_health_check_asks_the_service_directly_and_not_through_a_proxy(
+    status, healthy, monkeypatch
+):
     @Request.application
     def service(request: Request) -> Response:
         return Response(status=status if request.path == "/ready" else 404)
@@ -99,13 +101,13 @@ def test_the_health_check_fails_if_nothing_answers():
 
 
 def script(*words: str) -> str:
-    """What `scripts/image.sh` prints for these words."""
+    """Run `scripts/image.sh` with these words. Returns what it prints."""
     return subprocess.check_output([*SCRIPT, *words], text=True).strip()
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[Service, Callable[[str], str]]]:
-    """The image at work, and what a command prints in its container, as its user."""
+    """Run the image. Yields the service, and a function that runs a command in its container."""
     port = free_port()
     name = f"car-damage-{port}"
     options = ["--network", "host", "--env", f"PORT={port}", "--env", "WEB_CONCURRENCY=2"]
@@ -130,7 +132,7 @@ def container(tmp_path_factory) -> Iterator[tuple[Service, Callable[[str], str]]
 
 
 @built
-def test_it_answers_photos_on_a_read_only_file_system_with_512_mb(container):
+def test_the_image_answers_photos_on_a_read_only_file_system_with_512_mb(container):
     service, _ = container
     for seed in range(20):
         status, answer = service.ask("/predict", jpeg(texture(seed, 1024, 768)))
@@ -140,17 +142,17 @@ def test_it_answers_photos_on_a_read_only_file_system_with_512_mb(container):
 
 
 @built
-def test_it_runs_gunicorn_as_its_first_process_and_not_as_root_and_is_healthy(container):
+def test_the_image_runs_gunicorn_first_and_not_as_root_and_is_healthy(container):
     _, output_of = container
     assert "/venv/bin/gunicorn" in output_of("cat /proc/1/cmdline").split("\0")
     assert output_of("id -u") == "10001"
     (about,) = json.loads(script("inspect"))
-    check = (about | about["Config"])["Healthcheck"]["Test"]  # Podman's place, and Docker's
+    check = (about | about["Config"])["Healthcheck"]["Test"]  # where Podman and Docker keep it
     assert output_of(f"{' '.join(check[1:])} && echo healthy") == "healthy"
 
 
 @built
-def test_it_contains_what_answering_needs_and_nothing_else(container):
+def test_the_image_contains_only_what_the_service_needs(container):
     _, output_of = container
     found = set(output_of("cd /app && find . -type f ! -name '*.pyc'").split())
     code = {name for name in found if name.startswith("./car_damage/")}
@@ -167,12 +169,12 @@ def test_it_contains_what_answering_needs_and_nothing_else(container):
 
 
 @built
-def test_it_adds_less_than_350_mb_to_the_base():
+def test_the_image_adds_less_than_350_mb_to_the_base():
     assert int(script("size")) < ADDED
 
 
 @built
-def test_it_stops_when_told_to(tmp_path):
+def test_the_image_stops_on_sigterm(tmp_path):
     with running(tmp_path) as (service, _):
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE) == 0

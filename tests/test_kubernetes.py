@@ -1,4 +1,4 @@
-"""deploy/kubernetes/: what a cluster accepts, what must agree with the service, and a rollout."""
+"""A cluster accepts deploy/kubernetes/, it matches the service, and a rollout loses no request."""
 
 import getpass
 import re
@@ -27,15 +27,15 @@ from tests.photo_files import jpeg, texture
 from tests.programs import program
 
 BASE, PRODUCTION = "base", "overlays/production"
-OLDEST = "1.30"  # the first whose preStop can sleep without a feature gate
-NOTICED = 5  # seconds from when a pod is told to stop until it gets no new connections
+OLDEST = "1.30"  # the first version whose preStop can sleep without a feature gate
+NOTICED = 5  # seconds after a pod is told to stop, until it gets no new connections
 CLIENTS = 4
 PHOTO = jpeg(texture(seed=1))
 
 
 @cache
 def built(overlay: str) -> list[dict[str, Any]]:
-    """All objects of the overlay, as kustomize builds them for a cluster."""
+    """Build all objects of the overlay with kustomize."""
     kubectl, folder = program("kubectl", "kubernetes-client"), ROOT / "deploy/kubernetes" / overlay
     done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -43,25 +43,25 @@ def built(overlay: str) -> list[dict[str, Any]]:
 
 
 def the(kind: str) -> dict[str, Any]:
-    """Production's only object of this kind."""
+    """Return production's only object of this kind."""
     (manifest,) = (manifest for manifest in built(PRODUCTION) if manifest["kind"] == kind)
     return manifest
 
 
 def pod() -> dict[str, Any]:
-    """The specification of production's pods."""
+    """Return the specification of production's pods."""
     return the("Deployment")["spec"]["template"]["spec"]
 
 
 def container() -> dict[str, Any]:
-    """The pods' only container."""
+    """Return the pods' only container."""
     (only,) = pod()["containers"]
     return only
 
 
 @pytest.fixture(scope="module")
 def gunicorn() -> dict[str, Any]:
-    """gunicorn's settings, as its file makes them."""
+    """Return the settings in gunicorn.conf.py."""
     return runpy.run_path(str(ROOT / "gunicorn.conf.py"))
 
 
@@ -69,7 +69,7 @@ def gunicorn() -> dict[str, Any]:
 @pytest.mark.parametrize("overlay", [BASE, PRODUCTION])
 def test_kubernetes_accepts_every_object(overlay, version):
     for manifest in built(overlay):
-        # Kubernetes has no schema of the Prometheus Operator, which the base must not need.
+        # There is no schema for the Prometheus Operator's objects, which the base must not need.
         if overlay == BASE or manifest["kind"] != "ServiceMonitor":
             validate(manifest, version, strict=True)
 
@@ -91,7 +91,7 @@ def test_pods_meet_the_restricted_standard_with_the_image_s_user():
     assert the("Deployment")["metadata"]["namespace"] == namespace["name"]
 
 
-def test_only_tmp_is_writable_and_has_room_for_all_that_clients_can_keep_there():
+def test_only_tmp_is_writable_and_has_room_for_all_uploads():
     (mount,) = container()["volumeMounts"]
     (volume,) = pod()["volumes"]
     assert (mount["mountPath"], mount["name"]) == ("/tmp", volume["name"])
@@ -113,7 +113,7 @@ def test_the_service_reads_the_pod_s_settings_and_runs_one_worker_per_core():
     assert port["containerPort"] == chosen.port
 
 
-def test_a_pod_restarts_only_if_it_hangs_and_stops_only_when_its_work_is_done(gunicorn):
+def test_a_pod_restarts_only_if_it_hangs_and_finishes_its_requests_before_it_stops(gunicorn):
     liveness = container()["livenessProbe"]
     probes = [container()[f"{name}Probe"] for name in ("startup", "readiness", "liveness")]
     assert [probe["httpGet"]["path"] for probe in probes] == ["/health", "/ready", "/health"]
@@ -125,7 +125,7 @@ def test_a_pod_restarts_only_if_it_hangs_and_stops_only_when_its_work_is_done(gu
 def test_the_autoscaler_counts_these_pods_and_a_node_can_be_drained(tmp_path):
     scaler = the("HorizontalPodAutoscaler")["spec"]
     assert scaler["scaleTargetRef"]["name"] == the("Deployment")["metadata"]["name"]
-    assert "replicas" not in the("Deployment")["spec"]  # it would undo what the autoscaler did
+    assert "replicas" not in the("Deployment")["spec"]  # they would undo the autoscaler's work
     assert 0 < the("PodDisruptionBudget")["spec"]["maxUnavailable"] < scaler["minReplicas"]
     *_, in_flight = scaler["metrics"]
     reported = client_of(tmp_path).get("/metrics").text
@@ -141,7 +141,7 @@ def test_all_objects_name_the_same_labels_and_ports():
     assert [port["targetPort"]] == [port["name"] for port in container()["ports"]]
 
 
-def test_network_policies_admit_only_named_callers_at_the_port_and_let_nothing_out():
+def test_network_policies_admit_only_named_clients_and_allow_no_outgoing_traffic():
     policies = [found["spec"] for found in built(PRODUCTION) if found["kind"] == "NetworkPolicy"]
     for rule in (rule for policy in policies for rule in policy["ingress"]):
         assert rule["ports"] == [{"port": container()["ports"][0]["name"]}]
@@ -155,12 +155,12 @@ def test_the_document_on_deploying_names_every_object_file_and_secret():
         assert (ROOT / path).exists(), path
     for manifest in built(PRODUCTION):
         assert f"| {manifest['kind']} |" in text
-    # kustomize says nothing if `images` names one that the base does not use.
+    # kustomize does not complain if `images` names an image that the base does not use.
     image = re.search(r"/(\w+):(?!latest)\S+$", container()["image"])[1]
     assert f"docker build -t {image} ." in text
     (key,) = (variable for variable in container()["env"] if variable["name"] == "API_KEYS")
     secret = key["valueFrom"]["secretKeyRef"]
-    assert "optional" not in secret  # otherwise a pod without it would be open to everybody
+    assert "optional" not in secret  # otherwise a pod without the secret would be open to everybody
     assert f"create secret generic {secret['name']} --from-literal={secret['key']}=" in text
 
 
@@ -182,7 +182,7 @@ http {{
     location = /pods {{ return 200 "{pods}"; }}
     location / {{
       proxy_pass http://pods;
-      proxy_next_upstream off;  # a Service of Kubernetes does not try again, either
+      proxy_next_upstream off;  # a Service of Kubernetes does not try again either
     }}
   }}
 }}
@@ -190,21 +190,21 @@ http {{
 
 
 def lead_to(nginx: Service, *pods: int) -> None:
-    """Have nginx send new connections to the pods on these ports."""
+    """Make nginx send new connections to the pods on these ports."""
     write_config(nginx.log.parent, nginx.port, *pods)
     nginx.process.send_signal(signal.SIGHUP)
     wait_until(lambda: nginx.ask("/pods")[1] == [*pods])
 
 
 def write_config(folder: Path, port: int, *pods: int) -> None:
-    # Without max_fails=0 nginx would skip a pod after a failure and hide the next ones.
+    # Without max_fails=0, nginx would skip a pod after a failure and hide further failures.
     servers = " ".join(f"server 127.0.0.1:{pod} max_fails=0;" for pod in pods)
     text = NGINX.format(user=getpass.getuser(), servers=servers, port=port, pods=[*pods])
     (folder / "nginx.conf").write_text(text)
 
 
 def new_pod(folder: Path) -> AbstractContextManager[Service]:
-    """The service with the included model and the manifest's variables, but without a key."""
+    """Run the service with the included model and the manifest's variables, but without a key."""
     folder.mkdir()
     env = container()["env"]
     variables = {variable["name"]: variable["value"] for variable in env if "value" in variable}
@@ -212,9 +212,9 @@ def new_pod(folder: Path) -> AbstractContextManager[Service]:
 
 
 def outcomes(service: Service, until: Event, connection: Any = None) -> set[int]:
-    """What a client gets that sends photos without a pause, each over a new connection.
+    """Send photos without a pause, each over a new connection. Returns all status codes.
 
-    Or over this one, until the service closes it.
+    If a connection is given, send all photos over it until the service closes it.
     """
     seen = set()
     with suppress(NotConnected):
@@ -224,7 +224,7 @@ def outcomes(service: Service, until: Event, connection: Any = None) -> set[int]
 
 
 def upload_that_ends_after(event: Event) -> Iterator[bytes]:
-    """The photo, half of it only after the event."""
+    """Yield half of the photo at once, and the rest after the event."""
     yield PHOTO[: len(PHOTO) // 2]
     event.wait()
     yield PHOTO[len(PHOTO) // 2 :]
@@ -233,7 +233,7 @@ def upload_that_ends_after(event: Event) -> Iterator[bytes]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="pods run Linux")
 def test_a_rollout_under_load_loses_no_request(tmp_path):
-    """Two services run behind nginx, which learns late that one is going, as nodes do."""
+    """Run two services behind nginx, which learns late that one is stopping, as nodes do."""
     pre_stop = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod()["terminationGracePeriodSeconds"]
     assert the("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
@@ -246,7 +246,7 @@ def test_a_rollout_under_load_loses_no_request(tmp_path):
         nginx = stack.enter_context(started(command, port, tmp_path / "stdout", "/pods"))
         stack.callback(nginx.stop)
         threads = stack.enter_context(ThreadPoolExecutor(CLIENTS + 2))
-        stack.callback(over.set)  # whatever fails below, the threads end
+        stack.callback(over.set)  # end the threads even if something below fails
         stack.callback(stopped.set)
         clients = [threads.submit(outcomes, nginx, over) for _ in range(CLIENTS)]
         new = stack.enter_context(new_pod(tmp_path / "new"))
@@ -255,15 +255,15 @@ def test_a_rollout_under_load_loses_no_request(tmp_path):
         upload = threads.submit(old.ask, "/predict", upload_that_ends_after(stopped))
         connection = old.connection()
         connection.connect()
-        connection.auto_open = 0  # once it is closed, it stays closed
+        connection.auto_open = 0  # do not reopen the connection once it is closed
         kept = threads.submit(outcomes, old, over, connection)
         time.sleep(NOTICED)
         lead_to(nginx, new.port)
         time.sleep(pre_stop - NOTICED)
         old.process.send_signal(signal.SIGTERM)
-        assert kept.result(PATIENCE) == {200}  # it ends once the pod says that it stops
+        assert kept.result(PATIENCE) == {200}  # it ends when the pod closes the connection
         stopped.set()
-        assert old.process.wait(grace - pre_stop) == 0  # after that, the kubelet would kill it
+        assert old.process.wait(grace - pre_stop) == 0  # after that time the kubelet would kill it
         assert upload.result()[0] == 200
 
         logged = len(new.lines())

@@ -1,6 +1,6 @@
-"""deploy/monitoring/: Prometheus accepts it, queries find what the service reports, alerts fire.
+"""Prometheus accepts deploy/monitoring/, queries find the service's metrics, and alerts fire.
 
-Grafana does not run, but the queries of its dashboard do.
+Grafana does not run here, but the queries of its dashboard do.
 """
 
 import json
@@ -30,7 +30,7 @@ from tests.programs import program
 
 MONITORING = ROOT / "deploy" / "monitoring"
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-SCRAPES = 5  # in which the service had answered more, before anything is asked
+SCRAPES = 5  # that saw new answers, before a test queries anything
 
 
 def yaml_file(name: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def yaml_file(name: str) -> dict[str, Any]:
 
 
 def chapter(title: str) -> str:
-    """A part of the document, without its title."""
+    """Return a chapter of the document, without its title."""
     return OPERATIONS.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
@@ -59,7 +59,7 @@ for rule in RECORDED:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["check config prometheus.yml", "test rules alerts_test.yml"])
-def test_prometheus_accepts_the_configuration_and_alerts_fire_on_their_series_only(command):
+def test_prometheus_accepts_the_configuration_and_alerts_fire_only_on_their_series(command):
     promtool = program("promtool", "prometheus")
     subprocess.run([promtool, *command.split()], cwd=MONITORING, check=True)
 
@@ -79,20 +79,20 @@ def test_each_alert_links_to_a_section_that_says_how_urgent_it_is():
         assert alert["annotations"]["runbook_url"].endswith(f"docs/operations.md#{name.lower()}")
 
 
-def test_the_service_reports_every_metric_that_an_alert_asks_for(models):
+def test_the_service_reports_every_metric_that_an_alert_uses(models):
     asked = " ".join(rule["expr"] for rule in [*RECORDED, *ALERTS.values()])
     reported = set(re.findall(r"^(\w+)[{ ]", client_of(models).get("/metrics").text, re.M))
     assert set(re.findall(r"(?<!:)\bcar_damage_\w+\b(?!:)", asked)) <= reported
 
 
-def test_refused_uploads_leave_out_the_service_s_own_faults_and_wrong_addresses():
+def test_refused_uploads_do_not_count_the_service_s_own_faults_or_wrong_addresses():
     [rule] = [rule for rule in RECORDED if rule["record"].endswith("refused_uploads:increase1h")]
     ours = {kind for kind, about in KINDS.items() if about.status >= 500}
     left_out = re.search(r'reason!~"([\w|]+)"', rule["expr"])[1].split("|")
     assert set(left_out) == ours | {"not_found", "method_not_allowed"}
 
 
-def test_the_dashboard_asks_the_provisioned_data_source_which_knows_the_scrape_interval():
+def test_the_dashboard_uses_the_provisioned_data_source_with_the_scrape_interval():
     [source] = yaml_file("grafana/provisioning/datasources/prometheus.yml")["datasources"]
     asked = re.findall(r'"datasource": \{\s*"type": "(\w+)",\s*"uid": "(\w+)"', DASHBOARD)
     assert set(asked) == {(source["type"], source["uid"])}
@@ -101,7 +101,9 @@ def test_the_dashboard_asks_the_provisioned_data_source_which_knows_the_scrape_i
 
 
 @pytest.mark.parametrize(("name", "container"), yaml_file("compose.yaml")["services"].items())
-def test_a_container_is_pinned_reachable_only_from_here_and_finds_its_files(name, container):
+def test_a_container_is_pinned_and_reachable_only_from_this_computer_and_finds_its_files(
+    name, container
+):
     assert "build" in container or re.search(r":v?\d+\.\d+\.\d+$", container["image"])
     assert all(port.startswith("127.0.0.1:") for port in container["ports"])
     mounted = [volume.split(":")[0] for volume in container.get("volumes", ())]
@@ -120,14 +122,14 @@ def service(tmp_path_factory, tiny_graph) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def ask(service, tmp_path_factory) -> Iterator[Callable[[str], list[float]]]:
-    """Ask a Prometheus that has watched the service at work, and still does, for values."""
+    """Query a Prometheus that watches the service while it answers photos."""
     folder, stop = tmp_path_factory.mktemp("prometheus"), Event()
     with prometheus(service, folder) as server, ThreadPoolExecutor() as threads:
 
         def ask(query: str) -> list[float]:
             _, found = server.ask(f"/api/v1/query?{urlencode({'query': query})}")
             values = [float(series["value"][1]) for series in found["data"]["result"]]
-            return [value for value in values if not math.isnan(value)]  # 0 / 0 is no data
+            return [value for value in values if not math.isnan(value)]  # 0 / 0 means no data
 
         threads.submit(send_photos, service, stop)
         try:
@@ -138,7 +140,7 @@ def ask(service, tmp_path_factory) -> Iterator[Callable[[str], list[float]]]:
 
 
 def send_photos(service: Service, stop: Event) -> None:
-    """Send photos, also unusable ones, without a pause."""
+    """Send usable and unusable photos without a pause."""
     while not stop.is_set():
         for photo in (RED, BLUE, b"no photo"):
             with suppress(OSError):  # a test kills a worker
@@ -146,14 +148,14 @@ def send_photos(service: Service, stop: Event) -> None:
 
 
 def prometheus(service: Service, folder: Path) -> AbstractContextManager[Service]:
-    """A Prometheus with our configuration, but every second and on this service."""
+    """Run Prometheus with our configuration, but scrape this service every second."""
     config = yaml_file("prometheus.yml")
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(MONITORING / pattern) for pattern in config["rule_files"]]
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{service.port}"]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
-    # Debian's own default for the data is one folder for the whole machine.
+    # Debian's default for the data is one folder for the whole machine.
     files = ["--config.file=prometheus.yml", "--storage.tsdb.path=data"]
     listen = f"--web.listen-address=127.0.0.1:{port}"
     command = [program("prometheus", "prometheus"), *files, listen]
@@ -162,14 +164,14 @@ def prometheus(service: Service, folder: Path) -> AbstractContextManager[Service
 
 @pytest.mark.slow
 @pytest.mark.parametrize("query", QUERIES)
-def test_every_recording_rule_and_query_of_the_dashboard_and_the_document_finds_data(ask, query):
-    # Grafana's variables, for a service that just started
+def test_every_query_in_the_rules_the_dashboard_and_the_document_finds_data(ask, query):
+    # Grafana's variables, for a service that has just started
     short = {"$job": ".+", "$__rate_interval": "1m", "$__range": "1m"}
     assert ask(re.sub(r"\$\w+", lambda variable: short[variable[0]], query))
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_shows(ask, service):
+def test_prometheus_sees_that_a_worker_was_replaced(ask, service):
     starts = "changes(car_damage_worker_start_time_seconds[10m])"
     assert ask(starts) == [0, 0]
     os.kill(min(service.workers()), signal.SIGKILL)
@@ -177,7 +179,7 @@ def test_a_worker_that_dies_shows(ask, service):
 
 
 @pytest.mark.slow
-def test_prometheus_counts_what_was_sent(ask):
+def test_prometheus_counts_the_photos_that_were_sent(ask):
     [damaged] = ask('car_damage_predictions_total{prediction="damaged"}')
     assert damaged > 0
     assert ask("job:car_damage_damaged:share6h") == [pytest.approx(0.5, abs=0.2)]

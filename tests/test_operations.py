@@ -1,4 +1,4 @@
-"""docs/operations.md's first table: what to type at night must work as it stands there."""
+"""The commands in the first table of docs/operations.md work as they are written."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ PID = '"$(pgrep -of bin/gunicorn)"'
 
 
 def table() -> dict[str, dict[str, str]]:
-    """The command for each task, by where the service runs."""
+    """Return the command for each task, by where the service runs."""
     lines = re.search(r"^\| where it runs \|(?:.+\n)+", TEXT, re.M)[0].splitlines()
     head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
@@ -34,7 +34,7 @@ COMMANDS = {
 }
 
 
-def test_the_first_table_has_a_command_for_every_task_wherever_the_service_runs():
+def test_the_first_table_has_a_command_for_every_task_in_every_place():
     assert TEXT.index("| where it runs |") < TEXT.index("\n## ")
     assert list(table()) == ["Docker", "Docker Compose", "Kubernetes", "Heroku", "a folder"]
     for row in table().values():
@@ -43,7 +43,7 @@ def test_the_first_table_has_a_command_for_every_task_wherever_the_service_runs(
 
 
 @pytest.mark.parametrize("task", ["is it up", "its log", "restart", "roll back"])
-def test_the_commands_for_a_cluster_and_for_compose_name_what_is_there(task):
+def test_the_commands_for_kubernetes_and_compose_name_existing_objects(task):
     folder = ROOT / "deploy/kubernetes"
     deployment = yaml.safe_load((folder / "base/deployment.yaml").read_text())
     namespace = yaml.safe_load((folder / "overlays/production/namespace.yaml").read_text())
@@ -62,7 +62,7 @@ def test_the_commands_for_a_cluster_and_for_compose_name_what_is_there(task):
 
 @pytest.fixture
 def service(models, tmp_path, tiny_graph) -> Iterator[Service]:
-    """The service in a folder of its own, where an earlier version was in use before."""
+    """Run the service in its own folder, where an earlier version was in use before."""
     model_store.use(models, tiny_model.add_version(models, tiny_graph, OTHER))
     folder = models.parent
     shutil.copytree(ROOT / "car_damage", folder / "car_damage")
@@ -77,7 +77,7 @@ def service(models, tmp_path, tiny_graph) -> Iterator[Service]:
 
 
 def typed(service: Service, task: str) -> str:
-    """What the command for a folder prints, with the service's port and PID."""
+    """Run the command for a folder with the service's port and PID. Returns what it prints."""
     command = COMMANDS["a folder", task].replace("5000", str(service.port))
     command = command.replace(PID, str(service.process.pid))
     assert "pgrep" not in command
@@ -94,7 +94,7 @@ def test_the_commands_for_a_folder_do_what_they_say(service):
     assert '"status":"ready"' in typed(service, "is it up")
     assert "Listening at" in typed(service, "its log")
 
-    # Other programs of this machine may run under gunicorn, so only ours are compared.
+    # Other programs on this machine may run under gunicorn, so compare only our own.
     pgrep = shlex.split(PID.strip('"$()').replace("-of", "-f"))
     found = subprocess.check_output([program("pgrep", "procps"), *pgrep[1:]], text=True)
     assert service.process.pid == min(

@@ -1,4 +1,4 @@
-"""What runs before a commit and after a push, checked without a network."""
+"""The checks before a commit and the jobs after a push, tested without a network."""
 
 import os
 import re
@@ -32,12 +32,12 @@ STEPS = [step for job in JOBS.values() for step in job["steps"]]
         "hadolint Dockerfile",
     ],
 )
-def test_a_checker_accepts_the_files(command):
+def test_each_checker_accepts_the_files(command):
     checked(*command.split())
 
 
 def checked(program: str, *words: str | Path) -> None:
-    """Run a checker of this environment in the repository; it must find nothing."""
+    """Run a checker of this environment in the repository and assert that it finds nothing."""
     found = shutil.which(program, path=Path(sys.executable).parent)
     if found is None:
         assert "CI" not in os.environ, "install requirements-dev.txt"
@@ -54,7 +54,7 @@ def test_shellcheck_finds_nothing_in_scripts_and_steps(tmp_path):
     checked("shellcheck", "--external-sources", *scripts)
 
 
-def test_actions_are_pinned_by_commit_and_say_which_version_that_is():
+def test_actions_are_pinned_by_commit_and_name_their_version():
     text = "".join(WORKFLOWS)
     pins = re.findall(r"\buses: (\S+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)$", text, re.MULTILINE)
     assert len(pins) == text.count("uses:")
@@ -62,13 +62,13 @@ def test_actions_are_pinned_by_commit_and_say_which_version_that_is():
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-def test_a_pull_request_only_reads_and_gets_no_secret(job):
+def test_a_pull_request_can_only_read_and_gets_no_secrets(job):
     if job["permissions"] != {"contents": "read"} or "secrets." in str(job):
         assert job["if"].startswith(("github.event_name == 'push'", "github.ref_type == 'tag'"))
         assert job["environment"]
 
 
-def test_the_tests_run_on_every_python_that_is_allowed():
+def test_ci_tests_every_supported_python():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     allowed = SpecifierSet(project["requires-python"])
     versions = [f"3.{minor}" for minor in range(100) if allowed.contains(f"3.{minor}.99")]
@@ -76,7 +76,7 @@ def test_the_tests_run_on_every_python_that_is_allowed():
     assert [step["run"] for step in JOBS["test"]["steps"] if "run" in step] == [".ci/run"]
 
 
-# Stands in for skopeo: writes down where it copies to, and a digest if asked for one.
+# Replaces skopeo. Writes to a log where it copies to, and a digest if asked for one.
 SKOPEO = """skopeo() {
   echo "${*: -1}" >> log
   [ "$2" != --digestfile ] || echo sha256:0123 > "$3"
@@ -92,7 +92,9 @@ SKOPEO = """skopeo() {
         ("tag", "v1.2.3-rc.1", ["1.2.3-rc.1"]),
     ],
 )
-def test_an_image_is_tagged_by_what_was_pushed(tmp_path, kind, ref, tags):
+def test_the_tags_of_an_image_follow_from_the_branch_or_tag_that_was_pushed(
+    tmp_path, kind, ref, tags
+):
     (script,) = [step["run"] for step in STEPS if step.get("id") == "push"]
     variables = {
         "IMAGE": "image",
