@@ -111,7 +111,13 @@ class Project:
 def project(tmp_path):
     root = tmp_path.resolve() / "the project"
     (root / "car_damage").mkdir(parents=True)
-    for name in ("run_pipeline.sh", "run_tests.sh", "car_damage/errors.py", "car_damage/paths.py"):
+    for name in (
+        "run_pipeline.sh",
+        "run_tests.sh",
+        "car_damage/errors.py",
+        "car_damage/paths.py",
+        "car_damage/wording.py",
+    ):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "scripts", root / "scripts")
     shutil.copytree(ROOT / ".ci", root / ".ci")
