@@ -1,4 +1,4 @@
-"""The page, as a person uses it, in a real browser: Debian's package chromium."""
+"""The page in a real browser (Debian's package chromium), as a person uses it."""
 
 import csv
 import re
@@ -34,7 +34,7 @@ REDDISH = jpeg(np.full((80, 120, 3), (92, 60, 60), np.uint8))  # in the middle o
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory, tiny_graph):
-    """Start the service with these settings on a free port; give its address."""
+    """Start the service with these settings on a free port and return its address."""
     models = tmp_path_factory.mktemp("models")
     model_store.use(models, tiny_model.add_version(models, tiny_graph, decision=DECISION))
     with ExitStack() as servers:
@@ -61,7 +61,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser, address) -> Iterator[Page]:
-    """The page, freshly opened; whatever it complains of on the console fails the test."""
+    """The page, freshly opened. An error on its console fails the test."""
     page = browser.new_page()
     complaints = []
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
@@ -81,7 +81,7 @@ def choose(page: Page, *photos: dict) -> None:
 
 
 def answering(page: Page, **changes) -> None:
-    """Have the service answer as it does, but with these members."""
+    """Change these members in the service's answers."""
 
     def answer(route: Route) -> None:
         response = route.fetch()
@@ -91,32 +91,36 @@ def answering(page: Page, **changes) -> None:
 
 
 def serious(page: Page) -> list[str]:
-    """What axe finds that keeps people from using the page."""
+    """The serious accessibility violations that axe finds."""
     found = Axe().run(page).response["violations"]
     grave = [violation for violation in found if violation["impact"] in ("serious", "critical")]
     return [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in grave]
 
 
-def test_a_photo_gets_a_card_with_its_verdict_which_is_read_out(page):
+def test_a_photo_gets_a_card_with_its_result_and_a_screen_reader_reads_it_out(page):
     choose(page, photo(RED, "my car.jpg"))
     card = page.get_by_role("listitem").filter(has_text="my car.jpg")
     expect(card.get_by_role("heading")).to_have_text("Damaged")
     expect(card).to_contain_text("Probability of damage: 99 %")
     expect(card.get_by_alt_text("Photo my car.jpg")).to_be_visible()
-    read_out = "my car.jpg: Damaged. Signs of damage: have it assessed. Probability of damage 99 %."
+    advice = "The photo shows signs of damage. Have the car assessed."
+    read_out = f"my car.jpg: Damaged. {advice} Probability of damage 99 %."
     expect(page.get_by_role("status")).to_have_text(read_out)
 
 
 @pytest.mark.parametrize(
     ("data", "what_to_do"),
     [
-        (RED, "Signs of damage: have it assessed."),
-        (BLUE, "No damage visible in this photo: photograph the other sides too."),
-        (REDDISH, "Look yourself, or take another photo from nearer."),
+        (RED, "The photo shows signs of damage. Have the car assessed."),
+        (
+            BLUE,
+            "No damage visible in this photo. Other sides of the car need photos of their own.",
+        ),
+        (REDDISH, "Check the photo yourself, or take another one closer up."),
     ],
     ids=["damaged", "not damaged", "not sure"],
 )
-def test_each_answer_says_what_to_do_next(page, data, what_to_do):
+def test_each_result_says_what_to_do_next(page, data, what_to_do):
     choose(page, photo(data))
     expect(page.locator(".advice")).to_have_text(what_to_do)
 
@@ -125,8 +129,11 @@ def test_each_answer_says_what_to_do_next(page, data, what_to_do):
     ("data", "what_to_do"),
     [
         (b"", "Choose the photo again"),
-        (b"no photo", "save this one as JPEG"),
-        (jpeg(texture(1))[:2000], "incomplete, probably a broken upload: send it again"),
+        (b"no photo", "save this one as a JPEG"),
+        (
+            jpeg(texture(1))[:2000],
+            "incomplete, probably because an upload broke off. Send it again",
+        ),
         (jpeg(texture(1, 20, 20)), "Send the original"),
     ],
     ids=["empty", "letter", "cut short", "thumbnail"],
@@ -138,24 +145,24 @@ def test_a_bad_file_says_what_to_do_next_and_is_never_called_damaged(page, data,
     assert "damaged" not in page.get_by_role("status").inner_text().lower()
 
 
-def test_where_photos_are_added_it_says_what_to_photograph_and_that_nothing_is_stored(page):
+def test_the_page_says_what_to_photograph_and_that_it_stores_no_photos(page):
     drop = page.get_by_role("region", name="Add photos")
-    expect(drop).to_contain_text("One car, one side a photo")
+    expect(drop).to_contain_text("Take one photo of each side of the car")
     expect(drop).to_contain_text("Photos are not stored.")
 
 
-def test_photos_get_a_card_each_in_order_and_a_bad_file_spoils_no_other(page):
+def test_each_photo_gets_a_card_in_order_and_a_bad_file_does_not_affect_the_others(page):
     choose(page, photo(b"no photo", "letter.jpg"), photo(BLUE, "car.jpg"))
-    expect(page.locator(".verdict")).to_have_text(["No answer", "Not damaged"])
+    expect(page.locator(".verdict")).to_have_text(["No result", "Not damaged"])
     expect(page.locator("figcaption")).to_have_text(["letter.jpg", "car.jpg"])
     bad = page.get_by_role("listitem").filter(has_text="letter.jpg")
-    expect(bad).to_contain_text("not a photo that can be read")
+    expect(bad).to_contain_text("cannot read this file as a photo")
     name, verdict = bad.get_by_text("letter.jpg").bounding_box(), bad.locator("h3").bounding_box()
-    assert name["x"] == verdict["x"]  # no empty place next to the words where a picture would be
+    assert name["x"] == verdict["x"]  # no empty space next to the words instead of a picture
 
 
 @pytest.mark.parametrize("kind", ["heic", "tiff"])
-def test_a_photo_that_the_browser_cannot_show_comes_back_as_a_picture(page, kind):
+def test_the_service_returns_a_picture_of_a_photo_that_the_browser_cannot_show(page, kind):
     picture = plain_photo(red=True)
     data = heic(picture) if kind == "heic" else encoded(picture, "TIFF")
     choose(page, photo(data, f"car.{kind}"))
@@ -165,33 +172,33 @@ def test_a_photo_that_the_browser_cannot_show_comes_back_as_a_picture(page, kind
     assert shown.evaluate("image => image.naturalWidth") == picture.shape[1]
 
 
-def test_a_photo_that_the_browser_shows_is_not_sent_back(page):
+def test_the_service_returns_no_picture_of_a_photo_that_the_browser_can_show(page):
     with page.expect_request("**/predict*") as sent:
         choose(page, photo(RED))
     assert "picture" not in sent.value.url
 
 
-def test_the_switch_lays_the_heatmap_over_the_photo_and_takes_it_off(page, address):
+def test_the_switch_shows_and_hides_the_heatmap_over_the_photo(page, address):
     def counted() -> list[str]:
-        """How often each prediction was made."""
+        """The number of each prediction in the metrics."""
         return re.findall("predictions_total.*", page.request.get(address + "metrics").text())
 
     choose(page, photo(RED))
     expect(page.locator(".measure")).to_be_visible()
     before = counted()
-    switch = page.get_by_role("switch", name="Show what speaks for damage")
+    switch = page.get_by_role("switch", name="Show where the damage might be")
     expect(page.locator(".overlay")).to_be_hidden()
     switch.click()
     expect(page.locator(".overlay")).to_be_visible()
     expect(switch).to_have_attribute("aria-checked", "true")
     over, under = page.locator(".overlay").bounding_box(), page.locator(".photo").bounding_box()
     assert over == under
-    assert counted() == before  # the page sent the photo again, but it is the same prediction
+    assert counted() == before  # the page sent the photo again, but the prediction counts once
     switch.click()
     expect(page.locator(".overlay")).to_be_hidden()
 
 
-def test_the_bar_the_threshold_and_the_review_band_stand_where_they_belong(page):
+def test_the_bar_the_threshold_and_the_review_band_are_at_the_correct_positions(page):
     choose(page, photo(RED))
     expect(page.locator(".measure")).to_be_visible()
     scale = page.locator(".scale").bounding_box()
@@ -204,7 +211,7 @@ def test_the_bar_the_threshold_and_the_review_band_stand_where_they_belong(page)
     assert share["threshold"][0] == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_doubtful_answer_asks_for_a_person_and_says_what_to_do(page):
+def test_an_unsure_result_asks_for_a_person_and_says_what_to_do(page):
     answering(page, review=True, probability=0.55, warnings=list(get_args(WarningWord)))
     choose(page, photo(RED))
     expect(page.locator(".verdict")).to_have_text("Not sure: please check")
@@ -220,13 +227,13 @@ def test_a_doubtful_answer_asks_for_a_person_and_says_what_to_do(page):
 @pytest.mark.parametrize(
     ("status", "sentence", "retry"),
     [
-        (400, "The request cannot be understood.", False),
+        (400, "The service cannot read the request.", False),
         (429, "Wait, then retry.", True),
-        (500, "Something went wrong on our side.", True),
+        (500, "The service has an internal error.", True),
         (503, "Too many photos are waiting.", True),
     ],
 )
-def test_every_refusal_shows_its_sentence_and_the_way_out(page, status, sentence, retry):
+def test_an_unknown_error_shows_the_service_s_sentence(page, status, sentence, retry):
     refusal = {"status": status, "json": {"status": status, "detail": sentence}}
     page.route("**/predict*", lambda route: route.fulfill(**refusal))
     choose(page, photo(RED))
@@ -241,7 +248,7 @@ def test_after_a_lost_connection_a_double_press_of_try_again_sends_each_photo_on
     choose(page, *(photo(RED, f"{name}.jpg") for name in ("one", "two", "three")))
     expect(page.get_by_role("button", name="Try again")).to_have_count(3)
     expect(page.locator(".advice").first).to_contain_text("cannot be reached")
-    # Two are held back, so that the third has to wait.
+    # Two requests are held back, so the third photo has to wait.
     page.route("**/predict*", lambda route: held.append(route), times=2)
     for again in page.locator(".again").all():
         again.dblclick()
@@ -254,7 +261,7 @@ def test_after_a_lost_connection_a_double_press_of_try_again_sends_each_photo_on
     assert len(asked) == 3 + 3 + 1
 
 
-def test_a_file_that_was_moved_after_it_was_chosen_cannot_be_read(page, tmp_path):
+def test_the_page_says_so_if_a_file_was_moved_after_it_was_chosen(page, tmp_path):
     page.route("**/predict*", lambda route: route.abort(), times=1)
     moved = tmp_path / "car.jpg"
     moved.write_bytes(RED)
@@ -265,32 +272,32 @@ def test_a_file_that_was_moved_after_it_was_chosen_cannot_be_read(page, tmp_path
     expect(page.locator(".advice")).to_contain_text("This file cannot be read.")
 
 
-def test_several_photos_are_counted_on_top_and_each_count_jumps_to_its_photos(page):
+def test_the_summary_counts_several_photos_and_each_count_jumps_to_its_photos(page):
     page.set_viewport_size(PHONE)
     bad = photo(b"no photo", "letter.jpg")
     choose(page, photo(RED, "1.jpg"), photo(BLUE), photo(REDDISH), photo(RED, "2.jpg"), bad)
     counts = page.get_by_role("navigation", name="Jump to photos")
-    line = "5 photos: 2 damaged, 1 not, 1 to check, 1 without an answer"
+    line = "5 photos: 2 damaged, 1 not damaged, 1 to check, 1 without a result"
     expect(counts).to_have_text(line)
     expect(page.get_by_role("status")).to_have_text(f"Done. {line}.")
     for name in ("1.jpg", "2.jpg", "1.jpg"):
-        counts.get_by_role("button", name="2 damaged").click()
+        counts.get_by_role("button", name="2 damaged", exact=True).click()
         card = page.locator(".card", has_text=name)
         expect(card).to_be_focused()
         below = counts.bounding_box()
         assert card.bounding_box()["y"] >= below["y"] + below["height"]  # nothing covers it
     page.get_by_role("button", name="Remove letter.jpg").click()
-    expect(counts).to_have_text("4 photos: 2 damaged, 1 not, 1 to check")
+    expect(counts).to_have_text("4 photos: 2 damaged, 1 not damaged, 1 to check")
 
 
-def test_one_photo_has_no_line_on_top(page):
+def test_a_single_photo_has_no_summary(page):
     choose(page, photo(RED))
     expect(page.locator(".verdict")).to_have_text("Damaged")
     expect(page.get_by_role("navigation")).to_be_hidden()
     expect(page.get_by_role("button", name="Save as CSV")).to_be_hidden()
 
 
-def test_several_answers_can_be_saved_as_a_table_like_that_of_predict(page):
+def test_several_results_can_be_saved_as_a_table_with_predict_s_columns(page):
     formula, quoted = "=1+1.jpg", 'Käfer, "rot".jpg'
     answering(page, warnings=["dark", "blurred"])
     choose(page, photo(RED, quoted), photo(REDDISH, formula), photo(b"no photo", "letter.jpg"))
@@ -299,7 +306,7 @@ def test_several_answers_can_be_saved_as_a_table_like_that_of_predict(page):
         page.get_by_role("button", name="Save as CSV").click()
     assert download.value.suggested_filename.endswith(".csv")
     text = Path(download.value.path()).read_text(encoding="utf-8")
-    assert text.startswith("\ufeff")  # Excel would take it for another encoding
+    assert text.startswith("\ufeff")  # otherwise Excel assumes another encoding
     assert list(csv.reader(text.removeprefix("\ufeff").splitlines())) == [
         [column.name for column in fields(Row)],
         [quoted, "damaged", "0.9868", "no", "dark blurred", ""],
@@ -309,7 +316,7 @@ def test_several_answers_can_be_saved_as_a_table_like_that_of_predict(page):
 
 
 def grainy(width: int, height: int) -> np.ndarray:
-    """A picture that hardly compresses: red grain in its left half, blue grain in the other."""
+    """A picture that compresses badly: red grain in the left half, blue grain in the right one."""
     grain = np.random.default_rng(0).integers(0, 120, (height, width, 3), np.uint8)
     grain[:, : width // 2, 0] += 130
     grain[:, width // 2 :, 2] += 130
@@ -318,17 +325,17 @@ def grainy(width: int, height: int) -> np.ndarray:
 
 def test_a_photo_over_the_limit_is_sent_smaller_and_upright(page, serve):
     on_its_side = Image.Exif()
-    on_its_side[0x0112] = 6  # orientation: the left half is the upper one
+    on_its_side[0x0112] = 6  # orientation: the left half becomes the upper half
     large = jpeg(grainy(1600, 1200), 95, exif=on_its_side)
     assert len(large) > 1024 * 1024
     page.goto(serve(max_upload_mb=1))
     choose(page, photo(large, "large.jpg"))
     expect(page.locator(".measure")).to_be_visible()
-    expect(page.locator("figcaption")).to_contain_text("large.jpg (sent in a smaller size")
+    expect(page.locator("figcaption")).to_contain_text("large.jpg (made smaller before sending")
     with page.expect_response("**/predict?heatmap*") as response:
         page.get_by_role("switch").click()
     box = response.value.json()["box"]
-    assert box["right"] > 1.2 * box["bottom"]  # the upper half of a tall photo, and not the left
+    assert box["right"] > 1.2 * box["bottom"]  # the upper half of a tall photo, not its left half
     expect(page.locator(".overlay")).to_be_visible()
     over = page.locator(".overlay").evaluate("(shown) => [shown.naturalWidth, shown.naturalHeight]")
     assert over[0] < over[1]
@@ -337,18 +344,18 @@ def test_a_photo_over_the_limit_is_sent_smaller_and_upright(page, serve):
 @pytest.mark.parametrize(
     "refusal",
     [
-        {"status": 413, "body": "<html>", "content_type": "text/html"},  # as a proxy says it
+        {"status": 413, "body": "<html>", "content_type": "text/html"},  # from a proxy
         {"status": 422, "json": {"type": "/problems/too_large", "detail": "Too many pixels."}},
     ],
     ids=["bytes", "pixels"],
 )
-def test_a_photo_that_is_refused_as_too_large_is_sent_again_smaller(page, refusal):
+def test_the_page_makes_a_photo_smaller_if_it_was_refused_as_too_large(page, refusal):
     page.route("**/predict*", lambda route: route.fulfill(**refusal), times=1)
     choose(page, photo(RED))
     expect(page.locator(".verdict")).to_have_text("Damaged")
 
 
-def test_a_large_file_that_the_browser_cannot_shrink_is_not_sent_in_vain(page, serve):
+def test_the_page_does_not_send_a_large_file_that_it_cannot_shrink(page, serve):
     asked = []
     page.on("request", lambda request: "predict" in request.url and asked.append(request))
     page.goto(serve(max_upload_mb=1))
@@ -357,7 +364,7 @@ def test_a_large_file_that_the_browser_cannot_shrink_is_not_sent_in_vain(page, s
     assert not asked
 
 
-def test_the_sentence_on_the_threshold_is_folded_away(page):
+def test_the_explanation_of_the_threshold_is_hidden_until_it_is_opened(page):
     choose(page, photo(RED))
     expect(page.locator(".measure")).to_be_visible()
     sentence = page.get_by_text("Photos at or above the line (50 %) are classified as damaged.")
@@ -367,7 +374,7 @@ def test_the_sentence_on_the_threshold_is_folded_away(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_two_kinds_of_answer_have_the_same_colour(page, scheme):
+def test_each_kind_of_result_has_its_own_colour(page, scheme):
     page.emulate_media(color_scheme=scheme)
     choose(page, *(photo(data) for data in (RED, BLUE, REDDISH, b"no photo")))
     expect(page.get_by_role("status")).to_contain_text("Done.")
@@ -394,7 +401,7 @@ def test_photos_can_be_dropped_and_pasted(page):
         expect(card).to_contain_text("Damaged")
 
 
-def test_photos_wait_for_a_missing_key_and_are_then_sent_by_themselves(page, serve):
+def test_photos_wait_for_the_access_key_and_are_sent_once_it_is_entered(page, serve):
     asked = []
     page.on("request", lambda request: "predict" in request.url and asked.append(request))
     page.goto(serve(api_keys=(KEY,)))
@@ -402,7 +409,7 @@ def test_photos_wait_for_a_missing_key_and_are_then_sent_by_themselves(page, ser
     key = page.get_by_label("Access key")
     expect(key).to_be_focused()
     expect(page.locator(".verdict").first).to_have_text("Waiting for the access key")
-    expect(page.get_by_role("alert")).to_be_hidden()  # nobody entered a wrong one
+    expect(page.get_by_role("alert")).to_be_hidden()  # nobody has entered a wrong key yet
     for wrong in ("wrong-wrong", "schlüssel"):
         key.fill(wrong)
         page.keyboard.press("Enter")
@@ -411,10 +418,10 @@ def test_photos_wait_for_a_missing_key_and_are_then_sent_by_themselves(page, ser
     key.fill(KEY)
     page.keyboard.press("Enter")
     expect(page.locator(".verdict")).to_have_text(["Damaged"] * 5)
-    assert len(asked) <= 2 + 2 + 5  # the others waited for the key instead of being refused
+    assert len(asked) <= 2 + 2 + 5  # the other photos waited for the key and were not refused
 
 
-def test_a_key_is_kept_for_the_tab(page, serve):
+def test_the_tab_keeps_the_access_key(page, serve):
     page.goto(serve(api_keys=(KEY,)))
     choose(page, photo(RED))
     page.get_by_label("Access key").fill(KEY)
@@ -440,12 +447,12 @@ def test_everything_can_be_done_with_the_keyboard(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE], ids=["wide", "phone"])
-def test_it_suits_people_who_see_little_or_nothing_and_every_screen(page, scheme, viewport):
+def test_the_page_is_accessible_and_fits_phones_and_wide_screens(page, scheme, viewport):
     page.set_viewport_size(viewport)
     page.emulate_media(color_scheme=scheme)
     answering(page, warnings=["dark"])
     choose(page, photo(RED, "a-very-" + "long-" * 30 + "name.jpg"), photo(b"no photo", "bad.jpg"))
-    expect(page.locator(".verdict")).to_have_text(["Damaged", "No answer"])
+    expect(page.locator(".verdict")).to_have_text(["Damaged", "No result"])
     page.get_by_role("switch").first.click()
     expect(page.locator(".overlay").first).to_be_visible()
     assert serious(page) == []
@@ -458,10 +465,10 @@ def test_on_a_phone_a_photo_can_be_taken(browser, address):
         page.goto(address)
         expect(page.get_by_text("Take a photo")).to_be_visible()
         expect(page.locator("#take")).to_have_attribute("capture", "environment")
-        expect(page.get_by_text("drop photos")).to_be_hidden()  # where from?
+        expect(page.get_by_text("drop photos")).to_be_hidden()  # a phone has nothing to drag
 
 
-def test_the_page_shows_the_model_that_was_loaded_after_it_was_opened(page):
+def test_the_page_shows_a_model_that_was_loaded_after_the_page_was_opened(page):
     not_yet = {"status": 503, "json": {"detail": "The model is being loaded."}}
     page.route("**/model", lambda route: route.fulfill(**not_yet), times=1)
     page.reload()
@@ -472,7 +479,7 @@ def test_the_page_shows_the_model_that_was_loaded_after_it_was_opened(page):
     expect(page.locator("#model")).to_contain_text(tiny_model.VERSION)
 
 
-def test_the_page_on_the_api_loads_nothing_from_elsewhere(page, address):
+def test_the_api_s_page_loads_nothing_from_other_sites(page, address):
     asked = []
     page.on("request", lambda sent: asked.append(sent.url))
     page.goto(address + "docs")

@@ -1,19 +1,19 @@
-// One photo to the service and its answer back. Problems are thrown as {kind, detail, status, key}.
+// Send one photo to the service and return its answer. Throws {kind, detail, status, key} for a problem.
 
 import { shrink } from "./shrink.js";
 
 const STORED = "car-damage-key"; // where the tab keeps the access key
-const FORM = 1000; // bytes: more than the form around a photo takes
+const FORM = 1000; // bytes: an upper bound for the form around a photo
 const LIMIT = document.body.dataset.maxUploadMb * 2 ** 20 - FORM; // bytes of a photo
-// What a photo over a limit is shrunk to, first the one, then the other: a proxy may allow less than
-// the service. Even the second is more than the model sees.
+// The sizes to which a photo over a limit is shrunk. The second one is tried after the first, because
+// a proxy may allow less than the service. Even the second is more than the model sees.
 const SMALLER = [4_000_000, 1_000_000]; // pixels
 
 export const accessKey = () => sessionStorage.getItem(STORED);
 export const setAccessKey = (key) => sessionStorage.setItem(STORED, key);
 export const forgetAccessKey = () => sessionStorage.removeItem(STORED);
 
-// Send `photo.file`; where that is over a limit, a smaller one takes its place.
+// Send `photo.file`. If it is over a limit, replace it with a smaller copy.
 export async function ask(photo, options = "") {
   const original = photo.file;
   for (const pixels of SMALLER) {
@@ -33,7 +33,7 @@ export async function ask(photo, options = "") {
 
 async function post(file, options) {
   const body = new FormData();
-  body.append("image", file, "photo"); // its name is nobody's business
+  body.append("image", file, "photo"); // not the file's own name, which may be private
   const key = accessKey();
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   let response;
@@ -43,13 +43,13 @@ async function post(file, options) {
     throw { kind: await isReadable(file) ? "unreachable" : "unreadable" };
   }
   const { status } = response;
-  const said = await response.json().catch(() => null); // null: of something in between, such as a proxy
+  const said = await response.json().catch(() => null); // null: not from the service, but from a proxy
   if (!said) throw { kind: status === 413 ? "upload_too_large" : "unreachable", status };
   if (!response.ok) throw { kind: said.type?.replace("/problems/", ""), detail: said.detail, status, key };
   return said;
 }
 
-// Not if it is a folder that was dropped, or a file that was moved since it was chosen.
+// False for a folder that was dropped, and for a file that was moved after it was chosen.
 async function isReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();

@@ -1,15 +1,15 @@
-// The answers as a table, with the columns of predict.py.
+// The results as a table with the same columns as predict.py.
 
 const COLUMNS = ["path", "prediction", "probability", "review", "warnings", "error"];
 
-// The table's text for a spreadsheet: with the mark by which Excel knows UTF-8.
+// Return the table as text, with the byte order mark by which Excel recognises UTF-8.
 export function csvOf(cards) {
   const rows = [COLUMNS, ...cards.map(rowOf)];
   return `\ufeff${rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
 }
 
 function rowOf({ name, kind, said, problem }) {
-  const path = /^[=+\-@\t\r]/.test(name) ? `'${name}` : name; // or a spreadsheet takes it for a formula
+  const path = /^[=+\-@\t\r]/.test(name) ? `'${name}` : name; // so that no spreadsheet sees a formula
   if (kind === "waiting") return [path, "", "", "", "", "waiting"];
   if (kind === "refused") return [path, "", "", "", "", problem.kind ?? "refused"];
   const review = said.review ? "yes" : "no";

@@ -1,20 +1,20 @@
-// The page: photos that are added get a card each, which shows what came of them.
+// The page: every added photo gets a card, which shows its result.
 
 import { accessKey, ask, forgetAccessKey, setAccessKey } from "./ask.js";
 import { csvOf } from "./csv.js";
 import { ADVICE, COUNTED, VERDICTS, WARNINGS, percent, sentenceOf } from "./words.js";
 
-const AT_ONCE = 2; // photos sent at a time: the others wait here instead of in the service's queue
+const AT_ONCE = 2; // photos sent at a time; the others wait here, not in the service's queue
 const WORTH_ANOTHER_TRY = [408, 429, 500, 503];
 
 const find = (selector, within = document) => within.querySelector(selector);
 const width = (share) => `${100 * share}%`;
 
-let model = {}; // the card of the one in use
+let model = {}; // the card of the model in use
 let busy = 0;
 let waiting = [];
-// Of each photo, in the order shown: {name, file, element, kind, said, problem, alone}, where kind is
-// a key of COUNTED.
+// Each photo, in the order shown, as {name, file, element, kind, said, problem, alone}. `kind` is a key
+// of COUNTED.
 let cards = [];
 let jumpedTo = null;
 
@@ -38,7 +38,7 @@ function newCard(file) {
   const card = { name: file.name, file, element };
   const photo = find(".photo", element);
   photo.alt = `Photo ${file.name}`;
-  card.shown = new Promise((resolve) => { // false: a format that this browser does not show
+  card.shown = new Promise((resolve) => { // false: this browser cannot show the format
     const settle = (shown) => { element.classList.toggle("no-picture", !shown); resolve(shown); };
     photo.addEventListener("load", () => settle(true));
     photo.addEventListener("error", () => settle(false));
@@ -58,7 +58,7 @@ function send(card) {
   work();
 }
 
-// Not while a key is missing: then a photo would be sent for nothing.
+// Send waiting photos, but not while the key is missing: the service would refuse them.
 function work() {
   while (busy < AT_ONCE && waiting.length && find("#key-form").hidden) {
     busy += 1;
@@ -67,7 +67,7 @@ function work() {
 }
 
 async function answer(card) {
-  reset(card, "Looking at the photo …");
+  reset(card, "Checking the photo …");
   try {
     const said = await ask(card, await card.shown ? "" : "?picture=true");
     if (!cards.includes(card)) return; // removed meanwhile
@@ -75,7 +75,7 @@ async function answer(card) {
       forget(card.element);
       find(".photo", card.element).src = said.picture;
     }
-    if (said.model_version !== model.version) await showModel(); // it was loaded only now, or anew
+    if (said.model_version !== model.version) await showModel(); // the service has loaded another model
     show(card, said);
   } catch (problem) {
     if (!cards.includes(card)) return;
@@ -88,11 +88,11 @@ function reset(card, verdict) {
   const { element } = card;
   find(".verdict", element).textContent = verdict;
   for (const part of [".advice", ".measure", ".warnings", ".why"]) find(part, element).hidden = true;
-  find(".again", element).disabled = true; // not hidden: a second press would hit the next button
+  find(".again", element).disabled = true; // if hidden, a second press would hit the next button
   turn(card, "waiting");
 }
 
-// Every change of what a card says goes through here, so that the line on top is right.
+// Set a card's kind. Every change goes through here, so that the summary is always correct.
 function turn(card, kind) {
   card.kind = kind;
   card.element.classList.remove(...Object.keys(COUNTED));
@@ -108,7 +108,7 @@ function show(card, said) {
   find(".verdict", element).textContent = VERDICTS[kind];
   find(".advice", element).textContent = ADVICE[kind];
   find(".advice", element).hidden = false;
-  if (card.shrunk) find("figcaption", element).textContent = `${card.name} (sent in a smaller size)`;
+  if (card.shrunk) find("figcaption", element).textContent = `${card.name} (made smaller before sending)`;
   showMeasure(element, said);
   const warnings = said.warnings.map((warning) => WARNINGS[warning] ?? warning);
   showWarnings(element, warnings);
@@ -156,10 +156,10 @@ function refuse(card, problem) {
   find(".again", element).hidden = !["unreachable", "truncated"].includes(problem.kind) &&
     !WORTH_ANOTHER_TRY.includes(problem.status);
   find(".again", element).disabled = false;
-  tellOutcome(card, `No answer. ${sentence}`);
+  tellOutcome(card, `${VERDICTS.refused}. ${sentence}`);
 }
 
-// Of several photos only the end is read out, or nobody could listen to anything else.
+// Read out the result of a single photo. For several photos, read out only the summary at the end.
 function tellOutcome(card, sentence) {
   if (card.alone) tell(`${card.name}: ${sentence}`);
   else if (!cards.some((other) => other.kind === "waiting")) tell(`Done. ${find("#counts").textContent}.`);
@@ -172,7 +172,7 @@ function newCount(kind) {
   return part;
 }
 
-// "45 photos: 16 damaged, 20 not, 9 to check", each count a button that jumps there.
+// "45 photos: 16 damaged, 20 not damaged, 9 to check". Each count is a button that jumps to its photos.
 function showSummary() {
   find("#answers").hidden = !cards.length;
   find("#summary").hidden = find("#save").hidden = cards.length < 2;
@@ -185,12 +185,12 @@ function showSummary() {
     find(".count", part).textContent = count ? `${count} ${COUNTED[kind]}` : "";
     if (count) before = ", ";
   }
-  // The line stays on top: nothing that is scrolled to may lie under it.
+  // The summary sticks to the top, so scrolling must leave room for it.
   const height = find("#summary").offsetHeight;
   document.documentElement.style.scrollPaddingTop = `calc(${height}px + .5rem)`;
 }
 
-// To the first photo of a kind, and then to the next with each press.
+// Jump to the first photo of a kind, and to the next one with each further press.
 function jump(kind) {
   const those = cards.filter((card) => card.kind === kind);
   jumpedTo = those[(those.indexOf(jumpedTo) + 1) % those.length];
@@ -203,7 +203,7 @@ function save() {
   link.href = URL.createObjectURL(new Blob([csvOf(cards)], { type: "text/csv" }));
   link.download = "car photos.csv";
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers read it only later
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers read it later
 }
 
 async function switchHeatmap(card) {
@@ -214,15 +214,15 @@ async function switchHeatmap(card) {
   const on = control.getAttribute("aria-checked") !== "true";
   control.setAttribute("aria-checked", String(on));
   if (on && !overlay.src) {
-    why.textContent = "Looking for what speaks for damage …";
+    why.textContent = "Looking for signs of damage …";
     why.hidden = false;
     try {
       const said = await ask(card, "?heatmap=true&repeat=true");
       overlay.src = said.heatmap;
       overlay.alt = `Heatmap over ${card.name}`;
       why.textContent = said.box
-        ? "Coloured is what speaks for damage; the brighter, the more."
-        : "Nothing in this photo speaks for damage.";
+        ? "The coloured areas may show damage. The brighter the colour, the stronger the sign."
+        : "The model sees no sign of damage in this photo.";
     } catch (problem) {
       control.setAttribute("aria-checked", "false");
       why.textContent = sentenceOf(problem);
@@ -231,7 +231,7 @@ async function switchHeatmap(card) {
       return;
     }
   }
-  const shown = control.getAttribute("aria-checked") === "true"; // it may have been switched back
+  const shown = control.getAttribute("aria-checked") === "true"; // the user may have switched it back
   overlay.hidden = !shown;
   why.hidden = !shown;
   tell(shown ? why.textContent : "The heatmap is off.");
@@ -258,12 +258,12 @@ function removeAll() {
   tell("All photos were removed.");
 }
 
-// Give back the memory of the photos shown in an element.
+// Free the memory of the photos shown in an element.
 function forget(element) {
   element.querySelectorAll(".photo").forEach((photo) => URL.revokeObjectURL(photo.src));
 }
 
-// The photo goes first in the queue, which goes on as soon as there is a key.
+// Put the photo at the front of the queue, which continues once there is a key.
 function waitForKey(card, refusedKey) {
   reset(card, "Waiting for the access key");
   waiting.unshift(card);
@@ -271,7 +271,7 @@ function waitForKey(card, refusedKey) {
 }
 
 function askForKey(refusedKey) {
-  if (refusedKey !== accessKey()) return; // another was entered since that photo was sent
+  if (refusedKey !== accessKey()) return; // the user has entered another key in the meantime
   forgetAccessKey();
   showKeyForm(refusedKey !== null);
 }
@@ -287,7 +287,7 @@ function useKey(event) {
   event.preventDefault();
   const key = find("#key").value.trim();
   find("#key").value = "";
-  if (!/^[!-~]+$/.test(key)) { // no key has other characters, and no browser would send them
+  if (!/^[!-~]+$/.test(key)) { // keys have no other characters, and browsers refuse to send them
     showKeyForm(true);
     return;
   }

@@ -1,13 +1,13 @@
-// A photo that is too large to be sent, made smaller in the browser.
+// Make a photo that is too large to send smaller, in the browser.
 
-const MID_GREY = "#808080"; // what the service lays transparent photos over
+const MID_GREY = "#808080"; // the background that the service gives transparent photos
 const QUALITY = 0.9; // of the JPEG, 0 to 1
 
-// The photo upright, as a JPEG of at most so many pixels; null if this browser cannot read it.
+// Return the upright photo as a JPEG of at most `pixels`, or null if this browser cannot read it.
 export async function shrink(file, pixels) {
   let photo;
   try {
-    // Upright by default. The service does not convert colours either.
+    // The browser turns it upright by default. Colours stay as they are, as in the service.
     photo = await createImageBitmap(file, { colorSpaceConversion: "none" });
   } catch {
     return null;

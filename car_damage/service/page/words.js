@@ -1,55 +1,56 @@
-// What the page says to people: of each answer, warning and error, with what to do next.
+// The page's sentences for each result, warning and error. Each says what to do next.
 
-// Each begins on a line of its own: tests/test_recipes.py looks for them.
+// Each warning starts on its own line, because tests/test_recipes.py looks for it there.
 export const WARNINGS = {
-  blurred: "The photo is blurred. Hold the camera still, wait until it is sharp, and take it again.",
+  blurred: "The photo is blurred. Hold the camera still, wait for it to focus, and take it again.",
   dark: "The photo is very dark. Take it again in daylight or with more light.",
   overexposed: "The photo is too bright. Take it again with the light behind you.",
-  low_resolution: "The photo has few pixels. Send the original and not a preview or a thumbnail.",
-  unfamiliar: "The photo is unlike those that the model learnt from. Make sure that it shows a car, " +
-    "from outside and not too close.",
+  low_resolution: "The photo has a low resolution. Send the original, not a preview or a thumbnail.",
+  unfamiliar: "The model has seen few photos like this one. Make sure it shows a car from the " +
+    "outside and not too close.",
 };
 
 export const VERDICTS = {
   damaged: "Damaged",
   not_damaged: "Not damaged",
   review: "Not sure: please check",
-  refused: "No answer",
+  refused: "No result",
 };
 
 export const ADVICE = {
-  damaged: "Signs of damage: have it assessed.",
-  not_damaged: "No damage visible in this photo: photograph the other sides too.",
-  review: "Look yourself, or take another photo from nearer.",
+  damaged: "The photo shows signs of damage. Have the car assessed.",
+  not_damaged: "No damage visible in this photo. Other sides of the car need photos of their own.",
+  review: "Check the photo yourself, or take another one closer up.",
 };
 
-// After a number, in the line above several photos.
+// The words after each number in the line above several photos.
 export const COUNTED = {
   damaged: "damaged",
-  not_damaged: "not",
+  not_damaged: "not damaged",
   review: "to check",
-  refused: "without an answer",
+  refused: "without a result",
   waiting: "waiting",
 };
 
 const TOO_LARGE = "The photo is too large, and this browser cannot make it smaller. Save it as a " +
-  "smaller JPEG, then send that.";
+  "smaller JPEG and send that.";
 const BUSY = "Many photos are being checked right now. Wait a moment, then try again.";
 
-// By the error's type, without `/problems/`. They never call a file damaged: here, only cars are.
+// The keys are the error's type without `/problems/`. No sentence calls a file damaged: on this page
+// the word is only for cars.
 const PROBLEMS = {
   empty: "The file is empty. Choose the photo again, or take it again.",
-  not_a_photo: "This file is not a photo that can be read here. Choose a photo, or save this one as " +
-    "JPEG and send that. On an iPhone: Settings, Camera, Formats, Most Compatible.",
-  truncated: "The file is incomplete, probably a broken upload: send it again. If that does not help, " +
-    "copy the photo from the phone or camera again.",
-  too_small: "The photo has too few pixels. Send the original and not a preview or a thumbnail.",
+  not_a_photo: "The service cannot read this file as a photo. Choose another file, or save this one " +
+    "as a JPEG and send that. On an iPhone, choose Settings, Camera, Formats, Most Compatible.",
+  truncated: "The file is incomplete, probably because an upload broke off. Send it again. If that " +
+    "does not help, copy the photo from the phone or camera again.",
+  too_small: "The photo is too small. Send the original, not a preview or a thumbnail.",
   too_large: TOO_LARGE,
-  too_complex: "This file takes too long to read. Save the photo as JPEG, or take a screenshot of it, " +
-    "then send that.",
+  too_complex: "The service takes too long to read this file. Save the photo as a JPEG, or take a " +
+    "screenshot of it, and send that.",
   upload_too_large: TOO_LARGE,
   upload_stopped: "The upload stopped. Check the connection, then try again.",
-  unauthorized: "The access key does not work any more. Enter it again, then try again.",
+  unauthorized: "The access key no longer works. Enter a valid key, then try again.",
   rate_limited: "Too many photos were sent in a short time. Wait a minute, then try again.",
   busy: BUSY,
   timed_out: BUSY,
@@ -57,18 +58,18 @@ const PROBLEMS = {
     "the person in charge of this service.",
   internal_error: "Something went wrong in the service. Try again. If that does not help, tell the " +
     "person in charge of this service.",
-  // The page's own
+  // These two come from the page itself.
   unreachable: "The service cannot be reached. Check the connection, then try again.",
   unreadable: "This file cannot be read. If it is a folder, open it and choose the photos in it. " +
-    "Otherwise choose the photo again.",
+    "Otherwise, choose the photo again.",
 };
 
-// What to say of a problem; of one that is not listed, what the service says.
+// The page's sentence for a problem, or the service's own sentence if the page has none.
 export function sentenceOf({ kind, detail }) {
   return PROBLEMS[kind] ?? detail ?? PROBLEMS.unreachable;
 }
 
-// A probability in words, so that nothing is called certain.
+// A probability as text. It never says 0 % or 100 %, because no result is certain.
 export function percent(share) {
   if (share > 0.99) return "over 99 %";
   if (share < 0.01) return "under 1 %";
