@@ -1,13 +1,13 @@
-"""Answer photos over HTTP with the current model.
+"""Classify photos over HTTP with the current model.
 
-    python app.py                    # on a laptop, Windows included: http://localhost:5000
-    HOST=0.0.0.0 python app.py       # and for phones in the same network
+    python app.py                    # on a laptop, including Windows: http://localhost:5000
+    HOST=0.0.0.0 python app.py       # also for phones in the same network
     gunicorn app:app                 # for everything else; reads gunicorn.conf.py by itself
 
     curl -X POST -F "image=@car.jpg" http://localhost:5000/predict
 
-`flask --app app run` and `waitress-serve app:app` work, too. Environment variables set it up:
-docs/settings.md lists them.
+`flask --app app run` and `waitress-serve app:app` work too. docs/settings.md lists the settings,
+which are environment variables.
 """
 
 import logging.config
@@ -27,24 +27,24 @@ from car_damage.service.application import create_app
 from car_damage.service.http_server import Server, Threads, turn
 from car_damage.service.listening import LOCAL, addresses, limits, listening
 
-GUNICORN_GIVES_UP = 4  # exit code of a worker; after others gunicorn starts the next one
+GUNICORN_GIVES_UP = 4  # exit code of a worker; after other codes gunicorn starts the next worker
 WITHOUT_CONFIGURATION = (
-    "gunicorn was started without gunicorn.conf.py: slow uploads hold up other clients, "
-    "connections are not kept, and /metrics shows one worker only. Start it with -c %s"
+    "gunicorn runs without gunicorn.conf.py: slow uploads block other clients, each request needs "
+    "a new connection, and /metrics shows only one worker. Start gunicorn with -c %s"
 )
 
 logger = logging.getLogger(__name__)
 
 
 def for_worker(models: Path, version: str | None) -> Flask:
-    """The application of a gunicorn worker, for the version that gunicorn.conf.py chose."""
+    """Create a gunicorn worker's application for the version that gunicorn.conf.py chose."""
     return create_app(settings.chosen(), models, version)
 
 
 def for_any_server() -> Flask:
-    """The application of a server that gunicorn.conf.py does not configure."""
+    """Create the application for a server without gunicorn.conf.py."""
     chosen = replace(settings.chosen(), web_concurrency=1)
-    if "FLASK_RUN_FROM_CLI" not in os.environ:  # Flask's own log says where it listens
+    if "FLASK_RUN_FROM_CLI" not in os.environ:  # Flask's own log shows the address
         logging.config.dictConfig(logs.config(chosen.log_format))
     settings.warn(logger)
     if _is_gunicorn():
@@ -52,11 +52,11 @@ def for_any_server() -> Flask:
     return create_app(chosen, paths.MODELS)
 
 
-make_app: Callable[[], Flask] = for_any_server  # gunicorn.conf.py puts `for_worker` in its place
+make_app: Callable[[], Flask] = for_any_server  # gunicorn.conf.py replaces it with `for_worker`
 
 
 def __getattr__(name: str) -> Flask:
-    """Make `app`, which servers look for, when it is first asked for: importing loads nothing."""
+    """Create `app`, which servers look for, on first access. An import alone loads nothing."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -72,7 +72,7 @@ def _is_gunicorn() -> bool:
 
 
 def main() -> None:
-    """Serve this computer, or with HOST its network, from one process."""
+    """Run the service in one process, for this computer or, with HOST, for its network."""
     chosen = replace(settings.chosen(), web_concurrency=1)
     where = chosen.host or LOCAL, chosen.port
     logging.config.dictConfig(logs.config(chosen.log_format))

@@ -1,7 +1,7 @@
-"""How gunicorn runs the service: gunicorn app:app in this folder, or gunicorn -c gunicorn.conf.py
+"""gunicorn's configuration: `gunicorn app:app` in this folder, or `gunicorn -c gunicorn.conf.py`.
 
-Each worker process has a model of its own and answers one photo at a time. One thread reads and
-writes all connections; the others only wait for a photo's turn.
+Each worker process has its own model and classifies one photo at a time. One thread reads and
+writes all connections. The other threads wait for their photos' turns.
 """
 
 import sys
@@ -25,13 +25,13 @@ from car_damage.service.shared_metrics import SharedMetrics
 
 
 def choose_version():
-    """Check the settings, and have all workers answer with one version.
+    """Check the settings, and choose one version for all workers.
 
-    Gunicorn reads this file at the start and at each SIGHUP, but not for a worker that replaces
+    gunicorn reads this file at the start and at each SIGHUP, but not for a worker that replaces
     a dead one. So the version is chosen here.
     """
     settings.chosen()
-    import app  # all workers share the code that the first process has in memory
+    import app  # the main process imports it, so that all workers share the memory of its code
 
     version = reloading.version_to_serve(paths.MODELS)
     app.make_app = partial(app.for_worker, paths.MODELS, version)
@@ -45,12 +45,13 @@ wsgi_app = "app:app"
 bind = with_port(settings.chosen().host or "0.0.0.0", settings.chosen().port)
 workers = settings.chosen().web_concurrency
 worker_class = "car_damage.service.worker.Worker"
-threads = settings.chosen().max_queue + 64  # photos that wait, and requests that need no turn
-# Longer than a stalled upload and then an accepted photo's turn; a slow upload is given up sooner.
+threads = settings.chosen().max_queue + 64  # for waiting photos, and for requests without photos
+# Longer than a stalled upload plus an accepted photo's turn. A slow upload may take even longer and
+# is then lost.
 graceful_timeout = STALLED + settings.chosen().request_timeout + 5
 control_socket_disable = True
-loads = Loads(workers)  # new at each reload: new workers do not balance with those that stop
-accesslog = None  # the service writes a line for each request itself, and knows more
+loads = Loads(workers)  # new at each reload, because new workers ignore stopping ones
+accesslog = None  # the service logs each request itself, with more details
 logconfig_dict = logs.config(settings.chosen().log_format)
 
 
@@ -61,12 +62,12 @@ def refused(sentence):
 
 
 def on_starting(server):
-    """Make what all workers share, and refuse what would leave them without a model."""
-    if server.cfg.preload_app:  # the model's thread would not outlive the fork
+    """Create the objects that all workers share. Refuse options that the workers cannot honour."""
+    if server.cfg.preload_app:  # the model's thread does not survive a fork
         sys.exit(refused("Each worker needs its own model. Start without --preload."))
-    if server.cfg.is_ssl:  # our workers would answer without it
+    if server.cfg.is_ssl:  # the workers would answer without TLS
         sys.exit(refused("The service does no TLS. Put a proxy in front of it that does."))
-    # Room for those that a reload replaces, and that still finish what they accepted.
+    # Includes old workers that finish their requests after a reload.
     metrics.shared = SharedMetrics(slots=4 * server.cfg.workers)
     server.restarts = Restarts(server)
     reloading.guard(server)
@@ -74,7 +75,7 @@ def on_starting(server):
 
 
 def pre_fork(server, worker):
-    """Give the worker the lowest slot that no living one has, and what all workers share."""
+    """Give the worker the lowest free slot and the objects that all workers share."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
     worker.loads = loads
@@ -84,25 +85,25 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Have the worker count in its slot's table, before it makes its metrics."""
+    """Make the worker count in its slot's table, before it creates its metrics."""
     values.ValueClass = metrics.shared.value_class(worker.slot)
 
 
 def post_worker_init(worker):
-    """Tell /ready when a stop is asked for, and the worker whether it can answer photos."""
+    """Connect the worker with its queue, and /ready with the worker's stop."""
     from car_damage.service.api import QUEUE
 
     queue = worker.wsgi.extensions[QUEUE]
     worker.has_model = lambda: queue.predictor is not None
     worker.is_stuck = lambda: queue.stuck
-    # The others learn of it at once, and not when the worker next wakes.
+    # Report the loaded model at once, without waiting until the worker next wakes.
     queue.loading.add_done_callback(lambda _: worker.note_loaded())
     queue.loading.add_done_callback(lambda _: worker.wake())
     worker.wsgi.config["STOPPING"] = lambda: not worker.alive
 
 
 def child_exit(server, worker):
-    """Forget what only held while the worker lived, however it ended; its counts stay."""
+    """Delete the ended worker's gauges and load. Its counts stay."""
     metrics.shared.forget(worker.slot)
     worker.loads.forget(worker.slot)
     server.restarts.note_end(worker)

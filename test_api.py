@@ -1,4 +1,4 @@
-"""The contract of the API, held against a tiny model that takes red for damage.
+"""Tests of the API's contract, with a tiny model that classifies red photos as damaged.
 
 python -m pytest test_api.py
 """
@@ -33,7 +33,7 @@ def client(models):
 
 
 @pytest.mark.parametrize(("photo", "prediction"), [(RED, "damaged"), (BLUE, "not_damaged")])
-def test_a_photo_in_a_form_is_answered_with_the_documented_members_in_order(
+def test_a_photo_in_a_form_gets_an_answer_with_the_documented_members_in_order(
     client, models, photo, prediction
 ):
     response = client.post("/predict", data=form(photo))
@@ -50,12 +50,12 @@ def test_a_photo_in_a_form_is_answered_with_the_documented_members_in_order(
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "image/png", "image/x-whatever"])
-def test_a_photo_as_the_whole_body_is_answered_whatever_image_it_claims_to_be(client, content_type):
+def test_a_photo_as_the_whole_body_gets_an_answer_with_any_image_type(client, content_type):
     response = client.post("/predict", data=RED, content_type=content_type)
     assert response.json["prediction"] == "damaged"
 
 
-def test_several_photos_are_answered_in_order_and_an_error_spoils_no_other(client):
+def test_several_photos_get_answers_in_order_and_an_error_does_not_affect_the_others(client):
     response = client.post("/predict", data=form(RED, b"no photo", RED[:-300], BLUE))
     assert response.status_code == 200
     assert response.json["request_id"] == response.headers["X-Request-ID"]
@@ -65,7 +65,7 @@ def test_several_photos_are_answered_in_order_and_an_error_spoils_no_other(clien
     assert (third["type"], third["status"]) == ("/problems/truncated", 422)
 
 
-def test_32_photos_are_taken_and_33_refused(client):
+def test_a_request_with_32_photos_is_accepted_and_one_with_33_is_refused(client):
     assert len(client.post("/predict", data=form(*[BLUE] * 32)).json["predictions"]) == 32
     assert problem(client.post("/predict", data=form(*[BLUE] * 33))) == (413, "too_many_photos")
 
@@ -77,7 +77,7 @@ def seen(answer: dict) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
-def test_the_heatmap_shows_the_photo_and_the_box_where_the_damage_is(client):
+def test_the_heatmap_shows_the_photo_and_the_box_is_around_the_damage(client):
     pixels = plain_photo(red=False, height=600, width=900)
     pixels[:, :300] = plain_photo(red=True)[0, 0]
     photo = jpeg(pixels, quality=95)
@@ -89,7 +89,7 @@ def test_the_heatmap_shows_the_photo_and_the_box_where_the_damage_is(client):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_box_is_in_pixels_of_the_upright_photo_however_the_camera_was_held(client, orientation):
+def test_the_box_is_in_pixels_of_the_upright_photo_for_every_orientation(client, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo = jpeg(plain_photo(red=True), exif=exif)
@@ -97,7 +97,7 @@ def test_the_box_is_in_pixels_of_the_upright_photo_however_the_camera_was_held(c
     assert (box["right"], box["bottom"]) == ((80, 120) if orientation >= 5 else (120, 80))
 
 
-def test_a_heatmap_is_only_drawn_where_it_is_asked_for_and_without_damage_it_has_no_box(client):
+def test_only_a_request_for_a_heatmap_gets_one_and_without_damage_there_is_no_box(client):
     answer = client.post("/predict", data=form(BLUE)).json
     with_heatmap = client.post("/predict?heatmap=true", data=form(BLUE)).json
     assert seen(with_heatmap).any()
@@ -105,28 +105,28 @@ def test_a_heatmap_is_only_drawn_where_it_is_asked_for_and_without_damage_it_has
     assert with_heatmap == answer | added | {"request_id": with_heatmap["request_id"]}
 
 
-def test_a_drawn_heatmap_is_never_larger_than_a_screen(client):
+def test_a_heatmap_is_never_larger_than_960_pixels(client):
     photo = jpeg(plain_photo(True, 3000, 4000))
     answer = client.post("/predict?heatmap=true", data=form(photo)).json
     assert max(seen(answer).shape) <= 960
 
 
 @pytest.mark.parametrize("write", [heic, avif])
-def test_a_phone_s_photo_is_answered(client, write):
+def test_a_heic_or_avif_photo_gets_an_answer(client, write):
     photo = write(plain_photo(True, 1000, 1500))
-    for request_of in ({"data": form(photo)}, {"data": photo, "content_type": "image/heic"}):
-        assert client.post("/predict", **request_of).json["prediction"] == "damaged"
+    for options in ({"data": form(photo)}, {"data": photo, "content_type": "image/heic"}):
+        assert client.post("/predict", **options).json["prediction"] == "damaged"
 
 
 @pytest.mark.parametrize("write", [heic, avif])
-def test_a_phone_s_photo_comes_back_as_a_small_jpeg_if_the_client_asks_for_it(client, write):
+def test_the_client_can_get_a_heic_or_avif_photo_back_as_a_small_jpeg(client, write):
     photo = write(plain_photo(True, 1000, 1500))
     kind, data = client.post("/predict?picture=true", data=form(photo)).json["picture"].split(",")
     assert kind == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (960, 640)
 
 
-def test_a_photo_above_its_format_s_limit_gets_413_and_the_limit(client):
+def test_the_error_for_a_photo_over_its_format_s_limit_names_the_limit(client):
     photo = heic(plain_photo(True, 4100, 3900), chroma=444, enc_params={"preset": "ultrafast"})
     answer = client.post("/predict", data=form(photo))
     assert problem(answer) == (413, "too_large")
@@ -135,7 +135,7 @@ def test_a_photo_above_its_format_s_limit_gets_413_and_the_limit(client):
 
 
 @pytest.mark.parametrize(
-    ("request_of", "status", "kind"),
+    ("options", "status", "kind"),
     [
         ({"data": {}, "content_type": "multipart/form-data"}, 400, "no_photo"),
         ({}, 400, "no_photo"),
@@ -150,11 +150,16 @@ def test_a_photo_above_its_format_s_limit_gets_413_and_the_limit(client):
         ({"query_string": "heatmap=perhaps", "data": RED}, 400, "bad_request"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_with_its_reason(client, request_of, status, kind):
-    assert problem(client.post("/predict", **request_of)) == (status, kind)
+def test_an_invalid_request_is_refused_with_the_reason(client, options, status, kind):
+    assert problem(client.post("/predict", **options)) == (status, kind)
 
 
-def test_what_does_not_exist_is_told_as_a_problem_too(client):
+def test_the_error_for_a_wrong_query_parameter_shows_its_value(client):
+    detail = client.post("/predict?heatmap=perhaps", data=RED).json["detail"]
+    assert detail == "The query parameter heatmap is 'perhaps'. Use true or false."
+
+
+def test_an_unknown_address_or_method_gets_a_problem_too(client):
     assert problem(client.get("/nothing")) == (404, "not_found")
     assert problem(client.get("/static/nothing.js")) == (404, "not_found")
     response = client.get("/predict")
@@ -162,7 +167,7 @@ def test_what_does_not_exist_is_told_as_a_problem_too(client):
     assert "POST" in response.headers["Allow"]
 
 
-def test_an_upload_above_the_limit_is_refused(models):
+def test_an_upload_over_the_limit_is_refused(models):
     client = client_of(models, max_upload_mb=1)
     response = client.post("/predict", data=RED + bytes(1024**2), content_type="image/jpeg")
     assert problem(response) == (413, "upload_too_large")
@@ -171,7 +176,7 @@ def test_an_upload_above_the_limit_is_refused(models):
     assert client.post("/predict", data=form(RED)).status_code == 200
 
 
-def test_an_error_that_nobody_foresaw_is_logged_whole_and_answered_without_it(
+def test_an_unexpected_error_is_logged_with_its_traceback_and_the_client_sees_no_details(
     client, monkeypatch, caplog
 ):
     def fail(*_):
@@ -186,7 +191,7 @@ def test_an_error_that_nobody_foresaw_is_logged_whole_and_answered_without_it(
     assert "the secret" in str(logged.exc_info[1])
 
 
-def test_the_process_lives_and_is_ready_until_it_is_asked_to_stop(client):
+def test_the_service_is_ready_until_it_is_told_to_stop(client):
     assert client.get("/health").json == {"status": "alive"}
     assert client.get("/ready").json == {"status": "ready", "model_version": VERSION}
     client.application.config["STOPPING"] = lambda: True
@@ -199,10 +204,10 @@ def test_the_process_lives_and_is_ready_until_it_is_asked_to_stop(client):
     [
         ("nothing", None, "there is no model in"),
         ("models", "20260401-0900-eeee", "there is no version 20260401-0900-eeee"),
-        ("models", "20260401-0900-ffff", "the model could not be loaded"),  # it cannot answer
+        ("models", "20260401-0900-ffff", "the model could not be loaded"),  # its graph is invalid
     ],
 )
-def test_without_its_model_the_process_is_not_ready_and_only_its_log_says_why(
+def test_a_service_without_a_model_is_not_ready_and_only_its_log_says_why(
     models, folder, version, reason, caplog
 ):
     tiny_model.add_version(models, b"no graph", "20260401-0900-ffff")
@@ -216,7 +221,7 @@ def test_without_its_model_the_process_is_not_ready_and_only_its_log_says_why(
     assert reason in caplog.text
 
 
-def test_a_photo_that_comes_while_the_model_loads_waits_for_it(models, monkeypatch):
+def test_a_photo_waits_for_the_model_while_it_loads(models, monkeypatch):
     loads = threading.Event()
     load = predictor.load
 
@@ -231,7 +236,9 @@ def test_a_photo_that_comes_while_the_model_loads_waits_for_it(models, monkeypat
     assert client.post("/predict", data=form(RED)).json["prediction"] == "damaged"
 
 
-def test_the_model_s_card_has_its_metrics_and_nothing_of_where_it_was_made(models, tiny_graph):
+def test_the_model_s_card_has_its_metrics_and_nothing_about_the_training_computer(
+    models, tiny_graph
+):
     decision = Decision(temperature=2.0, threshold=0.5, review_band=(0.2, 0.8))
     made = {"weights": WeightsOrigin(source="/home/me")}
     name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", decision, **made)
@@ -243,22 +250,21 @@ def test_the_model_s_card_has_its_metrics_and_nothing_of_where_it_was_made(model
     assert not {"settings", "files", "libraries"} & card.keys()
 
 
-def test_the_document_on_the_api_names_every_route_and_every_problem(client):
+def test_openapi_json_has_every_route_and_every_problem(client):
     document = client.get("/openapi.json").json
     assert document["openapi"].startswith("3.")
     assert set(document["paths"]) == {"/predict", "/health", "/ready", "/model", "/metrics"}
     responses = document["paths"]["/predict"]["post"]["responses"]
-    told = {int(status) for status in responses}
-    assert told >= {200, 400, 401, 408, 413, 415, 422, 429, 500, 503}
-    assert all(
-        "application/problem+json" in responses[str(status)]["content"] for status in told - {200}
-    )
+    statuses = {int(status) for status in responses}
+    assert statuses >= {200, 400, 401, 408, 413, 415, 422, 429, 500, 503}
+    for status in statuses - {200}:
+        assert "application/problem+json" in responses[str(status)]["content"]
     body = document["paths"]["/predict"]["post"]["requestBody"]["content"]
     kinds = {"multipart/form-data", "application/json", "image/*", "application/octet-stream"}
     assert set(body) == kinds
 
 
-def test_the_document_on_the_api_announces_only_what_happens_by_names_one_can_read(client):
+def test_openapi_json_has_only_responses_that_occur_and_readable_operation_ids(client):
     document = client.get("/openapi.json").json
     operations = {path: next(iter(methods.values())) for path, methods in document["paths"].items()}
     announced = {path: set(operation["responses"]) for path, operation in operations.items()}
@@ -274,12 +280,12 @@ def test_the_document_on_the_api_announces_only_what_happens_by_names_one_can_re
     assert set(unready["examples"]) == {"no_model", "stopping"}
 
 
-def test_the_document_on_the_api_has_the_version_of_the_project(client):
+def test_openapi_json_has_the_version_of_the_project(client):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert client.get("/openapi.json").json["info"]["version"] == project["version"]
 
 
-def test_the_examples_in_the_document_on_the_api_can_be_sent_and_have_the_form_of_answers(client):
+def test_the_examples_in_openapi_json_work_and_have_the_same_members_as_answers(client):
     operation = client.get("/openapi.json").json["paths"]["/predict"]["post"]
     content = operation["requestBody"]["content"]["application/json"]
     examples = operation["responses"]["200"]["content"]["application/json"]["examples"]
@@ -293,7 +299,7 @@ def test_the_examples_in_the_document_on_the_api_can_be_sent_and_have_the_form_o
     assert list(first) == list(answer("several")["predictions"][0])
 
 
-def test_several_photos_one_with_list_and_images_in_json_are_answered_with_a_list(client):
+def test_several_photos_images_in_json_and_the_list_parameter_get_a_list(client):
     def indexes_and_files(response) -> list[tuple[int, str | None]]:
         return [(item["index"], item["file"]) for item in response.json["predictions"]]
 
@@ -306,7 +312,7 @@ def test_several_photos_one_with_list_and_images_in_json_are_answered_with_a_lis
     assert bad.status_code == 200
     assert bad.json["predictions"][0] | {"detail": ""} == {
         "type": "/problems/not_a_photo",
-        "title": "This is not a photo that can be read",
+        "title": "The service cannot read the file as a photo",
         "status": 415,
         "detail": "",
         "request_id": bad.json["request_id"],
@@ -315,20 +321,20 @@ def test_several_photos_one_with_list_and_images_in_json_are_answered_with_a_lis
     }
 
 
-def test_a_list_of_which_nothing_could_be_answered_is_refused_so_that_clients_try_again(models):
+def test_a_list_gets_503_if_no_photo_has_an_answer_so_that_the_client_tries_again(models):
     client = client_of(models, version="20260401-0900-eeee")  # there is no such version
     assert problem(client.post("/predict", data=form(RED, RED))) == (503, "no_model")
     assert problem(client.post("/predict?list=true", data=form(RED))) == (503, "no_model")
 
 
-def test_an_address_works_with_a_slash_at_its_end_too(client):
+def test_every_address_also_works_with_a_slash_at_the_end(client):
     assert client.post("/predict/", data=form(RED)).json["prediction"] == "damaged"
     assert client.get("/model/").json["version"] == VERSION
     assert client.get("/docs/").headers["Location"] == "../docs"
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/favicon.ico", "/robots.txt", "/openapi.json"])
-def test_what_browsers_and_their_like_ask_for_is_there_with_get_and_with_head(client, path):
+def test_pages_for_browsers_and_crawlers_work_with_get_and_head(client, path):
     whole, head = client.get(path), client.head(path)
     assert (whole.status_code, head.status_code) == (200, 200)
     assert (bool(whole.data), head.data) == (True, b"")
@@ -345,7 +351,7 @@ def test_threshold_and_review_band_have_four_digits(models, tiny_graph):
 
 
 @pytest.mark.parametrize("libraries", [{"tensorflow", "keras"}, {"limits", "flask_cors"}])
-def test_a_start_does_not_wait_for_libraries_that_nothing_needs(libraries):
+def test_the_service_does_not_import_libraries_that_it_does_not_need(libraries):
     code = f"import sys, app; sys.exit(str({libraries} & sys.modules.keys() or ''))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
@@ -353,7 +359,7 @@ def test_a_start_does_not_wait_for_libraries_that_nothing_needs(libraries):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
-def test_gunicorn_answers_with_the_shipped_model(tmp_path):
+def test_gunicorn_works_with_the_shipped_model(tmp_path):
     with running(ROOT, tmp_path) as service:
         photo = jpeg(texture(7, 1024, 768))
         status, answer = service.ask("/predict?heatmap=true", photo)

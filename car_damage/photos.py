@@ -267,7 +267,7 @@ def _broken_is(reason: Literal["not_a_photo", "truncated"]) -> Iterator[None]:
     except (*BROKEN, *heif.BROKEN) as error:
         message = {
             "not_a_photo": f"the file is not a {NAMES} photo",
-            "truncated": "the photo is cut short or damaged",
+            "truncated": "the photo is incomplete or corrupt",
         }[reason]
         raise UnusablePhoto(reason, message) from error
 

@@ -1,4 +1,4 @@
-"""The service under test: an application around the tiny model, and what its answers mean."""
+"""Helpers for tests of the service: clients with a tiny model, forms, and checks of errors."""
 
 import io
 import threading
@@ -22,7 +22,7 @@ BLUE = jpeg(plain_photo(red=False))
 
 
 def client_of(models: Path, version: str | None = None, **settings: Any) -> FlaskClient:
-    """A client of a new application, once its model is loaded or was found unfit."""
+    """A client of a new application, after it has loaded its model or failed to."""
     app = create_app(Settings(**settings), models, version)
     app.extensions[QUEUE].loading.result()
     return app.test_client()
@@ -30,7 +30,7 @@ def client_of(models: Path, version: str | None = None, **settings: Any) -> Flas
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
-    """The application on a free port of this computer; gives its address."""
+    """Run the application on a free port of this computer and yield its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.port}/"
@@ -43,7 +43,7 @@ def form(*photos: bytes, name: str = "car.jpg") -> dict[str, Any]:
 
 
 def problem(response: TestResponse) -> tuple[int, str]:
-    """Status and kind of a refusal, which must be told as RFC 9457 wants it."""
+    """Status and kind of an error, after a check that it follows RFC 9457."""
     body = response.json
     assert response.content_type == "application/problem+json"
     assert body["status"] == response.status_code

@@ -1,4 +1,4 @@
-"""The service as it runs in production: gunicorn in its own process, on a free port."""
+"""Helpers to run the service as in production: gunicorn in its own process, on a free port."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 60  # seconds for what takes one or two on an idle machine
+PATIENCE = 60  # seconds; on an idle machine, one or two are enough
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Service:
     def ask(
         self, path: str, photo: bytes | Iterator[bytes] | None = None, connection: Any = None
     ) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of a request, with a photo as its body, in chunks, or none."""
+        """Send a request with a photo as its body, in chunks, or none. Return status and JSON."""
         own = connection or self.connection()
         method, headers = ("GET", {}) if photo is None else ("POST", {"Content-Type": "image/jpeg"})
         own.request(method, path, photo, headers)
@@ -44,17 +44,17 @@ class Service:
         return response.status, body
 
     def get(self, path: str) -> http.client.HTTPResponse:
-        """The response to a GET."""
+        """Send a GET request and return the response."""
         connection = self.connection()
         connection.request("GET", path)
         return connection.getresponse()
 
     def metrics(self) -> str:
-        """What /metrics says."""
+        """The text of /metrics."""
         return self.get("/metrics").read().decode()
 
     def is_ready(self, path: str = "/ready") -> bool:
-        """Whether this path is answered with 200; False also while nobody listens."""
+        """Whether this path returns 200. False while nothing listens on the port."""
         try:
             return self.get(path).status == 200
         except OSError:
@@ -67,7 +67,7 @@ class Service:
         return {int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
     def connections(self) -> list[int]:
-        """How many clients' connections each worker holds, in ascending order."""
+        """The number of clients' connections of each worker, in ascending order."""
         table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         open_here = {
             f"socket:[{row[9]}]"
@@ -77,21 +77,21 @@ class Service:
         return sorted(len(open_here & open_files(pid)) for pid in self.workers())
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged so far."""
+        """The log lines so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def stop(self) -> int:
-        """Ask it to stop and wait; return its exit code."""
+        """Stop the service and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
 
 def open_files(pid: int) -> set[str]:
-    """What a process's descriptors lead to; empty if the process is gone."""
+    """The files and sockets that a process has open; empty if the process has ended."""
     found = set()
     with suppress(FileNotFoundError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
+            with suppress(FileNotFoundError):  # closed in the meantime
                 found.add(os.readlink(descriptor))
     return found
 
@@ -100,7 +100,7 @@ def open_files(pid: int) -> set[str]:
 def started(
     command: list[str], port: int, log: Path, ready: str = "/ready", **options: Any
 ) -> Iterator[Service]:
-    """A service that answers `ready`; killed at the end if it still runs."""
+    """Start a service, wait until it answers `ready`, and kill it at the end if it still runs."""
     with log.open("wb") as file:
         service = Service(subprocess.Popen(command, stdout=file, **options), port, log)
     try:
@@ -114,9 +114,9 @@ def started(
 def running(
     folder: Path, tmp_path: Path, change: str = "", **variables: str
 ) -> AbstractContextManager[Service]:
-    """gunicorn with the model in `folder`, and a `change` of Python in front of its configuration.
+    """Run gunicorn with the model in `folder`; `change` is Python code before its configuration.
 
-    Killed processes leave their metrics in `tmp_path`.
+    `tmp_path` is its folder for temporary files.
     """
     port = free_port()
     defaults = {"WEB_CONCURRENCY": "2", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
@@ -132,16 +132,16 @@ def running(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that is sure to come."""
+    """Wait for something that will certainly happen."""
     for _ in range(PATIENCE * 10):
         if condition():
             return
         time.sleep(0.1)
-    raise AssertionError(f"waited for {PATIENCE} seconds in vain")
+    raise AssertionError(f"it did not happen within {PATIENCE} seconds")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Find a port on which nothing listens."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

@@ -1,1 +1,1 @@
-"""The service: photos come in over HTTP, answers go out. Flask, LiteRT and NumPy; no TensorFlow."""
+"""The HTTP service that classifies photos, with Flask, LiteRT and NumPy but without TensorFlow."""

@@ -1,4 +1,4 @@
-"""Who may ask, from where and how often, and what a browser may do with our pages."""
+"""Access control: keys, rate limits, trusted proxies, CORS and security headers."""
 
 import hmac
 import ipaddress
@@ -13,7 +13,7 @@ from car_damage.service.settings import Settings
 from car_damage.service.telemetry import HEADER
 
 WITH_PORT = re.compile(r"^\[(.*)\](?::\d+)?$|^([\d.]+):\d+$")  # [::1]:80, 127.0.0.1:80
-RATES = "car_damage_rates"  # where the application keeps them, among its extensions
+RATES = "car_damage_rates"  # the rates' key among the application's extensions
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -27,13 +27,13 @@ SECURITY_HEADERS = {
 
 
 def init_app(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
-    """Trust as many proxies as told, and guard `protected` with keys and a rate limit."""
+    """Set up security headers, proxies and CORS; guard `protected` with keys and a rate limit."""
     app.after_request(_add_headers)
     if proxies := settings.trusted_proxies:
         proxied = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)
-        app.wsgi_app = proxied  # type: ignore[method-assign]  # Flask's documented way to wrap it
+        app.wsgi_app = proxied  # type: ignore[method-assign]  # Flask documents this
     if settings.cors_origins:
-        from flask_cors import CORS  # only if it is needed: a start waits for it
+        from flask_cors import CORS  # imported only if needed, because it slows the start
 
         CORS(
             app,
@@ -42,24 +42,24 @@ def init_app(app: Flask, settings: Settings, protected: APIBlueprint) -> None:
             expose_headers=["Retry-After", HEADER],
         )
     if settings.rate_limit:
-        from car_damage.service.rates import Rates  # likewise
+        from car_damage.service.rates import Rates  # see above
 
         app.extensions[RATES] = Rates(settings.rate_limit, settings.rate_limit_storage)
     app.before_request(lambda: _admit(protected, settings.api_keys))
 
 
 def charge(photos: int) -> None:
-    """Count photos of the client that asks. Raises `Problem` "rate_limited"."""
+    """Count photos of the current client. Raises `Problem` "rate_limited"."""
     if photos and (rates := current_app.extensions.get(RATES)):
         rates.charge(g.client, photos)
 
 
 def _admit(protected: APIBlueprint, keys: tuple[str, ...]) -> None:
-    """Refuse who has no key, or sent too much, before a byte of the body is read.
+    """Refuse clients without a key or over the rate limit, before the body is read.
 
-    Each request costs one photo here; what it has beyond that is charged once it is known.
+    Each request counts as one photo here. Further photos are counted after they are read.
     """
-    # A browser asks first whether a page from elsewhere may ask: that is no request of its own.
+    # A browser's CORS preflight (OPTIONS) has no key and does not count.
     if request.blueprint != protected.name or request.method == "OPTIONS":
         return
     if keys:
@@ -70,7 +70,7 @@ def _admit(protected: APIBlueprint, keys: tuple[str, ...]) -> None:
 
 
 def _exactly(origin: str) -> str | re.Pattern[str]:
-    """A pattern of this origin alone: flask-cors takes some origins for regular expressions."""
+    """Return a pattern for exactly this origin. flask-cors treats some origins as patterns."""
     if origin == "*":
         return origin
     return re.compile(rf"{re.escape(origin)}\Z", re.IGNORECASE | re.ASCII)
@@ -78,15 +78,16 @@ def _exactly(origin: str) -> str | re.Pattern[str]:
 
 def _check_key(keys: tuple[str, ...]) -> None:
     if request.authorization is None:
-        raise Problem("unauthorized", "A key is needed: send it as 'Authorization: Bearer KEY'.")
+        raise Problem("unauthorized", "The request has no key. Send 'Authorization: Bearer KEY'.")
     if _key_number(keys) is None:
-        raise Problem("unauthorized", "The key is not one of those that this service knows.")
+        raise Problem("unauthorized", "The service does not know this key. Ask its operator.")
 
 
 def network_of(address: str) -> str:
-    """Who an address stands for: itself, or in IPv6 its /64, all of which one client can use.
+    """Return the client for an address: IPv4 as it is, IPv6 as its /64 network.
 
-    Some proxies forward a port with it. What is no address counts as one client, "unknown".
+    One client can use its whole /64. Some proxies add a port, which is removed. All text that is
+    not an address counts as one client, "unknown".
     """
     bare = WITH_PORT.sub(r"\1\2", address)
     try:
@@ -101,7 +102,7 @@ def network_of(address: str) -> str:
 
 
 def _key_number(keys: tuple[str, ...]) -> int | None:
-    """Which key the request brought. Compares with every one, each in constant time."""
+    """Return the index of the request's key. Compares it with every key in constant time."""
     sent = request.authorization
     token = (sent.token or "") if sent and sent.type == "bearer" else ""
     same = [hmac.compare_digest(token.encode(), key.encode()) for key in keys]

@@ -1,4 +1,4 @@
-"""The routes: what is asked for comes in here, and the answer goes out."""
+"""The API's routes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ from car_damage.service.schemas import (
 )
 from car_damage.service.uploads import Upload
 
-QUEUE = "car_damage_queue"  # where the application keeps it, among its extensions
+QUEUE = "car_damage_queue"  # the queue's key among the application's extensions
 
 
 predictions_api = APIBlueprint("predictions", __name__, abp_tags=[Tag(name="predictions")])
@@ -44,13 +44,13 @@ status_api = APIBlueprint("status", __name__, abp_tags=[Tag(name="service")])
     openapi_extensions={"requestBody": PREDICT_BODY},
 )
 def predict(query: PredictQuery) -> Response:
-    """Send photos in a form, as JSON, or one as the whole body.
+    """Send photos in a form or as JSON, or one photo as the whole body.
 
-    The answer is {"predictions": […]} if there are several photos, if the JSON has `images`, or
-    with ?list=true; otherwise it is one prediction.
+    The answer is {"predictions": […]} for several photos, for `images` in JSON, and with
+    ?list=true. Otherwise it is one prediction.
     """
     photos = photos_in_request()
-    access.charge(len(photos.uploads) - 1)  # the first one is paid for
+    access.charge(len(photos.uploads) - 1)  # the first photo was already counted
     noted = {"repeat": True} if query.repeat else {}
     g.jobs = [
         Job(upload.content, query.heatmap, query.picture, noted.copy()) for upload in photos.uploads
@@ -64,39 +64,41 @@ def predict(query: PredictQuery) -> Response:
 
 
 @status_api.get(
-    "/health", operation_id="health", summary="Does the process live?", responses={200: Alive}
+    "/health", operation_id="health", summary="Is the process running?", responses={200: Alive}
 )
 def health() -> Response:
-    """Always, as long as anything answers at all."""
+    """Returns 200 as long as the process responds at all."""
     return jsonify(Alive().model_dump())
 
 
 @status_api.get(
     "/ready",
     operation_id="ready",
-    summary="Can photos be sent?",
+    summary="Is the service ready for photos?",
     responses={200: Ready, **refusals("no_model", "stuck", "stopping")},
 )
 def ready() -> Response:
-    """Once the model has answered a blank photo, until a stop is asked for.
+    """Returns 200 once the model has classified a blank photo.
 
-    Not while the service is stuck: while it works on a photo for far longer than it should.
+    Returns 503 while the service is stuck on a photo, and after it was told to stop.
     """
     if current_app.config["STOPPING"]():
-        raise Problem("stopping", "The service is stopping; send photos elsewhere.")
+        raise Problem("stopping", "The service is stopping. Send photos to another instance.")
     if photo_queue().stuck:
-        raise Problem("stuck", "The service is stuck: its work takes far too long.")
+        raise Problem(
+            "stuck", "The service is stuck: a photo or loading the model takes far too long."
+        )
     return jsonify(Ready(model_version=loaded().version).model_dump())
 
 
 @status_api.get(
     "/model",
     operation_id="model",
-    summary="Which model answers?",
+    summary="Which model is in use?",
     responses={200: Card, **refusals("no_model")},
 )
 def model() -> Response:
-    """Its card: what it is and how far it can be trusted."""
+    """Returns the model's card: its properties and its test results."""
     manifest = loaded().manifest
     card = Card.model_validate(dict(manifest) | dict(manifest.decision))
     return jsonify(card.model_dump(mode="json"))
@@ -105,32 +107,32 @@ def model() -> Response:
 @status_api.get(
     "/metrics",
     operation_id="metrics",
-    summary="For Prometheus",
+    summary="Metrics for Prometheus",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def show_metrics() -> Response:
-    """Counts and times of all worker processes."""
+    """Returns the counts and times of all worker processes."""
     text, content_type = current_metrics().exposition()
     return Response(text, content_type=content_type)
 
 
 def photo_queue() -> PhotoQueue:
-    """The application's queue, with its model."""
+    """Return the application's queue, which has the model."""
     return current_app.extensions[QUEUE]
 
 
 def loaded() -> Record:
-    """The record of the version in use. Raises `Problem` while there is none."""
+    """Return the record of the version in use. Raises `Problem` while no model is loaded."""
     queue = photo_queue()
     if queue.predictor is None:
-        raise Problem("no_model", f"No photo can be answered: {queue.unready}.")
+        raise Problem("no_model", f"The service cannot classify photos: {queue.unready}.")
     return queue.predictor.record
 
 
 def list_of(uploads: Sequence[Upload], outcomes: Sequence[Result | Exception]) -> PhotoPredictions:
-    """The answer to several photos. Raises the `Problem` of all, if the service had time for none.
+    """Return the answer to several photos. Raises a `Problem` if all failed with status 503.
 
-    A client then sees the status 503 and tries again.
+    The client then sees the status 503 and tries again.
     """
     if all(isinstance(outcome, Problem) and outcome.status == 503 for outcome in outcomes):
         result_or_raise(outcomes[0])
@@ -148,14 +150,14 @@ def list_of(uploads: Sequence[Upload], outcomes: Sequence[Result | Exception]) -
 
 
 def result_or_raise(outcome: Result | Exception) -> Result:
-    """The result of a photo's turn; raises what came instead."""
+    """Return a photo's result, or raise its exception."""
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
 def members_of(result: Result) -> dict[str, Any]:
-    """The members of a `PhotoPrediction`; pictures only if the request asks for them."""
+    """Return the members of a `PhotoPrediction`, with pictures only if the request wants them."""
     answer = result.answer
     members = {
         "prediction": answer.label,

@@ -1,4 +1,4 @@
-"""The application: everything put together."""
+"""Create the Flask application from all of its parts."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,12 +17,15 @@ from car_damage.service.queue import PhotoQueue
 from car_damage.service.schemas import ProblemDetails
 from car_damage.service.settings import MAX_PHOTOS, Settings
 
-ROBOTS = "User-agent: *\nDisallow: /\n"  # nothing here is for a search engine
+ROBOTS = "User-agent: *\nDisallow: /\n"  # search engines should index nothing here
 SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
 
 def create_app(settings: Settings, models: Path, version: str | None = None) -> OpenAPI:
-    """The service for a version in `models`, the current one by default; loads it meanwhile."""
+    """Create the service for a version in `models`, by default the current one.
+
+    A thread loads the model in the background.
+    """
     app = OpenAPI(
         __name__,
         info=Info(title="Car damage classifier", version=__version__),
@@ -36,11 +39,11 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
         static_url_path="/static",
     )
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_mb * problems.MIB
-    app.config["MAX_FORM_MEMORY_SIZE"] = 100_000  # bytes that are no files: we use none
-    app.config["MAX_FORM_PARTS"] = 2 * MAX_PHOTOS  # one above MAX_PHOTOS still gets its own words
-    app.config["STOPPING"] = lambda: False  # for /ready; gunicorn.conf.py knows better
+    app.config["MAX_FORM_MEMORY_SIZE"] = 100_000  # bytes outside files; the service uses none
+    app.config["MAX_FORM_PARTS"] = 2 * MAX_PHOTOS  # so that too many photos get their own error
+    app.config["STOPPING"] = lambda: False  # for /ready; gunicorn.conf.py replaces it
     # Answers keep the documented order.
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
     app.extensions[metrics.EXTENSION] = metrics.Metrics()
     app.extensions[QUEUE] = PhotoQueue(
         partial(predictor.load, models, version, settings.graph_threads),
@@ -52,7 +55,7 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
     access.init_app(app, settings, predictions_api)
     problems.init_app(app)
     app.url_map.strict_slashes = False  # /predict/ is /predict
-    app.url_map.merge_slashes = False  # it redirects to whatever host the client named
+    app.url_map.merge_slashes = False  # merging redirects to any host that the client sends
     app.register_api(predictions_api)
     app.register_api(status_api)
     _add_pages(app, settings)
@@ -60,14 +63,14 @@ def create_app(settings: Settings, models: Path, version: str | None = None) -> 
 
 
 def _add_pages(app: OpenAPI, settings: Settings) -> None:
-    """Add what is no part of the API: the page, the document on the API, and what browsers ask."""
+    """Add the page, the API's documentation, and the files that browsers request."""
 
     def add(path: str, endpoint: str, view: Callable[..., ResponseReturnValue]) -> None:
         app.add_url_rule(path, endpoint, view)
 
     add("/", "page", lambda: _page(settings))
     add("/docs", "docs", lambda: app.send_static_file("docs.html"))
-    # Its links are relative, so it works at one address only.
+    # The page's links are relative, so it works only without the slash.
     add("/docs/", "docs_folder", lambda: redirect("../docs", 308))
     add("/docs/<path:path>", "swagger", partial(send_from_directory, SWAGGER))
     add("/openapi.json", "openapi", lambda: jsonify(document(app)))

@@ -1,7 +1,7 @@
-"""A request's body to photos. Its first bytes decide how it is read, not what its type claims.
+"""Read the photos from a request's body. Its first bytes decide how, not its Content-Type.
 
-Clients send photos with no type, with application/octet-stream, or with the type that curl gives
-all data (application/x-www-form-urlencoded), and JSON with any of these.
+Clients send photos and JSON with no type, with application/octet-stream, or with the type that curl
+uses for all data (application/x-www-form-urlencoded).
 """
 
 import io
@@ -20,26 +20,26 @@ from car_damage.service.uploads import Upload, spooled
 
 FORM = "multipart/form-data"
 URL_ENCODED = "application/x-www-form-urlencoded"
-HEAD = 512  # bytes that decide
+HEAD = 512  # bytes at the start that decide how to read the body
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some Windows programs put it in front of JSON
-# How photos begin that have a zero byte within the first few; curl's -d leaves these out.
+# The first bytes of formats with a zero byte soon after. curl's -d removes zero bytes.
 WITH_ZEROS = (b"\xff\xd8\xff", b"\x89PNG")
 FIELD = re.compile(r"([\w.\[\]-]{1,40})=(?=[^=\s])", re.ASCII)
-LET_THE_CLIENT = "Do not set the header Content-Type yourself: let your client set it."
-WAYS = "Send the photo as the field image of a form (curl -F image=@car.jpg), or as the body."
+LET_THE_CLIENT = "Do not set the header Content-Type yourself. Let your client set it."
+WAYS = "Send the photo as the form field image (curl -F image=@car.jpg) or as the body."
 
 
 class Photos(NamedTuple):
-    """The photos of a request, and whether it sent them as a list, even if of one."""
+    """The photos of a request; `as_list` is whether it sent a list, even of one photo."""
 
     uploads: list[Upload]
     as_list: bool
 
 
 def photos_in_request() -> Photos:
-    """The photos in the request, unread and unchecked. Raises `Problem` if it has none."""
+    """Return the photos in the request, unread and unchecked. Raises `Problem` without any."""
     _refuse_compressed()
-    # Peeking at a buffered stream leaves its bytes for whoever reads it next.
+    # `peek` leaves the bytes in the buffered stream for the next reader.
     request.stream = io.BufferedReader(request.stream, HEAD)  # type: ignore[type-var]
     head = request.stream.peek(HEAD)[:HEAD]
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
@@ -48,7 +48,7 @@ def photos_in_request() -> Photos:
     if text[:1] in (b"{", b"[", b'"') or (text and request.is_json and _is_text(head)):
         return Photos(*photos_in_json(spooled(request.stream)))
     if not head and not request.mimetype.startswith("image/"):
-        raise Problem("no_photo", f"There is no photo in the request. {WAYS}")
+        raise Problem("no_photo", f"The request has no photo. {WAYS}")
     _refuse_mistakes(head)
     return Photos([Upload(spooled(request.stream))], as_list=False)
 
@@ -58,13 +58,13 @@ def _refuse_compressed() -> None:
     if encoding not in ("", "identity"):
         raise Problem(
             "compressed",
-            f"The body is compressed ({encoding[:40]}): send it as it is, without "
-            "Content-Encoding. Photos are compressed already.",
+            f"The body has the Content-Encoding {encoding[:40]}. Send it uncompressed, without "
+            "Content-Encoding.",
         )
 
 
 def _is_form_after_preamble(head: bytes) -> bool:
-    """Whether a form begins behind other text, which its standard allows (RFC 2046, 5.1.1)."""
+    """Whether a form starts after other text, which RFC 2046 allows (5.1.1)."""
     boundary = request.mimetype_params.get("boundary")
     return bool(boundary) and request.mimetype == FORM and f"--{boundary}".encode() in head
 
@@ -74,7 +74,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _photos_in_form(head: bytes) -> list[Upload]:
-    """The photos of a form whose body begins with `head`."""
+    """Return the photos of a form whose body starts with `head`."""
     if request.mimetype != FORM:
         kind = request.mimetype[:40] or "missing"
         raise Problem(
@@ -91,7 +91,7 @@ def _photos_in_form(head: bytes) -> list[Upload]:
     if len(files) > MAX_PHOTOS:
         raise Problem(
             "too_many_photos",
-            f"A request can have {MAX_PHOTOS} photos; this one has {len(files)}.",
+            f"The request has {len(files)} photos. Send at most {MAX_PHOTOS} in one request.",
         )
     if not files:
         raise _no_photo_in_form(head)
@@ -101,9 +101,9 @@ def _photos_in_form(head: bytes) -> list[Upload]:
 def _too_much_in_form() -> str:
     parts, size = (current_app.config[f"MAX_FORM_{name}"] for name in ("PARTS", "MEMORY_SIZE"))
     return (
-        f"The form has more than {parts} parts, more than {size // 1000} kB that are not files, or "
-        f"is larger than the service allows: send at most {MAX_PHOTOS} photos, as files. A photo "
-        'in base64 can be sent as JSON: {"image": "<base64>"}.'
+        f"The form has more than {parts} parts, has more than {size // 1000} kB outside files, or "
+        f"is larger than the service allows. Send at most {MAX_PHOTOS} photos, as files. Send "
+        'base64 as JSON: {"image": "<base64>"}.'
     )
 
 
@@ -113,30 +113,31 @@ def _no_photo_in_form(head: bytes) -> Problem:
         problem = text_instead_of_photo(
             request.form["image"], place, "With curl, put @ before the name: -F image=@car.jpg."
         )
-        told = f"{place} has text and no file: with curl, -F image=@car.jpg."
-        return problem or Problem("no_photo", told)
+        sentence = f"{place} has text, not a file. With curl, use -F image=@car.jpg."
+        return problem or Problem("no_photo", sentence)
     if request.files:
         other = next(iter(request.files))[:40]
         return Problem(
-            "no_photo", f"The form has a file in '{other}'; its field must be called image."
+            "no_photo", f"The form has a file in the field '{other}'. Call the field image."
         )
     boundary = request.mimetype_params["boundary"].encode()
     if not request.form and head.startswith(b"--") and not head.startswith(b"--" + boundary):
         return Problem(
-            "bad_request", f"The boundary in the Content-Type is not the form's. {LET_THE_CLIENT}"
+            "bad_request",
+            f"The boundary in the Content-Type differs from the form's. {LET_THE_CLIENT}",
         )
     return Problem(
-        "no_photo", "The form has no photo: put a file into its field image (-F image=@car.jpg)."
+        "no_photo", "The form has no photo. Put a file into the field image (-F image=@car.jpg)."
     )
 
 
 def _refuse_mistakes(head: bytes) -> None:
-    """Raise `Problem` if the body is text that stands for a photo, or if curl changed the photo."""
+    """Raise `Problem` if the body is text instead of a photo, or if curl has changed the photo."""
     url_encoded = request.mimetype == URL_ENCODED
     if url_encoded and head.startswith(WITH_ZEROS) and b"\0" not in head:
         raise Problem(
             "truncated",
-            "The photo has lost its zero bytes and line breaks: with curl, use --data-binary "
+            "The photo has lost its zero bytes and line breaks. With curl, use --data-binary "
             "instead of -d.",
         )
     if not head or not _is_text(head):
@@ -145,7 +146,7 @@ def _refuse_mistakes(head: bytes) -> None:
     if url_encoded and (field := FIELD.match(text)):
         text, place = unquote_plus(text[field.end() :].split("&")[0]), f"The field {field[1]}"
     problem = text_instead_of_photo(
-        text, place, "With curl: -F image=@car.jpg, or --data-binary @car.jpg."
+        text, place, "With curl, use -F image=@car.jpg or --data-binary @car.jpg."
     )
     if problem:
         raise problem

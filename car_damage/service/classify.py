@@ -1,4 +1,4 @@
-"""One photo's way from bytes to an answer, each stage timed and noted for log and metrics."""
+"""Classify one photo from its bytes, and record each stage's time for the log and the metrics."""
 
 import hashlib
 import math
@@ -14,27 +14,28 @@ from car_damage.predictor import Prediction, Predictor
 from car_damage.service import decoding, large_photos
 from car_damage.service.problems import Problem
 
-# Pixels of what is shown: the short side has at least, if the photo has them, the long side at most
+# Pixels of a picture in the answer: the short side's minimum, if the photo is that large, and the
+# long side's maximum.
 SHOWN_SIDES = (480, 960)
 
 
 @dataclass
 class Job:
-    """A photo to answer, with what the log and the metrics say about it."""
+    """A photo to classify, with its fields for the log and the metrics."""
 
-    photo: IO[bytes] | Problem  # unread, or why there is nothing to read
+    photo: IO[bytes] | Problem  # unread, or the reason why there is no photo
     with_heatmap: bool = False
     with_picture: bool = False
-    log_fields: dict[str, Any] = field(default_factory=dict)  # also of a photo that is refused
-    deadline: float = math.inf  # when nobody waits for the answer any more, by `monotonic`
+    log_fields: dict[str, Any] = field(default_factory=dict)  # refused photos have some too
+    deadline: float = math.inf  # by `monotonic`; after it, nobody waits for the answer
 
     def seconds_left(self) -> float:
-        """How long the photo's decoder may take."""
+        """Return the time that the photo's decoder may take."""
         return self.deadline - monotonic()
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Note what the block takes."""
+        """Record the time that the block takes."""
         begun = perf_counter()
         try:
             yield
@@ -42,13 +43,13 @@ class Job:
             self.note_time(stage, perf_counter() - begun)
 
     def note_time(self, stage: str, seconds: float) -> None:
-        """Note what a stage took."""
+        """Record the time that a stage took."""
         self.log_fields[f"{stage}_ms"] = round(seconds * 1000, 3)
 
 
 @dataclass(frozen=True)
 class Result:
-    """An answer and, if the request asks for it, what the heatmap shows."""
+    """A prediction, with the heatmap and the picture if the request wants them."""
 
     answer: Prediction
     overlay: str | None = None  # a PNG as a data URI
@@ -57,9 +58,9 @@ class Result:
 
 
 def classify(predictor: Predictor, job: Job) -> Result:
-    """Answer a photo. Raises `UnusablePhoto`, or the `Problem` that came instead of one.
+    """Classify a photo. Raises `UnusablePhoto`, or the job's `Problem` if it has no photo.
 
-    Bytes are read only now, so that photos that wait for their turn need no memory.
+    The bytes are read only now, so waiting photos take no memory.
     """
     if isinstance(job.photo, Problem):
         raise job.photo
@@ -100,6 +101,6 @@ def _answer(
 
 
 def _shown(job: Job, data: bytes) -> photos.Photo:
-    """The photo as people see it; decoded again, so that the answer does not depend on it."""
+    """Return the photo for people. It is decoded again, so that the prediction stays the same."""
     short, long = SHOWN_SIDES
     return photos.shrink(decoding.decode(data, short, job.seconds_left()), long)

@@ -1,7 +1,7 @@
-"""The process in which the service decodes photos that are no ordinary JPEGs.
+"""The process that decodes photos for the service if they are not ordinary JPEGs.
 
-It forks for each photo: the fork has limits on time and memory, and leaves nothing behind. This
-process itself looks at no photo. See `decoding.py`, which starts it.
+It forks for each photo. The fork has limits on time and memory. This process itself reads no photo.
+`decoding.py` starts it.
 """
 
 import json
@@ -24,23 +24,24 @@ from car_damage import photos, pixel_limits
 from car_damage.photos import Photo, UnusablePhoto
 from car_damage.service.decoding import ANSWER, QUESTION, receive
 
-IDLE = 30  # seconds without a photo after which the process ends: it takes 25 MB
-# Processor seconds for the header, and then for each megapixel: three times what the slowest
-# ordinary photo was measured to take. Whole seconds are what systems count.
+IDLE = 30  # seconds without a photo; then the process ends, because it takes 25 MB
+# Limits of processor time for the header and for each megapixel. They are three times as long as
+# the slowest ordinary photo took in a measurement. Systems count whole seconds.
 SECONDS = 2
 SECONDS_PER_MEGAPIXEL = 0.2
-# Bytes of addresses on top of what the process has: what decoding may take, and as much again for
-# what is reserved and never touched, such as the stacks of threads.
+# Bytes of address space on top of the process's own. Decoding may use one half. The other half is
+# for memory that is reserved but never used, such as the stacks of threads.
 MOST_ADDRESSES = 2 * pixel_limits.MOST_MEMORY
-THREADS = 2  # of decoders that would take one for each core
+THREADS = 2  # for decoders that otherwise start one for each core
 
 
 Answer = tuple[dict[str, Any], Photo | None]
 
 
 def main(descriptor: int) -> None:
-    """Answer for one photo after the other, until the service is gone or there are none."""
-    # The service ends first and answers what it has: a stop of all its processes is not ours.
+    """Decode photos until the service has ended or sends none for a while."""
+    # A stop signal to all processes must not end this one, because the service still finishes its
+    # photos.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -63,21 +64,21 @@ def _in_a_fork(connection: socket.socket, seconds: float, look: Callable[[], Ans
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        if os.WTERMSIG(status) == signal.SIGKILL:  # perhaps within its answer
+        if os.WTERMSIG(status) == signal.SIGKILL:  # perhaps in the middle of its answer
             sys.exit(1)
         _send(connection, _refused("too_complex", photos.TOO_COMPLEX))
 
 
 def _limit(seconds: float) -> None:
-    """Have the system end this process after `seconds`, and give it no more than it may take."""
+    """Set this process's limits on time (in seconds), processor time and memory."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     _limit_processor(SECONDS)
-    with suppress(OSError, ValueError):  # macOS has no limit on addresses
+    with suppress(OSError, ValueError):  # macOS cannot limit the address space
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         addresses = pages * resource.getpagesize() + MOST_ADDRESSES
         resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
-    with suppress(OSError):  # where memory runs out, this process goes and no worker
+    with suppress(OSError):  # if memory runs out, the system ends this process and not a worker
         Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -106,9 +107,9 @@ def _answer(connection: socket.socket, look: Callable[[], Answer]) -> None:
         answer = _refused(error.reason, str(error))
     except MemoryError:
         answer = _refused("too_complex", photos.TOO_COMPLEX)
-    except Exception:  # a bug, which the service logs
+    except Exception:  # a bug; the service logs it
         answer = {"error": traceback.format_exc()}
-    # From here on it must not end in the middle.
+    # No limit may end the process in the middle of its answer.
     signal.setitimer(signal.ITIMER_REAL, 0)
     _limit_processor(math.inf)
     _send(connection, answer, photo)

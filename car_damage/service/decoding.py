@@ -1,9 +1,8 @@
-"""Photos decoded for the service: ordinary ones here, all others in a process with limits.
+"""Decode photos for the service: ordinary ones here, all others in a process with limits.
 
-Nobody knows what a decoder does with a strange file. In a process of its own it can be ended, so
-that such a file is one refused photo and not a dead worker. Ordinary JPEGs (`jpeg.py`), and plain
-PNGs and WebPs (`plain_files.py`), have a bounded cost: a service that gets only these starts no
-such process.
+A decoder may hang or crash on a strange file. In a separate process this costs one photo and not a
+worker. Ordinary JPEGs (`jpeg.py`) and plain PNGs and WebPs (`plain_files.py`) have a bounded cost
+and need no such process.
 """
 
 import json
@@ -23,23 +22,23 @@ from car_damage.photos import Header, Photo, UnusablePhoto
 from car_damage.plain_files import is_plain
 
 ROOT = Path(__file__).parents[2]
-# To the process: `at_least` as in `photos.decode`, the bytes of memory above which only the header
-# is read, seconds, and bytes of data
+# Sent to the process: `at_least` as in `photos.decode`, the memory limit in bytes above which only
+# the header is read, seconds, and the number of bytes of data.
 QUESTION = Struct("<IQdI")
-ANSWER = Struct("<II")  # from it: bytes of JSON, and of pixels
-MOST_SECONDS = 30.0  # of one call, whatever the caller has left
-WHATEVER = 1 << 63  # bytes of memory
-GRACE = 5  # seconds after which a process that did not end itself is ended
-CAN_FORK = hasattr(os, "fork")  # Windows has no limits for a process either
+ANSWER = Struct("<II")  # received from it: the number of bytes of JSON, and of pixels
+MOST_SECONDS = 30.0  # for one call, even if the caller has more time
+WHATEVER = 1 << 63  # bytes; no memory limit
+GRACE = 5  # seconds after the time limit; then this process ends the other one
+CAN_FORK = hasattr(os, "fork")  # Windows cannot fork, and it has no process limits either
 
 
 def begin(
     data: bytes, at_least: int, most_memory: int, seconds: float = MOST_SECONDS
 ) -> tuple[Header, Photo | None]:
-    """Read a photo's header, and decode it if that takes at most `most_memory` bytes.
+    """Read a photo's header, and decode the photo if that takes at most `most_memory` bytes.
 
-    Each question to the process costs milliseconds, so most photos shall need one. The photo is
-    None if it takes more, and for ordinary photos: `decode` decodes them. Raises `UnusablePhoto`.
+    One call does both because each question to the process takes milliseconds. The photo is None if
+    it takes more memory, and for ordinary photos. `decode` decodes these. Raises `UnusablePhoto`.
     """
     if (header := photos.read_ordinary_jpeg_header(data)) is not None:
         return header, None
@@ -60,17 +59,17 @@ def decode(data: bytes, at_least: int, seconds: float = MOST_SECONDS) -> Photo:
 
 
 class _Process:
-    """The process that decodes (`decoder.py`), one photo at a time.
+    """The process that decodes one photo at a time (`decoder.py`).
 
-    It is started by the first photo that needs it, and again by one that comes after it has ended:
-    it does so when it has nothing to do for a while, and when this process is gone.
+    The first photo that needs the process starts it. The process ends when it has been idle for a
+    while, and when this process has ended. The next photo starts it again.
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Leave the process to another one, of which this is a fork; start one if need be."""
+        """Forget the process, in a fork of its owner. The fork starts its own if it needs one."""
         self._lock = Lock()
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,14 +77,14 @@ class _Process:
     def ask(
         self, data: bytes, at_least: int, most_memory: int, seconds: float
     ) -> tuple[Header, Photo | None]:
-        """Return what the process answers; see `begin`. Raises `UnusablePhoto`."""
+        """Send a photo to the process and return what `begin` does. Raises `UnusablePhoto`."""
         seconds = max(0.01, min(seconds, MOST_SECONDS))
         question = QUESTION.pack(at_least, most_memory, seconds, len(data))
         with self._lock:
             try:
                 answer, pixels = self._send_and_receive(question, data, seconds + GRACE)
             except (OSError, EOFError) as error:
-                # One that had nothing to do may end just as the photo comes.
+                # An idle process may end at the moment the photo is sent.
                 if self._end() != 0:
                     raise UnusablePhoto("too_complex", photos.TOO_COMPLEX) from error
                 answer, pixels = self._send_and_receive(question, data, seconds + GRACE)
@@ -109,7 +108,7 @@ class _Process:
         return json.loads(receive(connection, length)), receive(connection, pixels)
 
     def _running(self) -> socket.socket:
-        """The connection to the process, which is started if there is none."""
+        """Return the connection to the process. Start the process if there is none."""
         if self._process is not None and self._process.poll() is not None:
             self._end()
         if self._socket is None:
@@ -119,8 +118,8 @@ class _Process:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
-            # A new program and not a fork, which would copy locks that other threads hold. One
-            # thread in its libraries, so that it may fork.
+            # A new program instead of a fork, because a fork copies locks that other threads hold.
+            # Its libraries get one thread each, so that it can fork safely.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "car_damage.service.decoder", str(theirs.fileno())],
                 cwd=ROOT,
@@ -132,10 +131,10 @@ class _Process:
         return ours
 
     def _end(self) -> int:
-        """End the process if it has not ended; its exit code, which is 0 if it chose to end."""
+        """End the process and return its exit code, which is 0 if it ended by itself."""
         assert self._socket is not None
         assert self._process is not None
-        self._socket.close()  # which ends one that waits for a photo
+        self._socket.close()  # this ends a process that waits for a photo
         try:
             code = self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -146,17 +145,17 @@ class _Process:
 
 
 def receive(connection: socket.socket, size: int) -> bytearray:
-    """Receive exactly `size` bytes. Raises `EOFError` when the other side is gone."""
+    """Receive exactly `size` bytes. Raises `EOFError` if the other side closes the connection."""
     received = bytearray(size)
     view = memoryview(received)
     while view:
         count = connection.recv_into(view)
         if not count:
-            raise EOFError("the other side is gone")
+            raise EOFError("the other side has closed the connection")
         view = view[count:]
     return received
 
 
 _process = _Process()
-if CAN_FORK:  # a fork of this process needs one of its own
+if CAN_FORK:  # a fork of this process needs its own decoder
     os.register_at_fork(after_in_child=_process.forget)

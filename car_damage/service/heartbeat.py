@@ -1,4 +1,4 @@
-"""The file by whose time gunicorn sees that a worker lives, without a disk that could be full."""
+"""The worker's heartbeat file for gunicorn, kept in memory because a disk may be full."""
 
 import os
 import sys
@@ -8,12 +8,13 @@ from gunicorn.workers.workertmp import WorkerTmp
 
 
 class Heartbeat(WorkerTmp):
-    """gunicorn's own, but in memory where the system can: /tmp may be full or read-only."""
+    """gunicorn's heartbeat file, but in memory on Linux, because /tmp may be full or read-only."""
 
     def __init__(self, cfg: Config):
         if sys.platform != "linux":
             super().__init__(cfg)
             return
         self._tmp = os.fdopen(os.memfd_create("heartbeat"), "w+b", 0)
-        if (cfg.uid, cfg.gid) != (os.geteuid(), os.getegid()):  # only its owner may set its time
+        # Only the owner of a file may set its time.
+        if (cfg.uid, cfg.gid) != (os.geteuid(), os.getegid()):
             os.fchown(self.fileno(), cfg.uid, cfg.gid)

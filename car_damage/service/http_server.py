@@ -1,9 +1,9 @@
-"""HTTP through waitress' event loop, with a limit for all that a client can make the service hold.
+"""An HTTP server with waitress' event loop, and limits on everything that clients can occupy.
 
-One thread reads and writes all connections. A request costs a thread only once it is here whole,
-and an answer none once it is made. So clients that send nothing, or slowly, or that do not take
-their answers hold nobody up. What they can hold are descriptors and room on the disk, and these
-have limits, too: at a limit the connection that deserves its place least is closed.
+One thread reads and writes all connections. A request gets a thread only when it is complete, and
+gives it back once its answer is ready. So clients that are slow or silent do not delay others. They
+can only occupy descriptors and disk space, which have limits too. At a limit, the server closes the
+connection with the lowest priority.
 """
 
 import logging
@@ -29,52 +29,52 @@ from car_damage.service.problems import REFUSED
 
 KEPT = 100  # seconds; longer than load balancers keep a connection (Heroku's router 90, AWS's 60)
 HEAD_TIME = 10  # seconds in which a request's head must arrive
-STALLED = 30  # seconds without a byte, in or out, after which a client is cut off
-SLOWEST = 8_000  # bytes a second that must pass, once `STALLED` seconds have: 64 kbit/s
-IN_MEMORY = 65_536  # bytes of a request or an answer; what is beyond lies on the disk
-YOUNG = 1  # seconds in which a connection shows what it wants, before it may have to make room
-ACCEPTED_AT_ONCE = 64  # connections, before those that are there get their turn
+STALLED = 30  # seconds; a client that sends or receives nothing for so long is disconnected
+SLOWEST = 8_000  # bytes per second that a client must reach after `STALLED` seconds: 64 kbit/s
+IN_MEMORY = 65_536  # bytes of a request or an answer; larger ones are stored on disk
+YOUNG = 1  # seconds; a connection younger than this is not closed to make room
+ACCEPTED_AT_ONCE = 64  # new connections before the others get their turn
 
-poll = wasyncore.poll2 if hasattr(select, "poll") else wasyncore.poll  # Windows has none
+poll = wasyncore.poll2 if hasattr(select, "poll") else wasyncore.poll  # Windows has no poll()
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the clients of one process may hold."""
+    """The limits for the clients of one process."""
 
     connections: int
     per_address: int
     upload: int  # bytes of one request's body
-    on_disk: int  # bytes of all requests, and as many of all answers
+    on_disk: int  # bytes of all requests, and the same for all answers
 
 
 class State(IntEnum):
-    """What a connection waits for; a higher one deserves its place more."""
+    """A connection's state; a higher number means a higher priority."""
 
-    LINGERING = 0  # for the client to close it, after the last answer
-    NEW = 1  # for its first request
-    IN_HEAD = 2
-    KEPT = 3  # for another request
-    IN_BODY = 4
-    SENDING = 5
-    YOUNG = 6  # for anything of these, but not for long
-    AT_WORK = 7  # for the application; it cannot be closed
+    LINGERING = 0  # after the last answer, until the client closes it
+    NEW = 1  # before its first request
+    IN_HEAD = 2  # receives a request's head
+    KEPT = 3  # between two requests
+    IN_BODY = 4  # receives a request's body
+    SENDING = 5  # sends an answer
+    YOUNG = 6  # in one of the states above, but only for a short time so far
+    AT_WORK = 7  # waits for the application; it cannot be closed
 
 
 class Request(HTTPRequestParser):
-    """A request; `refused` is the kind of problem that ends it before the application sees it."""
+    """A request; `refused` is the kind of problem that the server found, or None."""
 
-    # Of a request whose head could not be read; the application logs them.
+    # For the application's log, if the head could not be read.
     command = request_uri = path = "-"
     query = fragment = ""
     url_scheme = "http"
     error: Any = None
     refused: str | None = None
-    is_unread = False  # a body that is too large: the application says so
+    is_unread = False  # the body is too large; the application returns the error
 
     def received(self, data: bytes) -> int:
-        """Take what comes next of the request; returns how many bytes are its own."""
+        """Parse the next bytes and return how many of them belong to this request."""
         used = super().received(data)
         if isinstance(self.error, RequestEntityTooLarge):
             self.drop_body()
@@ -83,23 +83,23 @@ class Request(HTTPRequestParser):
             self.error = None
         elif self.error is not None:
             self.refused = "bad_request"
-        if self.completed:  # waitress would wait for a body that never comes
+        if self.completed:  # otherwise waitress waits for a body that never comes
             self.expect_continue = False
         return int(used)
 
     def close(self) -> None:
         """Remove the body's file."""
-        with suppress(OSError):  # what was not yet written finds the disk full
+        with suppress(OSError):  # the disk may be full when the last bytes are written
             super().close()
 
     def drop_body(self) -> None:
-        """Forget what came of the body."""
+        """Delete the received part of the body."""
         self.close()
         self.body_rcv = None
 
 
 class Answer(WSGITask):
-    """Has the application answer a request, also one that is refused: it logs and counts both."""
+    """Passes a request to the application, even a refused one, which must be logged and counted."""
 
     channel: "Channel"
     request: Request
@@ -110,13 +110,13 @@ class Answer(WSGITask):
             self.version = "1.1"
 
     def start(self) -> None:
-        """Note what ends the connection, before the application begins its answer."""
+        """Decide whether to close the connection, before the application starts its answer."""
         super().start()
         if self.request.refused or self.request.is_unread or self.channel.is_leaving:
             self.set_close_on_finish()
 
     def get_environment(self) -> dict[str, Any]:
-        """WSGI's environment, with the kind of problem for which the request is refused."""
+        """Return WSGI's environment, with the kind of problem of a refused request."""
         environment: dict[str, Any] = super().get_environment()
         if self.request.refused:
             environment[REFUSED] = self.request.refused
@@ -124,10 +124,10 @@ class Answer(WSGITask):
 
 
 class Channel(HTTPChannel):
-    """A client's connection. All methods but `service` and `send` run in the event loop's thread.
+    """A client's connection. Only `service` and `send` run outside the event loop's thread.
 
-    After its last answer it lingers: a client that still sends gets time to read the answer, which
-    a closed connection would take from it (RFC 9112, 9.6).
+    After its last answer the connection lingers. A client that is still sending gets time to read
+    the answer, which would be lost in a closed connection (RFC 9112, 9.6).
     """
 
     task_class = Answer
@@ -138,15 +138,15 @@ class Channel(HTTPChannel):
     close_when_flushed: bool = False
 
     def __init__(self, server: "Server", connection: socket.socket, *rest: Any, **options: Any):
-        self.is_leaving = False  # told to connect again, so that another process serves it
+        self.is_leaving = False  # its client must reconnect, to reach another process
         self.is_lingering = False
         self.answered_at: float | None = None
-        self._upload = 0  # bytes of its body on the disk
+        self._upload = 0  # bytes of its request on disk
         self._restart()
         super().__init__(server, connection, *rest, **options)
 
     def _restart(self) -> None:
-        """Count time and bytes from zero: another state begins."""
+        """Reset the time and the byte count, because another state starts."""
         self.begun = self._moved_at = monotonic()
         self._moved = 0
 
@@ -155,11 +155,11 @@ class Channel(HTTPChannel):
         self._moved_at = monotonic()
 
     def readable(self) -> bool:
-        """Whether something may come."""
+        """Whether the server reads from this connection."""
         return self.is_lingering or bool(super().readable())
 
     def handle_read(self) -> None:
-        """Take what came. An upload that ends too soon is refused, so that its client learns it."""
+        """Read from the connection. Refuse an upload that ends too early, to inform the client."""
         try:
             data = self.socket.recv(self.adj.recv_bytes)
         except BlockingIOError:
@@ -175,7 +175,7 @@ class Channel(HTTPChannel):
             self.received(data)
 
     def received(self, data: bytes) -> None:
-        """Take the next bytes of a request."""
+        """Process the next bytes of a request."""
         if self.request is None:
             self._restart()
         self._count(len(data))
@@ -183,18 +183,18 @@ class Channel(HTTPChannel):
         try:
             super().received(data)
         except OSError as error:  # the disk is full
-            logger.error("an upload cannot be kept: %s", error)
+            logger.error("an upload cannot be stored: %s", error)
             self.refuse("busy")
         else:
             self.server.limit_uploads()
 
     def _hold(self, size: int) -> None:
-        """Count what its request takes on the disk."""
+        """Count the bytes of its request on disk."""
         self.server.held += size - self._upload
         self._upload = size
 
     def refuse(self, kind: str) -> None:
-        """Answer the unfinished request with this kind of problem, and close the connection."""
+        """Answer the incomplete request with this kind of problem and close the connection."""
         with self.requests_lock:
             request = self.request or Request(self.adj)
             request.drop_body()
@@ -205,22 +205,22 @@ class Channel(HTTPChannel):
         self.server.add_task(self)
 
     def service(self) -> None:
-        """Answer a request, in a thread of its own."""
+        """Answer a request, in its own thread."""
         super().service()
         self.answered_at = monotonic()
         self._restart()
         self.server.call_soon(lambda: self._hold(0))
 
     def send(self, data: bytes, do_close: bool = True) -> int:
-        """Send what the client takes at once; returns how many bytes these were."""
+        """Send as much as the client accepts at once and return the number of bytes."""
         sent = int(super().send(data, do_close=do_close))
         self._count(sent)
         return sent
 
     def handle_write(self) -> None:
-        """Send more of the answer; after the last one, linger."""
+        """Send more of the answer. After the last answer, linger."""
         self._flush_exception(self._flush_some_if_lockable if self.requests else self._flush_some)
-        if self.socket is None:  # the client was gone, and flushing has closed it
+        if self.socket is None:  # the client has left, and flushing has closed the socket
             return
         if self.will_close:
             self.handle_close()
@@ -230,11 +230,11 @@ class Channel(HTTPChannel):
             self._restart()
             try:
                 self.socket.shutdown(socket.SHUT_WR)
-            except OSError:  # the client is gone
+            except OSError:  # the client has left
                 self.handle_close()
 
     def handle_close(self) -> None:
-        """Close the connection, and drop what came through it."""
+        """Close the connection and delete its incomplete request."""
         self._hold(0)
         if self.request is not None:
             self.request.drop_body()
@@ -242,12 +242,12 @@ class Channel(HTTPChannel):
 
     @property
     def is_at_work(self) -> bool:
-        """Whether closing it would lose a request: one that comes, is answered or is sent."""
+        """Whether it has a request or an answer that closing would lose."""
         return bool(self.requests or self.request or self.total_outbufs_len)
 
     @property
     def state(self) -> State:
-        """What it waits for."""
+        """The connection's state, without `YOUNG`."""
         if self.requests:
             return State.AT_WORK
         if self.is_lingering:
@@ -260,12 +260,12 @@ class Channel(HTTPChannel):
 
     @property
     def claim(self) -> tuple[State, float]:
-        """Where there is no room for all: the one with the smallest claim is closed."""
+        """Its priority; the connection with the smallest value is closed to make room."""
         is_young = monotonic() - self.begun < YOUNG and self.state != State.AT_WORK
         return State.YOUNG if is_young else self.state, self.begun
 
     def end_if_overdue(self, now: float) -> None:
-        """Cut the client off if it has stalled or drips."""
+        """Disconnect the client if it has stalled or is too slow."""
         state, waited = self.state, now - self.begun
         stalls = now - self._moved_at > STALLED or waited > STALLED + self._moved / SLOWEST
         if state in (State.NEW, State.KEPT):
@@ -281,7 +281,7 @@ class Channel(HTTPChannel):
 
 
 class Threads:
-    """waitress' dispatcher of requests: threads that are started when they are needed."""
+    """A dispatcher for waitress that starts threads when they are needed."""
 
     def __init__(self, count: int):
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="request")
@@ -291,14 +291,14 @@ class Threads:
         self._pool.submit(channel.service)
 
     def shutdown(self) -> None:
-        """Wait for the requests that are being answered."""
+        """Wait for the requests at work."""
         self._pool.shutdown()
 
 
 class Server(TcpWSGIServer):
-    """Accepts a listening socket's connections, and keeps all of them within `limits`.
+    """Accepts the connections of a listening socket and enforces `limits`.
 
-    `turn` does what is to be done. The servers of a process share `sockets`, which waitress fills.
+    `turn` runs the event loop. The servers of a process share `sockets`, which waitress fills.
     """
 
     channel_class = Channel
@@ -321,10 +321,10 @@ class Server(TcpWSGIServer):
             recv_bytes=262_144,
             inbuf_overflow=IN_MEMORY,
             outbuf_overflow=IN_MEMORY,
-            outbuf_high_watermark=2**40,  # no thread waits for a client
+            outbuf_high_watermark=2**40,  # so high that no thread waits for a client
             max_request_header_size=32_768,
-            max_request_body_size=limits.upload + 1,  # waitress refuses what reaches it
-            clear_untrusted_proxy_headers=False,  # the application knows which to trust
+            max_request_body_size=limits.upload + 1,  # waitress refuses bodies of this size
+            clear_untrusted_proxy_headers=False,  # the application decides which to trust
             log_socket_errors=False,
             ident=None,
         )
@@ -340,29 +340,29 @@ class Server(TcpWSGIServer):
         )
 
     def getsockname(self) -> tuple[str, str]:
-        """Where it listens; of a Unix socket, whose requests come from a proxy, something alike."""
+        """Return host and port. A Unix socket has none and gets a placeholder."""
         name = self.socket.getsockname()
         if isinstance(name, tuple):
             return name[0], str(name[1])
         return "localhost", "80"
 
     def fix_addr(self, address: Any) -> tuple[str, int]:
-        """The client's address; those behind a Unix socket have none."""
+        """Return the client's address. Clients of a Unix socket get a placeholder."""
         return address[:2] if isinstance(address, tuple) else ("localhost", 0)
 
     def readable(self) -> bool:
-        """Whether a new connection may come."""
+        """Whether the server accepts connections."""
         return bool(self.accepting)
 
     def handle_accept(self) -> None:
-        """Accept the connections that wait."""
+        """Accept the waiting connections."""
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 connection, address = self.socket.accept()
-            except OSError:  # nobody waits any more, or there is no descriptor left
+            except OSError:  # no connection is waiting, or no descriptor is left
                 return
             if isinstance(address, tuple):
-                self.set_socket_options(connection)  # send at once what there is
+                self.set_socket_options(connection)  # send data without delay
             address = self.fix_addr(address)
             if self._make_room(address[0]):
                 self.channel_class(self, connection, address, self.adj, map=self._map)
@@ -370,7 +370,7 @@ class Server(TcpWSGIServer):
                 connection.close()
 
     def _make_room(self, address: str) -> bool:
-        """Close a connection if there are too many; False if none can be closed."""
+        """Close a connection if there are too many. Return False if none can be closed."""
         channels = list(self.active_channels.values())
         same = [channel for channel in channels if channel.addr[0] == address]
         if len(same) >= self.limits.per_address:
@@ -385,14 +385,14 @@ class Server(TcpWSGIServer):
         return True
 
     def limit_uploads(self) -> None:
-        """Refuse the oldest unfinished uploads if all requests take too much of the disk."""
+        """Refuse the oldest incomplete uploads if all requests take too much disk space."""
         for channel in self._oldest(State.IN_BODY) if self.held > self.limits.on_disk else ():
             channel.refuse("busy")
             if self.held <= self.limits.on_disk:
                 return
 
     def _limit_answers(self) -> None:
-        """Cut off the slowest readers if their answers take too much of the disk."""
+        """Disconnect the slowest readers if all answers take too much disk space."""
         waiting = self._oldest(State.SENDING)
         held = sum(channel.total_outbufs_len for channel in waiting)
         for channel in waiting:
@@ -410,7 +410,7 @@ class Server(TcpWSGIServer):
         self.trigger.pull_trigger(function)
 
     def check(self) -> None:
-        """Once a second: cut off clients that are overdue, and log what was closed for room."""
+        """Disconnect overdue clients and log closed connections, at most once a second."""
         now = monotonic()
         if now < self._next_check:
             return
@@ -420,13 +420,13 @@ class Server(TcpWSGIServer):
         self._limit_answers()
         if self._closed_for_room:
             logger.warning(
-                "%d connections closed: there were too many, in all or of one address",
+                "closed %d connections to make room: too many in total or from one address",
                 self._closed_for_room,
             )
             self._closed_for_room = 0
 
     def stop_listening(self) -> None:
-        """Accept no more connections; those that there are go on."""
+        """Accept no more connections. Open connections continue."""
         self.accepting = False
         self.del_channel()
         self.socket.close()
@@ -440,7 +440,7 @@ class Server(TcpWSGIServer):
 
 
 def turn(servers: Iterable[Server], sockets: dict[int, Any], seconds: float) -> None:
-    """Do what there is to do, or wait for it for so many seconds."""
+    """Run one round of the event loop, which waits for at most this many seconds."""
     poll(seconds, sockets)
     for server in servers:
         server.check()

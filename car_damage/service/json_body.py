@@ -1,4 +1,4 @@
-"""Photos in JSON: {"image": "<base64>"} for one, {"images": ["<base64>", …]} for several."""
+"""Read photos from JSON: {"image": "<base64>"} or {"images": ["<base64>", …]}."""
 
 import binascii
 import io
@@ -12,19 +12,19 @@ from car_damage.service.problems import Problem
 from car_damage.service.settings import MAX_PHOTOS
 from car_damage.service.uploads import Upload, spooled
 
-# JSON in memory takes several times its length, up to 30 times if it is made of empty lists.
+# Parsed JSON takes several times its length in memory, up to 30 times if it has many empty lists.
 MOST_VALUES = 10_000
 ONE_AT_A_TIME = Lock()
 DATA_URL = re.compile(rb"data:([^,]{0,200}),", re.IGNORECASE)
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
-SHAPE = 'Send {"image": "<base64>"} for one photo, {"images": ["<base64>"]} for several.'
+SHAPE = 'Send {"image": "<base64>"} for one photo or {"images": ["<base64>"]} for several.'
 PUT_BASE64 = "Put the content of the file there, as base64."
 
 
 def photos_in_json(body: IO[bytes]) -> tuple[list[Upload], bool]:
-    """The photos, and whether they came as a list. Raises `Problem` if the JSON has another shape.
+    """Return the photos, and whether they came as a list. Raises `Problem` for any other JSON.
 
-    A photo whose base64 cannot be read is an `Upload` with its problem.
+    A photo with unreadable base64 becomes an `Upload` with its problem.
     """
     with ONE_AT_A_TIME:
         content = _parsed(body.read())
@@ -43,37 +43,44 @@ def _parsed(body: bytes) -> dict[str, object]:
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise Problem("bad_request", f"The JSON has more than {MOST_VALUES} values. {SHAPE}")
     try:
-        # Not strict: base64 from a shell has line breaks, which JSON wants escaped.
+        # Not strict, because base64 from a shell has line breaks, which JSON wants escaped.
         content = json.loads(body.decode("utf-8-sig"), strict=False)
     except (ValueError, RecursionError) as error:
         where = f": {error}" if isinstance(error, json.JSONDecodeError) else ""
         raise Problem("bad_request", f"The JSON cannot be read{where}. {SHAPE}") from error
     if not isinstance(content, dict):
-        raise Problem("bad_request", f"The JSON is not an object. {SHAPE}")
+        raise Problem("bad_request", f"The JSON is {_kind(content)}, not an object. {SHAPE}")
     return content
 
 
 def _texts(images: object) -> list[str]:
     if not isinstance(images, list):
-        raise Problem("bad_request", f"images is not a list. {SHAPE}")
+        raise Problem("bad_request", f"images is {_kind(images)}, not a list. {SHAPE}")
     if not images:
-        raise Problem("no_photo", "The list images is empty: put at least one photo into it.")
+        raise Problem("no_photo", "The list images is empty. Put at least one photo into it.")
     if len(images) > MAX_PHOTOS:
         raise Problem(
             "too_many_photos",
-            f"A request can have {MAX_PHOTOS} photos; this one has {len(images)}.",
+            f"The request has {len(images)} photos. Send at most {MAX_PHOTOS} in one request.",
         )
     return [_text(image, f"images[{index}]") for index, image in enumerate(images)]
 
 
 def _text(image: object, place: str) -> str:
     if not isinstance(image, str):
-        raise Problem("bad_request", f"{place} is not text. {SHAPE}")
+        raise Problem("bad_request", f"{place} is {_kind(image)}, not a string. {SHAPE}")
     return image
 
 
+def _kind(value: object) -> str:
+    """Return what JSON calls a value that was parsed."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return {str: "a string", list: "a list", dict: "an object"}.get(type(value), "a number")
+
+
 def _no_member(content: dict[str, object]) -> Problem:
-    """The problem of JSON with neither `image` nor `images`."""
+    """Return the problem of JSON without `image` and `images`."""
     for name, value in content.items():
         problem = name_instead_of_photo(str(value), _quoted(name), PUT_BASE64)
         if problem:
@@ -82,7 +89,8 @@ def _no_member(content: dict[str, object]) -> Problem:
         return Problem("no_photo", f"The JSON is empty. {SHAPE}")
     return Problem(
         "no_photo",
-        f"The JSON has {_quoted(next(iter(content)))}; its member must be called image or images.",
+        f"The JSON has the member {_quoted(next(iter(content)))}. Call it image, or images for a "
+        "list.",
     )
 
 
@@ -96,24 +104,24 @@ def _upload(text: str, place: str) -> Upload:
     try:
         return Upload(spooled(io.BytesIO(decoded(text))))
     except ValueError as error:
-        return Upload(Problem("not_a_photo", f"{place} is not base64: {error}."))
+        return Upload(Problem("not_a_photo", f"{place} is not valid base64: {error}."))
 
 
 def decoded(text: str) -> bytes:
-    """The bytes of base64 or of a data: URL. Raises `ValueError` with the reason.
+    """Decode base64 or a data: URL. Raises `ValueError` with the reason.
 
-    Takes both alphabets, line breaks, and padding that is missing.
+    Both alphabets and line breaks are accepted, and padding may be missing.
     """
     try:
         data = text.encode("ascii")
     except UnicodeEncodeError as error:
-        raise ValueError("it has letters that base64 does not have") from error
+        raise ValueError("it has characters that base64 does not have") from error
     if url := DATA_URL.match(data):
         if not url[1].lower().rstrip().endswith(b";base64"):
-            raise ValueError("the data: URL does not end its type with ;base64")
+            raise ValueError("the data: URL has no ;base64 after its type")
         data = data[url.end() :]
     data = data.translate(URL_SAFE, b" \t\r\n").rstrip(b"=")
     try:
         return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
     except binascii.Error as error:
-        raise ValueError("it is cut short or has letters that base64 does not have") from error
+        raise ValueError("it is incomplete or has characters that base64 does not have") from error

@@ -1,11 +1,11 @@
-"""Which keys can be guessed. A random key passes; nobody should make one up."""
+"""Recognise keys that are easy to guess. A random key always passes."""
 
 import itertools
 
 MIN_LENGTH = 8
 GOOD_LENGTH = 16
 FEWEST_CHARACTERS = 5  # different ones
-# What people who make a key up try first, and what examples say.
+# The first guesses of an attacker, and the keys in examples.
 # fmt: off
 COMMON = frozenset({
     "password", "password1", "passwort", "passw0rd", "changeme", "changeit", "letmein1",
@@ -19,7 +19,7 @@ COMMON = frozenset({
 
 
 def is_guessable(key: str) -> bool:
-    """Whether a key is short, common, or made of few characters or of a sequence such as 1234."""
+    """Whether a key is short, common, or has few different characters or a sequence like 1234."""
     return (
         len(key) < MIN_LENGTH
         or len(set(key)) < FEWEST_CHARACTERS
@@ -29,6 +29,6 @@ def is_guessable(key: str) -> bool:
 
 
 def _sequences(key: str) -> int:
-    """How many characters continue a sequence: 123, cba."""
+    """Count the characters that continue a sequence such as 123 or cba."""
     steps = [ord(second) - ord(first) for first, second in itertools.pairwise(key)]
     return sum(now == before and abs(now) == 1 for before, now in itertools.pairwise(steps))

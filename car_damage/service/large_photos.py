@@ -1,6 +1,6 @@
-"""One large photo at a time, in all worker processes of the service together.
+"""Allow only one large photo at a time in all worker processes together.
 
-Each photo within the limits fits into a small container, but not one in each worker at once.
+A small container has enough memory for one large photo, but not for one in each worker.
 """
 
 import ctypes
@@ -13,18 +13,21 @@ try:
 except ImportError:  # Windows, where the service has one process
     fcntl = None  # type: ignore[assignment]
 
-LARGE = 50_000_000  # bytes that decoding takes: below, as many as there are workers do no harm
+LARGE = 50_000_000  # bytes; if decoding takes less, every worker may have a photo at once
 
 
 @contextmanager
 def turn(decoding_memory: int) -> Iterator[None]:
-    """Wait until no other process decodes a large photo, if this one is `decoding_memory` large."""
+    """Wait until no other process decodes a large photo, if this photo is large.
+
+    `decoding_memory` is the number of bytes that decoding it takes.
+    """
     if fcntl is None or decoding_memory < LARGE:
         yield
         return
-    # A lock on a file that is there already needs no place to write. It ends with its process.
+    # The lock is on this source file, so it needs no writable folder. It ends with its process.
     with open(__file__, "rb") as file:
-        with suppress(OSError):  # a file system without locks must not refuse photos
+        with suppress(OSError):  # without file locks, photos are decoded at the same time
             fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
@@ -33,7 +36,7 @@ def turn(decoding_memory: int) -> Iterator[None]:
 
 
 def _give_memory_back() -> None:
-    """Have the C library return freed memory; otherwise it keeps up to 200 MB in each process."""
+    """Return freed memory to the system. The C library keeps up to 200 MB in each process."""
     if sys.platform == "linux":
         with suppress(AttributeError):  # not glibc
             ctypes.CDLL(None).malloc_trim(0)

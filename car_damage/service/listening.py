@@ -1,4 +1,4 @@
-"""Where the service listens, and what to type to open it."""
+"""The address that the service listens on, its limits, and the links to open it."""
 
 import errno
 import shutil
@@ -20,29 +20,28 @@ except ImportError:  # Windows
 
 LOCAL = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::")  # all addresses of this computer
-ELSEWHERE = {False: "192.0.2.1", True: "2001:db8::1"}  # by IPv6 or not: nobody's, for examples
-MOST_CONNECTIONS = 512  # of one process: Windows' select() cannot wait for more
-# Descriptors: those of a process without clients and of photos in forms, and of each connection,
-# whose request lies in a file.
-RESERVED = 256
-EACH = 2
+# Addresses reserved for examples, for IPv4 (False) and IPv6 (True); nobody has them.
+ELSEWHERE = {False: "192.0.2.1", True: "2001:db8::1"}
+MOST_CONNECTIONS = 512  # of one process; Windows' select() cannot wait for more
+RESERVED = 256  # descriptors of a process without clients, and of photos in forms
+EACH = 2  # descriptors of each connection: the socket, and the file with its request
 UPLOADS = 16  # of the largest size, on the disk at the same time
-# Of the disk: what is in a form is there twice, and answers take as much.
+# The share of the disk for uploads. Files in a form are stored twice, and answers may take as much.
 SHARE_OF_DISK = 1 / 4
 
 
 def limits(settings: Settings) -> Limits:
-    """What the clients of one process may hold. Raises `UserError` with too few descriptors.
+    """Return the limits for one process's clients. Raises `UserError` with too few descriptors.
 
-    Clients behind a proxy that is trusted all come from one address.
+    Clients behind a trusted proxy all come from one address.
     """
     descriptors = _descriptors()
     connections = min(MOST_CONNECTIONS, (descriptors - RESERVED) // EACH)
     if connections < MOST_CONNECTIONS // 8:
         needed = RESERVED + EACH * MOST_CONNECTIONS
         raise UserError(
-            f"a process may open {descriptors} files, and the service needs {needed}: "
-            f"raise the limit with ulimit -n {needed}"
+            f"a process may open only {descriptors} files, but the service needs {needed}. Raise "
+            f"the limit with: ulimit -n {needed}"
         )
     per_address = connections if settings.trusted_proxies else connections // 2
     upload = settings.max_upload_mb * MIB
@@ -52,7 +51,7 @@ def limits(settings: Settings) -> Limits:
 
 
 def _descriptors() -> int:
-    """How many this process may open, after asking for as many as the service can use."""
+    """Raise this process's limit of descriptors as far as useful, and return it."""
     wanted = RESERVED + EACH * MOST_CONNECTIONS
     if resource is None:
         return wanted
@@ -66,7 +65,7 @@ def _descriptors() -> int:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens there. Raises `UserError` if the port is taken, or not ours."""
+    """Open a listening socket. Raises `UserError` if the port is taken or not allowed."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=128)
@@ -77,7 +76,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def addresses(host: str, port: int) -> list[str]:
-    """What to type into a browser: on this computer, and on a phone if the network can reach it."""
+    """Return the links for a browser on this computer, and for a phone if it can reach the host."""
     if host == LOCAL:
         return [f"http://localhost:{port}"]
     if host not in EVERYWHERE:
@@ -88,16 +87,19 @@ def addresses(host: str, port: int) -> list[str]:
 
 
 def with_port(host: str, port: int) -> str:
-    """Both as one text, such as `127.0.0.1:5000` or `[::1]:5000`."""
+    """Join host and port, such as `127.0.0.1:5000` or `[::1]:5000`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"HOST: '{host}' is not an address of this computer"
+        return (
+            f"HOST: '{host}' is not an address of this computer. Use 127.0.0.1 for this computer "
+            "only, or 0.0.0.0 for all networks."
+        )
     taken = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
     other = port + 1 if 1024 < port < 65_535 else 5001
-    # Windows' shells set variables in a line of their own.
+    # PowerShell sets a variable in a separate command.
     command = f"PORT={other} python app.py"
     if sys.platform == "win32":
         command = f"$env:PORT={other}; python app.py"
@@ -105,7 +107,7 @@ def _why_not(host: str, port: int, error: OSError) -> str:
 
 
 def _address_in_network(is_ipv6: bool) -> str | None:
-    """This computer's address in its network; None without any. Sends nothing."""
+    """Return this computer's address in its network, or None. Sends nothing."""
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as outward:
         try:

@@ -1,23 +1,23 @@
-"""How many busy connections each worker process has, in memory that all of them share."""
+"""The number of busy connections of each worker process, in shared memory."""
 
 import math
 import mmap
 from time import monotonic
 
-SILENT = 3  # seconds after which a worker that reports nothing counts as dead or stuck
+SILENT = 3  # seconds; a worker that reports nothing for so long counts as dead or stuck
 
 
 class Loads:
-    """A row for each worker, by its slot; make it before the workers are forked."""
+    """A row for each worker, found by its slot. Create it before the workers are forked."""
 
     def __init__(self, workers: int):
-        # Room for those that a reload replaces, and that still finish what they accepted.
+        # Includes old workers that finish their requests after a reload.
         self._slots = range(4 * workers)
         memory = mmap.mmap(-1, 2 * 8 * len(self._slots))
-        self._rows = memoryview(memory).cast("d")  # when it reported, and its load
+        self._rows = memoryview(memory).cast("d")  # the time of the report, and the load
 
     def report(self, slot: int, load: int) -> None:
-        """Say that the worker lives and has this load. One without a row is not balanced."""
+        """Report that the worker is alive and has this load. Ignore a worker without a row."""
         if slot in self._slots:
             self._rows[2 * slot + 1] = load
             self._rows[2 * slot] = monotonic()
@@ -28,7 +28,7 @@ class Loads:
             self._rows[2 * slot] = -math.inf
 
     def least_of_others(self, slot: int) -> float:
-        """The smallest load of the other workers that reported lately; infinite without any."""
+        """Return the smallest load of the other live workers, or infinity without any."""
         earliest = monotonic() - SILENT
         rows = self._rows
         return min(

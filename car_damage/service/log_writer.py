@@ -1,4 +1,4 @@
-"""Log lines to stdout from a thread of their own: nobody who logs waits for whoever reads them."""
+"""Write log lines to stdout in a separate thread, so that logging never blocks the service."""
 
 import logging
 import os
@@ -6,15 +6,15 @@ import select
 from collections import deque
 from threading import Condition, Thread
 
-LIMIT = 2**21  # bytes of lines that may wait in a process: thousands
-PATIENCE = 2  # seconds that a process waits at its end for its last lines to be read
+LIMIT = 2**21  # bytes of lines that may wait in a process (thousands of lines)
+PATIENCE = 2  # seconds; how long a process waits at its end until its last lines are written
 STDOUT = 1
 
 
 class LineWriter:
-    """Writes lines to a descriptor in order. Lines that find no room, or no reader, are lost.
+    """Writes lines to a descriptor in order. If there is no room or no reader, lines are lost.
 
-    A forked process starts with no lines of its own: its parent writes those that wait.
+    A forked process starts without lines, because its parent writes the waiting ones.
     """
 
     def __init__(self, descriptor: int, limit: int = LIMIT):
@@ -28,13 +28,13 @@ class LineWriter:
         self._changed = Condition()
         self._lines: deque[bytes] = deque()  # the first is being written
         self._size = 0  # bytes in `_lines`
-        self.lost = 0  # lines, since the process began
-        self._unsaid = 0  # lost lines
-        self._flows = True  # the last line was written
+        self.lost = 0  # lines since the process started
+        self._unsaid = 0  # lost lines that no warning has mentioned yet
+        self._flows = True  # whether the last line was written
         self._started = False
 
     def put(self, line: str) -> None:
-        """Have a line written, if there is room for it."""
+        """Queue a line for writing, if there is room for it."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         with self._changed:
             if self._size + len(data) > self._limit or not self._start():
@@ -45,7 +45,10 @@ class LineWriter:
             self._changed.notify_all()
 
     def take_unsaid(self) -> int:
-        """How many lines were lost that nobody was told of; 0 while a line on them may get lost."""
+        """Return and reset the number of lost lines that no warning has mentioned yet.
+
+        Return 0 while the warning itself might get lost.
+        """
         with self._changed:
             if not self._flows or self._size > self._limit / 2:
                 return 0
@@ -53,16 +56,16 @@ class LineWriter:
             return unsaid
 
     def flush(self) -> None:
-        """Wait until all lines are written, but not for longer than `PATIENCE`."""
+        """Wait until all lines are written, for at most `PATIENCE` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: not self._lines, PATIENCE)
 
     def _start(self) -> bool:
-        """Start the thread unless it runs; whether it does."""
+        """Start the thread if it is not running. Return whether it runs."""
         if not self._started:
             try:
                 Thread(target=self._write_all, name="log", daemon=True).start()
-            except RuntimeError:  # the system has no thread left, or the process is ending
+            except RuntimeError:  # the system has no more threads, or the process is ending
                 return False
             self._started = True
         return True
@@ -86,21 +89,21 @@ class LineWriter:
         self._unsaid += 1
 
     def _write(self, line: bytes) -> bool:
-        """Write a line, however long that takes; False if it cannot be written."""
+        """Write a line, waiting as long as needed. Return False if it cannot be written."""
         while line:
             try:
                 line = line[os.write(self._descriptor, line) :]
-            except BlockingIOError:  # someone else has made the descriptor so
+            except BlockingIOError:  # another process has made the descriptor non-blocking
                 select.select([], [self._descriptor], [])
-            except OSError:  # the reader is gone, or the disk is full
+            except OSError:  # the reader has closed the pipe, or the disk is full
                 return False
         return True
 
 
 class StdoutHandler(logging.Handler):
-    """Writes records to stdout without waiting, and says how many were lost when it goes on."""
+    """Writes records to stdout without waiting, and later logs how many lines were lost."""
 
-    writer = LineWriter(STDOUT)  # of the process: a reload makes a new handler
+    writer = LineWriter(STDOUT)  # one for the process, because a reload creates a new handler
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -115,5 +118,5 @@ class StdoutHandler(logging.Handler):
 
 
 def _lost(lines: int) -> logging.LogRecord:
-    text = "%d log lines were lost, because they were not read in time or could not be written"
+    text = "%d log lines were lost because nobody read them in time or they could not be written"
     return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (lines,), None)

@@ -1,4 +1,4 @@
-"""One line a record on stdout: JSON for machines, or text for people."""
+"""Log formats: each record is one line of JSON for programs, or of text for people."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as a JSON object: time, level, message, and whatever `extra` it was given."""
+    """Formats a record as a JSON object with time, level, message and its `extra` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -26,7 +26,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record as a line to read, `extra` as name=value; a traceback follows on its own lines."""
+    """Formats a record as text, with `extra` as name=value and a traceback on its own lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         extra = "".join(f" {name}={_plain(value)}" for name, value in _extra(record))
@@ -37,12 +37,12 @@ class TextFormatter(logging.Formatter):
 
 
 def new_request_id() -> str:
-    """A new id, under which the log has a request."""
+    """Return a new random id, by which a request can be found in the log."""
     return secrets.token_hex(16)
 
 
 def config(log_format: str) -> dict[str, Any]:
-    """For `logging.config.dictConfig`, and for gunicorn's `logconfig_dict`."""
+    """Return the configuration for `logging.config.dictConfig` and gunicorn's `logconfig_dict`."""
     formatter = JsonFormatter if log_format == "json" else TextFormatter
     stdout = {"class": "car_damage.service.log_writer.StdoutHandler", "formatter": "line"}
     return {
@@ -53,7 +53,7 @@ def config(log_format: str) -> dict[str, Any]:
         "root": {"level": "INFO", "handlers": ["stdout"]},
         "loggers": {
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-            "werkzeug": {"level": "WARNING"},  # it would log each request a second time
+            "werkzeug": {"level": "WARNING"},  # at INFO, it logs each request a second time
         },
     }
 
@@ -67,5 +67,5 @@ def _utc(seconds: float) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Line breaks and the like as escapes: a client must not be able to forge a line."""
+    """Escape line breaks and similar characters, so that a client cannot forge a log line."""
     return json.dumps(value, default=str) if isinstance(value, str | list | dict) else str(value)

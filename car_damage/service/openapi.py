@@ -1,4 +1,4 @@
-"""/openapi.json: what a request may bring, which errors a route has, and an example of each."""
+"""/openapi.json: the request bodies, each route's errors, and an example of each."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ PROBLEM: dict[str, Any] = {
     "type": "/problems/too_small",
     "title": "The photo is too small",
     "status": 422,
-    "detail": "The photo has 20 x 20 pixels; 64 a side are needed.",
+    "detail": "The photo has 20 x 20 pixels; each side needs at least 64.",
     "request_id": REQUEST_ID,
 }
 LIST: dict[str, Any] = {
@@ -33,7 +33,7 @@ LIST: dict[str, Any] = {
     ],
     "request_id": REQUEST_ID,
 }
-# Red, 64 pixels a side: the smallest that is answered.
+# A red square of 64 pixels a side, the smallest photo that the service accepts.
 PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAUElEQVR42u3PQREAAAQAMATRP4pYUni42xospzs+"
     "q3hOQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBA4N4CQ3UBhF8gRisAAAAASUVO"
@@ -52,43 +52,44 @@ PREDICT_BODY: dict[str, Any] = {
         "application/octet-stream": {"schema": PHOTO},
     },
 }
-# The kinds of problems that /predict may answer with.
+# The kinds of problems that /predict can return.
 OF_PREDICT = tuple(KINDS.keys() - {"not_found", "method_not_allowed", "stuck", "stopping"})
-# What the problems say that have no sentence of their own in `KINDS`.
+# Example sentences. The other kinds have their sentence in `KINDS`.
 DETAILS = {
     "bad_request": "The Content-Type multipart/form-data has no boundary. Do not set the header "
-    "Content-Type yourself: let your client set it.",
-    "no_photo": "The form has a file in 'file'; its field must be called image.",
+    "Content-Type yourself. Let your client set it.",
+    "no_photo": "The form has a file in the field 'file'. Call the field image.",
     "empty": "The file is empty.",
-    "unauthorized": "A key is needed: send it as 'Authorization: Bearer KEY'.",
-    "upload_too_large": "The upload is larger than 10 MB.",
-    "too_many_photos": "A request can have 32 photos; this one has 40.",
-    "compressed": "The body is compressed (gzip): send it as it is, without Content-Encoding. "
-    "Photos are compressed already.",
-    "not_a_photo": "image is not base64: it is cut short or has letters that base64 does not have.",
-    "too_small": "The photo has 20 x 20 pixels; 64 a side are needed.",
+    "unauthorized": "The request has no key. Send 'Authorization: Bearer KEY'.",
+    "upload_too_large": "The upload is larger than 10 MB. Send fewer or smaller photos.",
+    "too_many_photos": "The request has 40 photos. Send at most 32 in one request.",
+    "compressed": "The body has the Content-Encoding gzip. Send it uncompressed, without "
+    "Content-Encoding.",
+    "not_a_photo": "image is not valid base64: it is incomplete or has characters that base64 does "
+    "not have.",
+    "too_small": "The photo has 20 x 20 pixels; each side needs at least 64.",
     "too_large": "The photo has more than 50 megapixels.",
-    "too_complex": "The photo takes too much time or memory to decode; save it as an ordinary "
+    "too_complex": "The photo takes too much time or memory to decode. Save it as an ordinary "
     "JPEG.",
-    "truncated": "The photo is cut short or damaged.",
-    "rate_limited": "More than 60 photos per minute were sent; wait, then retry.",
-    "busy": "Too many photos are waiting; try again in a moment.",
-    "timed_out": "The photo waited for too long; try again later.",
-    "no_model": "No photo can be answered: the model is being loaded.",
-    "stuck": "The service is stuck: its work takes far too long.",
-    "stopping": "The service is stopping; send photos elsewhere.",
+    "truncated": "The photo is incomplete or corrupt.",
+    "rate_limited": "The client sent more than 60 photos per minute. Wait, then try again.",
+    "busy": "Too many photos are waiting. Try again in a moment.",
+    "timed_out": "The photo waited too long. Try again later.",
+    "no_model": "The service cannot classify photos: the model is being loaded.",
+    "stuck": "The service is stuck: a photo or loading the model takes far too long.",
+    "stopping": "The service is stopping. Send photos to another instance.",
 }
-# By operation, what a successful answer looks like.
+# An example of each operation's successful answer.
 ANSWERS = {
     "predict": {"one": {"value": ONE}, "several": {"value": LIST}},
     "health": {"alive": {"value": {"status": "alive"}}},
     "ready": {"ready": {"value": {"status": "ready", "model_version": VERSION}}},
 }
-RETRY_AFTER = {"Retry-After": {"description": "seconds to wait for", "schema": {"type": "integer"}}}
+RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
 
 
 def refusals(*kinds: str) -> ResponseDict:
-    """The responses of a route that may answer with these kinds of problems."""
+    """Return the responses of a route that can return these kinds of problems."""
     statuses = sorted({KINDS[kind].status for kind in kinds})
     return {
         str(status): _refusal(
@@ -99,7 +100,7 @@ def refusals(*kinds: str) -> ResponseDict:
 
 
 def _refusal(kinds: list[str]) -> dict[str, Any]:
-    """The response with the status that these kinds share."""
+    """Return the response for kinds that share a status."""
     examples = {
         kind: {"value": Problem(kind, DETAILS.get(kind, "")).as_dict(REQUEST_ID)} for kind in kinds
     }
@@ -118,10 +119,10 @@ def _refusal(kinds: list[str]) -> dict[str, Any]:
 
 
 def document(app: OpenAPI) -> dict[str, Any]:
-    """The document on the API of `app`."""
+    """Return the OpenAPI document of `app`."""
     for path in app.api_doc["paths"].values():
         for operation in path.values():
-            # flask-openapi3 has every route refuse parameters, also one that takes none.
+            # flask-openapi3 adds this error to every route, even to those without parameters.
             if not operation.get("parameters"):
                 operation["responses"].pop(app.validation_error_status, None)
             if examples := ANSWERS.get(operation["operationId"]):

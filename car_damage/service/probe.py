@@ -1,4 +1,4 @@
-"""Tell by exit code whether the service in this container is ready: the image's HEALTHCHECK.
+"""The image's HEALTHCHECK: exit with 0 if the service in this container is ready, else with 1.
 
 PORT=5000 python -m car_damage.service.probe
 """
@@ -10,8 +10,8 @@ from contextlib import closing, suppress
 
 
 def is_ready(port: int) -> bool:
-    """Whether /ready on this computer answers with 200; False, too, where nothing answers."""
-    # Not urllib, which would ask the environment's proxy. 4 seconds, since HEALTHCHECK waits for 5.
+    """Whether /ready on this computer returns 200. False without any response."""
+    # http.client ignores the environment's proxy, unlike urllib. HEALTHCHECK waits for 5 seconds.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
     with closing(connection), suppress(OSError, http.client.HTTPException):
         connection.request("GET", "/ready")
@@ -20,7 +20,7 @@ def is_ready(port: int) -> bool:
 
 
 def port() -> int:
-    """Where the service listens: as `settings` reads PORT, where empty counts as unset."""
+    """Return the service's port. As in `settings`, an empty PORT counts as unset."""
     return int(os.environ.get("PORT", "").strip() or 5000)
 
 

@@ -1,4 +1,4 @@
-"""Every error as `application/problem+json` (RFC 9457): a stable type and a sentence that helps."""
+"""Every error as `application/problem+json` (RFC 9457): a stable type and a helpful sentence."""
 
 import errno
 import logging
@@ -8,67 +8,72 @@ from flask import Flask, Response, current_app, g, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
+from car_damage.options import quoted
 from car_damage.photos import UnusablePhoto
 
 MIME_TYPE = "application/problem+json"
 MIB = 1024 * 1024
-REFUSED = "car_damage.refused"  # in WSGI's environment: a kind of problem that the server has found
+REFUSED = "car_damage.refused"  # key in WSGI's environment for a problem that the server found
 
 logger = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
-    """What all problems of a kind share."""
+    """The properties that all problems of a kind share."""
 
     status: int
     title: str
-    advice: str = ""  # where it is always the same
+    advice: str = ""  # a sentence, if it is always the same
 
 
 KINDS = {
-    "bad_request": Kind(400, "The request cannot be understood", "GET /docs shows what works"),
-    "no_photo": Kind(400, "There is no photo in the request"),
+    "bad_request": Kind(
+        400, "The service cannot read the request", "See GET /docs for valid requests"
+    ),
+    "no_photo": Kind(400, "The request has no photo"),
     "empty": Kind(400, "The file is empty"),
     "unauthorized": Kind(401, "The key is missing or wrong"),
-    "not_found": Kind(404, "There is nothing at this address", "GET /docs lists what there is"),
-    "method_not_allowed": Kind(405, "This address does not take the method", "see GET /docs"),
-    "upload_stopped": Kind(408, "The upload stopped or came too slowly", "send it again"),
+    "not_found": Kind(404, "This address does not exist", "See GET /docs for all addresses"),
+    "method_not_allowed": Kind(
+        405, "This address does not accept the method", "See GET /docs for its methods"
+    ),
+    "upload_stopped": Kind(408, "The upload stopped or was too slow", "Send it again"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
     "too_large": Kind(413, "The photo has too many pixels"),
     "too_complex": Kind(413, "The photo takes too much time or memory to decode"),
     "compressed": Kind(415, "The body is compressed"),
-    "not_a_photo": Kind(415, "This is not a photo that can be read"),
+    "not_a_photo": Kind(415, "The service cannot read the file as a photo"),
     "too_small": Kind(422, "The photo is too small"),
-    "truncated": Kind(422, "The photo is cut short or damaged"),
-    "rate_limited": Kind(429, "Too many photos were sent"),
+    "truncated": Kind(422, "The photo is incomplete or corrupt"),
+    "rate_limited": Kind(429, "The client sent too many photos"),
     "internal_error": Kind(
-        500, "Something went wrong on our side", "the log has more under the request id"
+        500, "The service has an internal error", "The log has details under the request id"
     ),
     "busy": Kind(503, "Too many photos are waiting"),
-    "timed_out": Kind(503, "The photo waited for too long"),
+    "timed_out": Kind(503, "The photo waited too long"),
     "no_model": Kind(503, "No model is loaded"),
     "stuck": Kind(503, "The service is stuck"),
     "stopping": Kind(503, "The service is stopping"),
-    "no_disk": Kind(503, "The upload cannot be stored", "try again later"),
+    "no_disk": Kind(503, "The service cannot store the upload", "Try again later"),
 }
-# Why a temporary file cannot be written: no space, folder or permission, or no descriptor left.
+# The errors of a temporary file that cannot be written: no space, folder, permission or descriptor.
 NO_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES}
 NO_DISK |= {errno.EMFILE, errno.ENFILE}
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
-    """A request, or one photo of it, that is refused; `kind` is one of `KINDS`."""
+    """A refused request or photo; `kind` is one of `KINDS`."""
 
     def __init__(self, kind: str, detail: str = "", retry_after: int = 1):
         self.kind = kind
-        self.retry_after = retry_after  # seconds; a queue of photos moves on several times in one
+        self.retry_after = retry_after  # seconds; the queue moves several times in one second
         self.status = KINDS[kind].status
-        self.detail = detail or f"{KINDS[kind].title}; {KINDS[kind].advice}."
+        self.detail = detail or f"{KINDS[kind].title}. {KINDS[kind].advice}."
         super().__init__(self.detail)
 
     def as_dict(self, request_id: str) -> dict[str, str | int]:
-        """The problem object of the request with this id."""
+        """Return the problem object for the request with this id."""
         return {
             "type": f"/problems/{self.kind}",
             "title": KINDS[self.kind].title,
@@ -79,21 +84,21 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
 
 
 def from_exception(error: Exception) -> Problem:
-    """The problem that an exception stands for; one that nobody foresaw is logged whole."""
+    """Return an exception's problem. Log an unexpected exception with its traceback."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, UnusablePhoto):
         sentence = str(error)
         return Problem(error.reason, f"{sentence[0].upper()}{sentence[1:]}.")
     if isinstance(error, OSError) and error.errno in NO_DISK:
-        logger.error("cannot store an upload: %s", error, extra={"request_id": g.request_id})
+        logger.error("an upload cannot be stored: %s", error, extra={"request_id": g.request_id})
         return Problem("no_disk")
     logger.error("unexpected error", exc_info=error, extra={"request_id": g.request_id})
     return Problem("internal_error")
 
 
 def response_to(problem: Problem) -> Response:
-    """The HTTP response that reports the problem."""
+    """Return the HTTP response that reports the problem."""
     g.refusal = problem.kind
     body = json.dumps(problem.as_dict(g.request_id))
     response = Response(body, problem.status, mimetype=MIME_TYPE)
@@ -105,14 +110,15 @@ def response_to(problem: Problem) -> Response:
 
 
 def from_validation(error: ValidationError) -> Response:
-    """The response to a query parameter that has a wrong value."""
+    """Return the response to a query parameter with a wrong value. All parameters are booleans."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
-    return response_to(Problem("bad_request", f"Parameter {name}: {first['msg']}."))
+    sentence = f"The query parameter {name} is {quoted(str(first['input']))}. Use true or false."
+    return response_to(Problem("bad_request", sentence))
 
 
 def init_app(app: Flask) -> None:
-    """Have `app` report every error as a problem."""
+    """Make `app` report every error as a problem."""
     app.before_request(_refuse)
     app.register_error_handler(Exception, lambda error: response_to(from_exception(error)))
     app.register_error_handler(HTTPException, _from_http)
@@ -121,23 +127,23 @@ def init_app(app: Flask) -> None:
 
 
 def _refuse() -> None:
-    """Refuse what the server could not read to its end."""
+    """Refuse a request that the server could not read completely."""
     if kind := request.environ.get(REFUSED):
         raise Problem(kind)
 
 
 def _too_large(_: RequestEntityTooLarge) -> Response:
     limit = current_app.config["MAX_CONTENT_LENGTH"] / MIB
-    sentence = f"The upload is larger than {limit:g} MB."
+    sentence = f"The upload is larger than {limit:g} MB. Send fewer or smaller photos."
     if not request.mimetype.startswith(("multipart/", "image/")):  # the body may be JSON
-        sentence += f" In base64, a photo can have up to {limit * 3 / 4:g} MB: send a larger one as"
-        sentence += " a file (curl -F image=@car.jpg) or make it smaller."
+        sentence += f" As base64 in JSON, a photo can have up to {limit * 3 / 4:g} MB. Send a"
+        sentence += " larger one as a file (curl -F image=@car.jpg)."
     return response_to(Problem("upload_too_large", sentence))
 
 
 def _from_http(error: HTTPException) -> Response:
-    if error.response is not None:  # made by us already, as of a wrong parameter; or a redirect
-        return error.response  # type: ignore[return-value]  # within Flask it is always Flask's
+    if error.response is not None:  # a redirect, or our own response to a wrong parameter
+        return error.response  # type: ignore[return-value]  # in Flask it is always Flask's
     if error.code is None or error.code >= 500:
         return response_to(from_exception(error))
     kind = {404: "not_found", 405: "method_not_allowed"}.get(error.code, "bad_request")

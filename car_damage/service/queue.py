@@ -1,8 +1,8 @@
-"""Photos wait here for the one thread of the process that answers them.
+"""The queue of photos that wait for the process's only classifying thread.
 
-One thread, since a model serves one at a time and LiteRT has threads of its own: only one photo is
-in memory decoded. Clients take turns, so that nobody waits for all photos of another. The photos of
-one client are answered in the order in which they came.
+There is only one thread because a model classifies one photo at a time and LiteRT has its own
+threads. So only one decoded photo is in memory. Clients take turns, so nobody waits for all photos
+of another client. One client's photos are classified in their order.
 """
 
 import io
@@ -26,32 +26,32 @@ from car_damage.service.metrics import Metrics
 from car_damage.service.problems import Problem
 from car_damage.service.turns import Turns
 
-# What a model answers before any client's photo: the first of each stage is far slower.
+# A blank photo that the model classifies first, because its first run is far slower.
 BLANK = cv2.imencode(".jpg", np.zeros((photos.SIZE, photos.SIZE, 3), np.uint8))[1].tobytes()
-# What clients are told. The reason names files, which are none of their business: it is logged.
+# The reason for clients. The full reason names files, so it is only logged.
 NOT_LOADED = "the model could not be loaded; the service's log says why"
 
-LOADING = 300  # seconds that loading the model may take before the process counts as stuck
-GRACE = 5  # seconds, besides the timeout, that a photo may be at work before it does
+LOADING = 300  # seconds; if loading the model takes longer, the process counts as stuck
+GRACE = 5  # seconds; if a photo takes this much longer than the timeout, it counts as stuck too
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class Turn:
-    """A photo's wait for its turn, and what comes of it."""
+    """A photo that waits for its turn, with its outcome."""
 
     client: str
     job: Job
-    begun: float  # on the monotonic clock, as the deadline
-    deadline: float
+    begun: float  # by the monotonic clock
+    deadline: float  # by the same clock
     outcome: Future[Result] = field(default_factory=Future)
 
 
 class PhotoQueue:
-    """The process's model, and the photos that it works on and keeps waiting: at most `limit`.
+    """The process's model, with at most `limit` photos at work or waiting.
 
-    `unready` says why there is no model, and is None once it has answered a blank photo.
+    `unready` is the reason why there is no model yet. It is None once the model works.
     """
 
     def __init__(self, load: Callable[[], Predictor], limit: int, timeout: float, metrics: Metrics):
@@ -61,21 +61,21 @@ class PhotoQueue:
         self._timeout = timeout
         self._metrics = metrics
         self._turns: Turns[Turn] = Turns()
-        self._lock = Lock()  # of `_turns`
+        self._lock = Lock()  # for `_turns`
         self._late_at = monotonic() + LOADING
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="photos")
         self.loading = self._thread.submit(self._load, load)
 
     @property
     def stuck(self) -> bool:
-        """Whether the photo at work, or loading the model, takes far longer than it may."""
+        """Whether the photo at work, or loading the model, takes far longer than allowed."""
         return monotonic() > self._late_at
 
     def answer(self, jobs: Sequence[Job], client: str) -> list[Result | Exception]:
-        """Answer each job in its turn, or say why not; one's error does not touch the others.
+        """Classify each job in its turn. Return results, and exceptions for jobs that failed.
 
-        That takes at most the timeout and the work on one photo. Raises `Problem` "busy" at once
-        when there is no room for all of them.
+        This takes at most the timeout plus the work on one photo. Raises `Problem` "busy" at once
+        if there is no room for all jobs.
         """
         begun = monotonic()
         turns = [Turn(client, job, begun, begun + self._timeout) for job in jobs]
@@ -119,14 +119,14 @@ class PhotoQueue:
     def _work_on_next(self) -> None:
         with self._lock:
             turn = self._turns.begin()
-        if turn is None:  # its client gave up, or gave way to another
+        if turn is None:  # the photo was removed: it timed out, or made room for another client
             return
         self._late_at = monotonic() + self._timeout + GRACE
         outcome: Result | Exception
         try:
             outcome = self._work(turn)
         except (UnusablePhoto, Problem) as error:
-            outcome = error.with_traceback(None)  # which would keep the photo's bytes alive
+            outcome = error.with_traceback(None)  # the traceback would keep the photo's bytes alive
         except Exception as error:
             outcome = error
         self._late_at = math.inf
@@ -145,14 +145,14 @@ class PhotoQueue:
         turn.job.note_time("queue", now - turn.begun)
         turn.job.deadline = turn.deadline
         if self.predictor is None:
-            raise Problem("no_model", f"No photo can be answered: {self.unready}.")
+            raise Problem("no_model", f"The service cannot classify photos: {self.unready}.")
         return classify(self.predictor, turn.job)
 
     def _outcome(self, turn: Turn) -> Result | Exception:
         wait([turn.outcome], turn.deadline - monotonic())
         if not turn.outcome.done() and self._gave_up(turn):
             return _timed_out()
-        error = turn.outcome.exception()  # waits for the end of its work, if its turn has come
+        error = turn.outcome.exception()  # waits until the photo at work is done
         return error if isinstance(error, Exception) else turn.outcome.result()
 
     def _gave_up(self, turn: Turn) -> bool:
@@ -166,8 +166,8 @@ class PhotoQueue:
 
 
 def _busy() -> Problem:
-    return Problem("busy", "Too many photos are waiting; try again in a moment.")
+    return Problem("busy", "Too many photos are waiting. Try again in a moment.")
 
 
 def _timed_out() -> Problem:
-    return Problem("timed_out", "The photo waited for too long; try again later.")
+    return Problem("timed_out", "The photo waited too long. Try again later.")

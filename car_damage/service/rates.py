@@ -1,4 +1,4 @@
-"""How many photos a client may send in which time: `RATE_LIMIT`."""
+"""`RATE_LIMIT`: limit the number of photos that a client may send in a given time."""
 
 import logging
 import math
@@ -13,26 +13,26 @@ from limits.errors import StorageError
 from car_damage.service.problems import Problem
 
 MEMORY = "memory://"
-MOST_CLIENTS = 100_000  # that one process counts for, so that its memory stays bounded
-SWEEP = 60  # seconds after which counts that are over are forgotten
+MOST_CLIENTS = 100_000  # counted by one process; this bounds its memory
+SWEEP = 60  # seconds between removals of expired counts
 REDIS_TIMEOUT = 1  # seconds that a request waits for Redis
-AWAY = 10  # seconds for which a Redis that did not answer is not asked again
+AWAY = 10  # seconds without Redis after it did not answer
 
 logger = logging.getLogger(__name__)
 
 
 class Counts(Protocol):
-    """Counts that each begin at zero again when their time, in seconds, has passed."""
+    """Counts that expire: each returns to zero after its time in seconds."""
 
     def add(self, key: str, seconds: int, amount: int) -> int:
-        """Add to a count; returns it. Its time begins with the first amount."""
+        """Add to a count and return it. Its time starts with the first amount."""
 
     def seconds_left(self, key: str) -> float:
-        """When the count begins at zero again."""
+        """Return the seconds until the count returns to zero."""
 
 
 class Rates:
-    """The rates that each client must keep, all of them."""
+    """Several rates, all of which each client must keep."""
 
     def __init__(self, rates: str, storage: str):
         self._rates = sorted(parse_many(rates))  # the shortest first
@@ -41,15 +41,17 @@ class Rates:
         self._away_until = -math.inf
 
     def charge(self, client: str, photos: int) -> None:
-        """Count photos, also those that are refused. Raises `Problem` "rate_limited"."""
+        """Count photos, including refused ones. Raises `Problem` "rate_limited"."""
         if self._shared and monotonic() >= self._away_until:
             try:
                 return self._charge(self._shared, client, photos)
             except StorageError as error:
                 self._away_until = monotonic() + AWAY
                 logger.warning(
-                    "RATE_LIMIT_STORAGE does not answer (%s): this worker counts on its own",
+                    "RATE_LIMIT_STORAGE does not answer (%s); for %d seconds, this worker counts "
+                    "only its own photos",
                     type(error.storage_error).__name__,
+                    AWAY,
                 )
         return self._charge(self._own, client, photos)
 
@@ -62,15 +64,15 @@ class Rates:
 
 
 class InMemory:
-    """Counts of this process, by a clock that nobody sets back."""
+    """Counts of this process, with a monotonic clock."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._counts: dict[str, tuple[int, float]] = {}  # and when it begins at zero again
+        self._counts: dict[str, tuple[int, float]] = {}  # each count, and when it expires
         self._next_sweep = monotonic() + SWEEP
 
     def add(self, key: str, seconds: int, amount: int) -> int:
-        """Add to a count, as `Counts` says."""
+        """Add to a count, see `Counts`."""
         now = monotonic()
         with self._lock:
             self._forget(now)
@@ -81,7 +83,7 @@ class InMemory:
         return count + amount
 
     def seconds_left(self, key: str) -> float:
-        """When the count begins at zero again."""
+        """Return the seconds until the count returns to zero."""
         with self._lock:
             return self._counts.get(key, (0, -math.inf))[1] - monotonic()
 
@@ -94,10 +96,10 @@ class InMemory:
 
 
 class InRedis:
-    """Counts of all processes that share a Redis, by its clock. Raises `StorageError`."""
+    """Counts in Redis, shared by several processes, with Redis's clock. Raises `StorageError`."""
 
     def __init__(self, address: str):
-        """Raises all kinds of exceptions for a wrong address."""
+        """Prepare the connection. Raises many kinds of exceptions for a wrong address."""
         from limits.storage import RedisStorage
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -109,15 +111,15 @@ class InRedis:
             socket_connect_timeout=REDIS_TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # passed on to redis, as it is
         )
-        # Connects to nothing yet, but fails for an address with options that Redis has not.
+        # This does not connect yet, but it fails for an address with unknown options.
         self._storage.storage.connection_pool.make_connection()
 
     def add(self, key: str, seconds: int, amount: int) -> int:
-        """Add to a count, as `Counts` says."""
+        """Add to a count, see `Counts`."""
         return self._storage.incr(key, seconds, amount)
 
     def seconds_left(self, key: str) -> float:
-        """When the count begins at zero again."""
+        """Return the seconds until the count returns to zero."""
         return self._storage.get_expiry(key) - time.time()
 
 
@@ -127,5 +129,8 @@ def _sentence(rate: RateLimitItem, photos: int) -> str:
         unit if rate.multiples == 1 else f"{rate.multiples} {unit}s"
     )
     if photos >= rate.amount > 0 and photos > 1:
-        return f"A client may send {allowed}, and this request alone has more; send fewer at once."
-    return f"More than {allowed} were sent; wait, then retry."
+        return (
+            f"The request has {photos} photos, but a client may send only {allowed}. Send fewer at "
+            "once."
+        )
+    return f"The client sent more than {allowed}. Wait, then try again."

@@ -1,4 +1,4 @@
-"""A reload (SIGHUP) replaces workers only after another process has tried what they will do."""
+"""Try a reload (SIGHUP) in a separate process before gunicorn replaces its workers."""
 
 import io
 import os
@@ -17,23 +17,23 @@ from car_damage.service.queue import BLANK
 
 TIME_LIMIT = 60  # seconds to load a version and answer a photo
 STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-LONGEST_ANSWER = 4096  # bytes, which a pipe always has room for
-Server = Any  # gunicorn's Arbiter, which is changed here as its types do not allow
+LONGEST_ANSWER = 4096  # bytes; a pipe always has room for them
+Server = Any  # gunicorn's Arbiter, whose types do not allow our changes
 
-_tried: list[str] = []  # the version of the reload that is under way
+_tried: list[str] = []  # the version of the current reload
 
 
 class RefusedError(Exception):
-    """The reload must not go on; the text is a clause that says why."""
+    """The reload must stop; the text is a clause with the reason."""
 
 
 def version_to_serve(models: Path) -> str | None:
-    """The version for workers: the one that a reload has just tried, or else the current one."""
+    """Return the version for new workers: the one that a reload has tried, or the current one."""
     return _tried.pop() if _tried else model_store.current(models)
 
 
 def guard(server: Server) -> None:
-    """Have gunicorn's first process try each reload before any worker goes."""
+    """Make gunicorn's main process try each reload before it replaces workers."""
     read_configuration, reload = server.app.reload, server.reload
 
     def read_or_refuse() -> None:
@@ -41,7 +41,7 @@ def guard(server: Server) -> None:
         try:
             with redirect_stderr(said):
                 read_configuration()
-        except SystemExit as error:  # gunicorn would end the whole service
+        except SystemExit as error:  # otherwise gunicorn ends the whole service
             server.app.cfg = server.cfg
             raise RefusedError(_last_line(said.getvalue())) from error
 
@@ -49,8 +49,8 @@ def guard(server: Server) -> None:
         try:
             _tried[:] = [_try_apart(server)]
             reload()
-        except (RefusedError, OSError) as error:  # as without memory for another process
-            server.log.error("the reload was refused and the old workers go on: %s", error)
+        except (RefusedError, OSError) as error:  # OSError: no memory for another process
+            server.log.error("the reload was refused, the old workers keep running: %s", error)
         finally:
             _tried.clear()
 
@@ -58,13 +58,13 @@ def guard(server: Server) -> None:
 
 
 def _last_line(text: str) -> str:
-    """What a configuration that cannot be read had to say, without its traceback."""
-    lines = text.strip().splitlines() or ["it ended without a word"]
+    """Return the error of an invalid configuration, without its traceback."""
+    lines = text.strip().splitlines() or ["it ended without a message"]
     return "the configuration cannot be read: " + lines[-1].removeprefix("error: ")
 
 
 def _try_apart(server: Server) -> str:
-    """Try a reload in a process of its own; return its version. Raises `RefusedError`."""
+    """Try a reload in a separate process and return its version. Raises `RefusedError`."""
     answer, end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -76,7 +76,7 @@ def _try_apart(server: Server) -> str:
     finally:
         os.close(answer)
     status = 0
-    with suppress(ChildProcessError):  # gunicorn was quicker to ask how it ended
+    with suppress(ChildProcessError):  # gunicorn has already read its exit status
         status = os.waitpid(pid, 0)[1]
     if said.startswith("+"):
         return said[1:]
@@ -84,14 +84,14 @@ def _try_apart(server: Server) -> str:
 
 
 def _wait(server: Server, answer: int, pid: int) -> None:
-    """Wait until the process has answered or ended, and do gunicorn's work meanwhile."""
+    """Wait until the process has answered or ended. Do gunicorn's work in the meantime."""
     signals: list[int] = []
     try:
         while not select.select([answer], [], [], 0)[0]:
             signals += server.wait_for_signals(timeout=0.2)
             if STOPS.intersection(signals):
                 os.kill(pid, signal.SIGKILL)
-                raise RefusedError("the service stops")
+                raise RefusedError("the service is stopping")
             if not select.select([answer], [], [], 0)[0]:
                 server.reap_workers()
                 server.murder_workers()
@@ -102,9 +102,9 @@ def _wait(server: Server, answer: int, pid: int) -> None:
 
 
 def _answer(end: int, work: Callable[[], str]) -> NoReturn:
-    """End this process after it has said what came of its work: + and a text, or - and why not."""
+    """Do the work, write "+" and its text or "-" and the error, and end this process."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(TIME_LIMIT)  # the system ends it then, wherever it hangs
+    signal.alarm(TIME_LIMIT)  # the system then ends this process, even if it hangs
     try:
         said = "+" + work()
     except (UserError, RefusedError) as error:
@@ -112,11 +112,11 @@ def _answer(end: int, work: Callable[[], str]) -> NoReturn:
     except BaseException as error:
         said = f"-{type(error).__name__}: {error}"
     os.write(end, said.encode("utf-8", "replace")[:LONGEST_ANSWER])
-    os._exit(0)  # without what the first process does at its end
+    os._exit(0)  # skips the main process's exit handlers
 
 
 def _try(server: Server) -> str:
-    """Do what a reload and then a worker will do, up to the first answer; return the version."""
+    """Do the same as a reload and a worker, up to the first answer. Return the version."""
     for listener in server.LISTENERS:
         listener.close()
     version = model_store.current(paths.MODELS)
@@ -128,8 +128,8 @@ def _try(server: Server) -> str:
 
 
 def _how_it_ended(status: int) -> str:
-    """Why there is no answer, from the process's exit status."""
+    """Return the reason for a missing answer, from the process's exit status."""
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
-        return f"the model did not answer a photo within {TIME_LIMIT} seconds"
+        return f"the model did not classify a photo within {TIME_LIMIT} seconds"
     how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else "an error"
     return f"the process that tried the model was ended by {how}"

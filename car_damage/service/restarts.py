@@ -1,21 +1,22 @@
-"""Workers that end while they load the model come back ever more slowly, and end nothing else."""
+"""Delay the restart of workers that end while they load the model, longer each time."""
 
 import mmap
 from time import monotonic
 from typing import Any
 
-# gunicorn's Arbiter and Worker, which are changed here as their types do not allow.
+# gunicorn's Arbiter and Worker, whose types do not allow our changes.
 Server = Any
 Worker = Any
 LONGEST = 30  # seconds between two starts
-NEVER = -1  # no worker's exit code
+NEVER = -1  # an exit code that no worker has
 
 
 class Restarts:
-    """When gunicorn's first process starts workers in place of dead ones.
+    """Decides when gunicorn's main process replaces dead workers.
 
-    At once if a worker had loaded its model, or had said why it could not. Otherwise, as after a
-    crash in LiteRT, it waits for 1 second, then 2, 4 and so on, up to `LONGEST`.
+    It replaces a worker at once if the worker had loaded its model or had logged why it could not.
+    Otherwise, such as after a crash in LiteRT, it waits 1 second, then 2, 4 and so on, up to
+    `LONGEST`.
     """
 
     def __init__(self, server: Server):
@@ -28,40 +29,40 @@ class Restarts:
         server.spawn_worker = self._start_if_possible
 
     def begin(self, worker: Worker) -> None:
-        """Prepare a worker, before it is forked, to say that it has loaded its model."""
-        worker.loaded = mmap.mmap(-1, 1)  # which both processes see
+        """Create the shared flag for a loaded model, before the worker is forked."""
+        worker.loaded = mmap.mmap(-1, 1)  # visible to both processes
 
     def note_loaded(self, worker: Worker) -> None:
-        """Say, in the worker, that it has loaded its model, or knows why it cannot."""
+        """Set the flag in the worker, once it has loaded its model or knows why it cannot."""
         worker.loaded[0] = 1
 
     def note_end(self, worker: Worker) -> None:
-        """Choose when the next worker starts, now that one has ended."""
+        """Decide when the next worker starts, after one has ended."""
         if worker.loaded[0]:
             self._failures = 0
         else:
             self._wait(f"worker {worker.pid} ended before it had loaded the model")
 
     def _wait(self, why: str) -> None:
-        """Start no worker for a while, longer each time."""
+        """Delay the next start, longer each time."""
         self._failures += 1
         delay = min(2 ** (self._failures - 1), LONGEST)
         self._earliest = monotonic() + delay
         self._server.log.error("%s; the next one starts in %d s", why, delay)
 
     def _start_if_possible(self) -> None:
-        """Start a worker; without memory, processes or descriptors for it, go on without it."""
+        """Start a worker. If memory, processes or descriptors are missing, continue without it."""
         try:
             self._start_worker()
         except OSError as error:
             self._wait(f"a worker could not be started ({error})")
 
     def _start_in_time(self) -> None:
-        """Start the workers that are missing, if it is time; gunicorn asks each second."""
+        """Start the missing workers, if the delay is over. gunicorn calls this every second."""
         server = self._server
         if any(worker.loaded[0] for worker in server.WORKERS.values()):
             # gunicorn ends the whole service when a worker ends with one of these codes. That is
-            # right at the start, and wrong while others answer.
+            # right at the start, but wrong while other workers are running.
             server.WORKER_BOOT_ERROR = server.APP_LOAD_ERROR = NEVER
         if monotonic() >= self._earliest:
             self._start_workers()

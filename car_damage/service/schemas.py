@@ -1,4 +1,4 @@
-"""What the API takes and gives, as pydantic models: the code that makes /openapi.json."""
+"""The API's requests and answers as pydantic models, from which /openapi.json is made."""
 
 from functools import cache
 from typing import Annotated, Literal
@@ -15,26 +15,28 @@ from car_damage.service.settings import MAX_PHOTOS
 
 PHOTO: JsonDict = {"type": "string", "format": "binary"}
 BASE64: JsonDict = {"format": "byte"}
-# Rounded up, so that it still tells the same (rounded) probabilities apart.
+# Rounded up, so that it still separates the same (rounded) probabilities.
 Limit = Annotated[Share, AfterValidator(lambda limit: float(rounded_up(limit)))]
 
 
 class PredictQuery(BaseModel):
-    """How /predict may be asked."""
+    """The query parameters of /predict."""
 
-    heatmap: bool = Field(False, description="add the heatmap and the box it points at")
+    heatmap: bool = Field(
+        False, description="add the heatmap, and the box around the strongest signs of damage"
+    )
     picture: bool = Field(
         False, description="add the photo as a small JPEG, for programs that cannot show its format"
     )
     repeat: bool = Field(
-        False, description="the photos were answered before: do not count their predictions again"
+        False, description="the photos were sent before; do not count their predictions again"
     )
     as_list: bool = Field(
-        False, alias="list", description='answer {"predictions": […]}, also for one photo'
+        False, alias="list", description='return {"predictions": […]} even for one photo'
     )
 
 
-# flask-openapi3 asks for it in every request, and pydantic is slow to make it.
+# flask-openapi3 needs the schema in every request, and pydantic is slow to make it.
 PredictQuery.model_json_schema = cache(PredictQuery.model_json_schema)  # type: ignore[assignment, method-assign]
 
 
@@ -58,7 +60,7 @@ class ImageInJson(BaseModel):
 
 
 class ImagesInJson(BaseModel):
-    """Several photos in JSON; the answer is always a list."""
+    """Several photos in JSON. The answer is always a list."""
 
     images: list[str] = Field(
         min_length=1,
@@ -69,7 +71,7 @@ class ImagesInJson(BaseModel):
 
 
 class PixelBox(BaseModel):
-    """A rectangle in pixels of the upright photo; right and bottom edge lie outside."""
+    """A rectangle in pixels of the upright photo, without its right and bottom edges."""
 
     left: int
     top: int
@@ -78,20 +80,23 @@ class PixelBox(BaseModel):
 
 
 class PhotoPrediction(BaseModel):
-    """What the model says of one photo."""
+    """The model's result for one photo."""
 
     prediction: Literal["damaged", "not_damaged"]
-    probability: float = Field(ge=0, le=1, description="that the car is damaged")
-    threshold: Limit = Field(description="at or above it the prediction is damaged")
-    review: bool = Field(description="the probability is one where a person should look")
-    warnings: list[WarningWord] = Field(description="what makes the answer doubtful")
+    probability: float = Field(ge=0, le=1, description="the probability that the car is damaged")
+    threshold: Limit = Field(
+        description="at or above this probability, the photo is classified as damaged"
+    )
+    review: bool = Field(description="the model is unsure, and a person should check the photo")
+    warnings: list[WarningWord] = Field(description="reasons why the prediction may be wrong")
     model_version: str
     request_id: str
     heatmap: str | None = Field(
-        None, description="with ?heatmap=true: the heatmap over the photo, a PNG as a data URI"
+        None, description="with ?heatmap=true: the photo with its heatmap, a PNG as a data URI"
     )
     box: PixelBox | None = Field(
-        None, description="with ?heatmap=true: the place that speaks most for damage, or null"
+        None,
+        description="with ?heatmap=true: the area with the strongest signs of damage, null if none",
     )
     picture: str | None = Field(
         None, description="with ?picture=true: the upright photo, a small JPEG as a data URI"
@@ -102,65 +107,68 @@ class ProblemDetails(BaseModel):
     """An error (RFC 9457)."""
 
     type: str = Field(
-        description="stable: `/problems/` and one of " + ", ".join(KINDS), pattern="^/problems/"
+        description="`/problems/` and one of these stable words: " + ", ".join(KINDS),
+        pattern="^/problems/",
     )
-    title: str = Field(description="the same for all of a type")
+    title: str = Field(description="the same for all problems of a type")
     status: int
-    detail: str = Field(description="a sentence that helps")
+    detail: str = Field(description="what is wrong and what to do, for people")
     request_id: str
 
 
 class InList(BaseModel):
-    """Which photo an item of a list is about."""
+    """Identifies the photo that an item of a list belongs to."""
 
-    index: int = Field(ge=0, description="the photo's place in the request, from 0 on")
-    file: str | None = Field(description="its file name in the form; null if it came without one")
+    index: int = Field(ge=0, description="the photo's position in the request, starting at 0")
+    file: str | None = Field(description="the file name in the form, null if there was none")
 
 
 class PredictionInList(PhotoPrediction, InList):
-    """What the model says of one of several photos."""
+    """The model's result for one of several photos."""
 
 
 class ProblemInList(ProblemDetails, InList):
-    """Why one of several photos has no prediction."""
+    """The reason why one of several photos has no prediction."""
 
 
 class PhotoPredictions(BaseModel):
-    """What the model says of several photos, in order; an error stands in its photo's place."""
+    """The result or error of each of several photos, in the order of the request."""
 
     predictions: list[PredictionInList | ProblemInList]
     request_id: str
 
 
 class PredictResponse(RootModel[PhotoPrediction | PhotoPredictions]):
-    """One photo's prediction, or those of several photos."""
+    """The prediction for one photo, or the list for several photos."""
 
 
 class Alive(BaseModel):
-    """The process lives."""
+    """The process is running."""
 
     status: Literal["alive"] = "alive"
 
 
 class Ready(BaseModel):
-    """The model answers."""
+    """The model is loaded and works."""
 
     status: Literal["ready"] = "ready"
     model_version: str
 
 
 class Card(BaseModel):
-    """The model's card: what it is and how far it can be trusted, without where it was made."""
+    """The model's card: its properties and test results, without the training computer's paths."""
 
     version: str
     created: str | None
     backbone: str | None
-    precision: str | None = Field(description="of the numbers that it calculates with")
-    sample: bool = Field(description="it only knows drawn cars, and is there to try things")
-    size: int = Field(description="pixels a side of the image that the model sees")
-    temperature: float = Field(description="by which its log-odds are divided to be honest")
-    threshold: Limit = Field(description="at or above it the prediction is damaged")
-    review_band: tuple[Limit, Limit] | None = Field(
-        description="from the first probability to below the second a person should look"
+    precision: str | None = Field(description="number format of the weights and activations")
+    sample: bool = Field(description="trained on drawn cars, only for trying things out")
+    size: int = Field(description="width and height of the model's input image in pixels")
+    temperature: float = Field(description="divisor of the log-odds that calibrates probabilities")
+    threshold: Limit = Field(
+        description="at or above this probability, a photo is classified as damaged"
     )
-    metrics: Metrics = Field(description="measured on test photos, each with its 95 % interval")
+    review_band: tuple[Limit, Limit] | None = Field(
+        description="a person should check photos from the first probability to below the second"
+    )
+    metrics: Metrics = Field(description="results on the test set, each with a 95 % interval")

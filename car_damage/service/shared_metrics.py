@@ -1,9 +1,9 @@
-"""The metrics of all worker processes, in memory that they share.
+"""The metrics of all worker processes, in shared memory.
 
-prometheus_client keeps them in memory-mapped files. A full disk then kills the process that counts
-(SIGBUS), and a folder that was deleted makes /metrics fail. Here is no file. The memory is made
-before the workers are forked, a part for each slot. The worker that replaces a dead one continues
-to count in its slot.
+prometheus_client keeps them in memory-mapped files. If the disk is full, the counting process dies
+(SIGBUS). If the folder was deleted, /metrics fails. This module uses no files. The memory is made
+before the workers are forked and has a part for each slot. A worker that replaces a dead one
+continues the counts of its slot.
 """
 
 import json
@@ -17,14 +17,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 WORD = 8  # bytes
-SIZE = 2**18  # bytes of a table, five times what it needs; the system gives only what is written
+SIZE = 2**18  # bytes of a table, five times the need; the system allocates only the used part
 
 
 class Table:
-    """The series of one slot, each with its value; one process writes, and any may read.
+    """The series of one slot with their values. One process writes, and all may read.
 
-    In words of 8 bytes: how many are used, and then for each series the length of its name in
-    bytes, the name, and the value. A series is counted as used once it is whole.
+    The layout, in words of 8 bytes: the number of used words, then for each series the length of
+    its name in bytes, the name, and the value. Words count as used once their series is complete.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,14 @@ class Table:
     def clear(self) -> None:
         """Forget all series."""
         self._integers[0] = 1
-        self._known: dict[str, int] = {}  # to the process that writes: each series' position
+        self._known: dict[str, int] = {}  # each series' position, in the writing process
 
     def position(self, name: str) -> int:
-        """Where in `values` a series has its value; it begins at 0. Raises `ValueError` if full."""
-        if not self._known:  # what the worker that had the slot before has left
+        """Return the index of a series' value in `values`. A new series starts at 0.
+
+        Raises `ValueError` if the table is full.
+        """
+        if not self._known:  # read the series of the slot's previous worker
             self._known = dict(self._positions())
         if name in self._known:
             return self._known[name]
@@ -57,7 +60,7 @@ class Table:
         return position
 
     def series(self) -> Iterator[tuple[str, float]]:
-        """Each series with its value."""
+        """Yield each series with its value."""
         for name, position in self._positions():
             yield name, self.values[position]
 
@@ -72,15 +75,15 @@ class Table:
 
 
 class SharedMetrics(Collector):
-    """A table of counts and one of gauges for each slot; gauges end with their worker."""
+    """A table of counts and one of gauges for each slot. Gauges end with their worker."""
 
     def __init__(self, slots: int):
         self._counts = [Table() for _ in range(slots)]
         self._gauges = [Table() for _ in range(slots)]
 
     def value_class(self, slot: int) -> type:
-        """What prometheus_client should keep values in, in the worker that has this slot."""
-        # One above all slots counts for itself: /metrics of the others do not show it.
+        """Return prometheus_client's class for values in the worker with this slot."""
+        # A worker above all slots counts on its own. The others' /metrics do not show its counts.
         known = slot < len(self._counts)
         counts = self._counts[slot] if known else Table()
         gauges = self._gauges[slot] if known else Table()
@@ -92,18 +95,18 @@ class SharedMetrics(Collector):
         return Value
 
     def forget(self, slot: int) -> None:
-        """Forget the gauges of a worker that ended."""
+        """Delete the gauges of a worker that has ended."""
         if slot < len(self._gauges):
             self._gauges[slot].clear()
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics, summed over the workers where that makes sense."""
+        """Return all metrics, summed over the workers where that makes sense."""
         metrics: dict[str, Metric] = {}
         for tables in (self._counts, self._gauges):
             for slot, table in enumerate(tables):
                 for series, value in table.series():
                     _add_sample(metrics, slot, series, value)
-        # As prometheus_client does with files; it has no public name for it.
+        # prometheus_client does the same with files, but has no public function for it.
         summed: Iterable[Metric] = MultiProcessCollector._accumulate_metrics(
             metrics, accumulate=True
         )
@@ -111,10 +114,10 @@ class SharedMetrics(Collector):
 
 
 class SharedValue:
-    """A number in a table, as prometheus_client uses it; see `prometheus_client.values`."""
+    """A value in a table, with the interface of `prometheus_client.values`."""
 
     _multiprocess = True
-    _lock = Lock()  # of all values in this process
+    _lock = Lock()  # for all values in this process
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class SharedValue:
         return float(self._values[self._position])
 
     def set_exemplar(self, exemplar: object) -> None:
-        """Ignore it, as prometheus_client does with several processes."""
+        """Ignore the exemplar, as prometheus_client does with several processes."""
 
     def get_exemplar(self) -> None:
         return None
@@ -156,6 +159,6 @@ def _add_sample(metrics: dict[str, Metric], slot: int, series: str, value: float
     metric = metrics.setdefault(metric_name, Metric(metric_name, help_text, typ))
     pairs = tuple(sorted(labels.items()))
     if typ == "gauge":
-        metric._multiprocess_mode = mode  # type: ignore[attr-defined]  # where it looks for it
+        metric._multiprocess_mode = mode  # type: ignore[attr-defined]  # the collector reads it
         pairs += (("pid", str(slot)),)
-    metric.add_sample(name, pairs, value)  # type: ignore[arg-type]  # it makes dicts of them
+    metric.add_sample(name, pairs, value)  # type: ignore[arg-type]  # the collector makes dicts

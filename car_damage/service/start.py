@@ -1,8 +1,8 @@
-"""Start gunicorn with settings that were checked first: the image's command.
+"""Check the settings, then start gunicorn. This is the image's command.
 
     python -m car_damage.service.start -c gunicorn.conf.py
 
-gunicorn itself reads WEB_CONCURRENCY before our configuration, and fails if it is empty.
+gunicorn reads WEB_CONCURRENCY before our configuration and fails if it is empty.
 """
 
 import os
@@ -13,7 +13,7 @@ from car_damage.service import settings
 
 
 def main() -> None:
-    """Become gunicorn. Raises `UserError` for a wrong setting."""
+    """Replace this process with gunicorn. Raises `UserError` for a wrong setting."""
     os.environ["WEB_CONCURRENCY"] = str(settings.chosen().web_concurrency)
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *sys.argv[1:]])
 

@@ -1,4 +1,4 @@
-"""A log line and metrics for each request: who asked, what came of it, and how long it took."""
+"""Write a log line and update the metrics for each request."""
 
 import re
 from time import perf_counter
@@ -9,18 +9,18 @@ from car_damage.service import logs
 from car_damage.service.metrics import current_metrics
 
 HEADER = "X-Request-ID"
-SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)  # longer or stranger ids could forge or flood a log
+SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)  # other ids could forge lines or flood the log
 
 
 def init_app(app: Flask) -> None:
-    """Have `app` log and count each request."""
+    """Make `app` log and count each request."""
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def _begin() -> None:
     g.begun = perf_counter()
-    g.jobs = []  # of the photos in the request, if it gets that far
+    g.jobs = []  # of the request's photos, once they are read
     asked = request.headers.get(HEADER, "")
     g.request_id = asked if SANE.fullmatch(asked) else logs.new_request_id()
 

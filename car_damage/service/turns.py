@@ -1,4 +1,4 @@
-"""Whose turn it is: clients take turns, and when it is full, those who hold most give way."""
+"""A fair queue: clients take turns, and the client with the most items makes room for others."""
 
 from collections import Counter, deque
 from typing import Generic, TypeVar
@@ -7,37 +7,37 @@ Item = TypeVar("Item")
 
 
 class Turns(Generic[Item]):
-    """Items that wait, in a line for each client, and whose item is at work. No lock of its own."""
+    """Waiting items in a line for each client, plus at most one item at work. It has no lock."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Item]] = {}  # the client whose turn is next comes first
-        self._at_work: str | None = None  # the client whose item it is
+        self._lines: dict[str, deque[Item]] = {}  # the first client has the next turn
+        self._at_work: str | None = None  # the client of the item at work
 
     def __len__(self) -> int:
         return self._held().total()
 
     def append(self, client: str, item: Item) -> None:
-        """Put an item at the end of its client's line."""
+        """Add an item at the end of its client's line."""
         self._lines.setdefault(client, deque()).append(item)
 
     def begin(self) -> Item | None:
-        """Take the first item of the client whose turn it is to work on it; None without any."""
+        """Take the next client's first item to work on it. Return None if no item waits."""
         if not self._lines:
             return None
         client = next(iter(self._lines))
         line = self._lines.pop(client)
         item = line.popleft()
         if line:
-            self._lines[client] = line  # behind all others
+            self._lines[client] = line  # after all other clients
         self._at_work = client
         return item
 
     def end(self) -> None:
-        """Note that the item that `begin` returned is done."""
+        """Mark the item that `begin` returned as done."""
         self._at_work = None
 
     def remove(self, client: str, item: Item) -> bool:
-        """Take an item out of its line; False if it waits no longer."""
+        """Remove an item from its line. Return False if it is not waiting."""
         line = self._lines.get(client, deque())
         if item not in line:
             return False
@@ -47,10 +47,10 @@ class Turns(Generic[Item]):
         return True
 
     def displace(self, count: int, client: str, coming: int) -> list[Item] | None:
-        """Take out `count` items so that `client` can add as many as are `coming`.
+        """Remove and return `count` items so that `client` can add `coming` new ones.
 
-        These are the newest of those who hold most. None if it would leave somebody with fewer
-        than `client` would then have: nobody's fair share is taken.
+        The newest items of the clients with the most items are removed. Return None and remove
+        nothing if another client would then have fewer items than `client`.
         """
         held = self._held()
         least = held[client] + coming
@@ -60,7 +60,7 @@ class Turns(Generic[Item]):
                 return None
             held[most] -= 1
         if self._at_work is not None:
-            held[self._at_work] -= 1  # it stays
+            held[self._at_work] -= 1  # the item at work cannot be removed
         lines = self._lines
         taken = [
             line.pop() for other, line in lines.items() for _ in range(len(line) - held[other])

@@ -1,4 +1,4 @@
-"""A photo as it came, before anyone looked at it."""
+"""An uploaded photo before it is read or checked."""
 
 import shutil
 from typing import IO, NamedTuple
@@ -9,14 +9,14 @@ from car_damage.service.problems import Problem
 
 
 class Upload(NamedTuple):
-    """The bytes of a photo, unread and unchecked, or why there are none; the client's file name."""
+    """A photo's unread bytes or the problem with it, and the client's file name."""
 
     content: IO[bytes] | Problem
     name: str | None = None
 
 
 def spooled(stream: IO[bytes]) -> IO[bytes]:
-    """A copy of a stream, to read from its start; on disk above 500 kB, as werkzeug keeps files."""
+    """Copy a stream and rewind the copy. Like werkzeug's files, it is on disk above 500 kB."""
     copy = default_stream_factory(None, None, None)
     shutil.copyfileobj(stream, copy)
     copy.seek(0)

@@ -1,4 +1,4 @@
-"""gunicorn's worker process: waitress' event loop, with clients spread over the processes."""
+"""gunicorn's worker process with waitress' event loop, which shares clients among the workers."""
 
 import math
 import os
@@ -14,32 +14,32 @@ from waitress.wasyncore import file_dispatcher
 from car_damage.service.http_server import Channel, Limits, Server, State, Threads, turn
 from car_damage.service.loads import Loads
 
-BUSY = 2  # seconds after its last answer for which a connection counts as busy
-OFFER = 0.1  # seconds that a worker with fewer busy connections gets to accept a new one
+BUSY = 2  # seconds; a connection counts as busy for so long after its last answer
+OFFER = 0.1  # seconds in which a less busy worker can accept a new connection first
 STUCK = 1  # exit code
 
 
 class SpreadingServer(Server):
-    """A server that leaves clients to the worker that has the fewest.
+    """A server that leaves clients to the worker with the fewest busy connections.
 
-    All workers listen on one socket, and whichever is awake accepts. So two clients that keep their
-    connections can end at one worker, while the other has nothing to do. Here a worker that has
-    more busy connections than another first leaves a new one to that one, for `OFFER` seconds. One
-    that has two more than another answers a request with `Connection: close`: the client connects
-    again. A worker that is dead, stuck or without a model is offered nothing.
+    All workers listen on one socket, and any worker may accept a connection. So two clients that
+    keep their connections may both have the same worker, while another worker is idle. To avoid
+    this, a worker that is busier than another waits `OFFER` seconds before it accepts a connection.
+    A worker with at least two more busy connections than another answers with `Connection: close`,
+    so that the client connects again. Workers that are dead, stuck or without a model do not count.
     """
 
     def __init__(self, worker: "Worker", *arguments: Any):
         self._worker = worker
-        self.offered_until = -math.inf  # a new connection to the other workers
+        self.offered_until = -math.inf  # until then, other workers can accept a new connection
         super().__init__(*arguments)
 
     def readable(self) -> bool:
-        """Whether a new connection may come: not while it is offered to the others."""
+        """Whether the server accepts connections. False while it leaves one to other workers."""
         return super().readable() and monotonic() >= self.offered_until
 
     def handle_accept(self) -> None:
-        """Accept the connections that wait, unless they are offered to a worker that has fewer."""
+        """Accept the waiting connections, or first leave them to a less busy worker."""
         now = monotonic()
         was_offered = self.offered_until <= now < self.offered_until + OFFER
         if self._worker.has_more_than_another(by=1) and not was_offered:
@@ -48,14 +48,14 @@ class SpreadingServer(Server):
             super().handle_accept()
 
     def add_task(self, channel: Channel) -> None:
-        """Have a request answered. Its client must connect again if another worker has fewer."""
+        """Answer a request. Its client must reconnect if another worker is less busy."""
         worker = self._worker
         channel.is_leaving = not worker.alive or worker.has_more_than_another(by=2)
         super().add_task(channel)
 
 
 class Worker(base.Worker):
-    """Answers requests until gunicorn ends it; then finishes those that it has begun."""
+    """Answers requests until gunicorn stops it, then finishes the requests that it has started."""
 
     # gunicorn.conf.py sets these.
     slot: int
@@ -65,7 +65,7 @@ class Worker(base.Worker):
     is_stuck: Callable[[], bool]
 
     def run(self) -> None:
-        """Answer requests until a stop is asked for."""
+        """Answer requests until gunicorn stops this worker."""
         sockets: dict[int, Any] = {}
         threads = Threads(self.cfg.threads)
         listeners = [each.sock for each in self.sockets]  # type: ignore[attr-defined]  # gunicorn's
@@ -85,7 +85,10 @@ class Worker(base.Worker):
             server.end()
 
     def _is_in_use(self, channel: Channel) -> bool:
-        """Whether a stop must wait for it; clients that ask on must be told to go elsewhere."""
+        """Whether a stop must wait for this connection.
+
+        A client that was active recently may send more, and must get `Connection: close` first.
+        """
         used_lately = (channel.answered_at or -math.inf) > monotonic() - BUSY
         return channel.is_at_work or (used_lately and not channel.is_lingering)
 
@@ -96,10 +99,10 @@ class Worker(base.Worker):
         turn(self._servers, sockets, min(1, offered) if offered > 0 else 1)
 
     def notify(self) -> None:
-        """Tell gunicorn and the other workers that this one lives; end it if it is stuck."""
+        """Report to gunicorn and the other workers that this one is alive. End a stuck worker."""
         if self.is_stuck():
-            self.log.critical("stuck at a photo: this worker is replaced")
-            os._exit(STUCK)  # what is stuck would not end otherwise
+            self.log.critical("this worker is stuck on a photo or its model and will be replaced")
+            os._exit(STUCK)  # a stuck thread would keep the process alive
         super().notify()
         if self.alive and self.has_model():
             self.loads.report(self.slot, self._load())
@@ -107,17 +110,17 @@ class Worker(base.Worker):
             self.loads.forget(self.slot)
 
     def wake(self) -> None:
-        """Have the event loop take another turn, from any thread."""
-        with suppress(OSError):  # it is full: the loop will wake
+        """Wake the event loop, from any thread."""
+        with suppress(OSError):  # the pipe is full, so the loop will wake anyway
             os.write(self.PIPE[1], b"w")
 
     def has_more_than_another(self, by: int) -> bool:
-        """Whether this worker has so many more busy connections than the least busy of others."""
+        """Whether this worker has at least `by` more busy connections than the least busy one."""
         load = self._load() if self.has_model() else sys.maxsize
         return load >= self.loads.least_of_others(self.slot) + by
 
     def _load(self) -> int:
-        """How many connections are busy, without those that must leave."""
+        """Return the number of busy connections, without those that must reconnect."""
         since = monotonic() - BUSY
         return sum(
             channel.state == State.AT_WORK or (channel.answered_at or -math.inf) > since
@@ -130,13 +133,13 @@ class Worker(base.Worker):
 
 
 class Alarm(file_dispatcher):
-    """Ends the event loop's wait when a signal comes, or `Worker.wake` is called."""
+    """Wakes the event loop when a signal arrives or `Worker.wake` is called."""
 
     def writable(self) -> bool:
-        """Never: it is read only."""
+        """Return False, because this is only for reading."""
         return False
 
     def handle_read(self) -> None:
-        """Forget what woke us."""
+        """Discard the bytes that woke the loop."""
         with suppress(OSError):
             self.recv(4096)

@@ -30,7 +30,7 @@ def test_a_request_without_a_known_key_is_refused(models, value):
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_only_predictions_need_a_key_and_have_a_rate(models):
+def test_only_predictions_need_a_key_and_have_a_rate_limit(models):
     client = client_of(models, api_keys=(KEY,), rate_limit="1/hour")
     pages = ("/", "/docs", "/docs/css/swagger-ui.css", "/openapi.json")
     for path in (*pages, "/health", "/ready", "/model", "/metrics") * 2:
@@ -49,7 +49,7 @@ def test_a_key_is_never_logged(models, caplog):
 
 
 @pytest.mark.parametrize("storage", ["memory://", "redis://127.0.0.1:1"])  # nobody listens there
-def test_an_address_that_asks_too_often_is_refused_and_told_how_long_to_wait(models, storage):
+def test_an_address_over_the_rate_limit_is_refused_and_gets_the_time_to_wait(models, storage):
     client = client_of(models, rate_limit="2/hour", rate_limit_storage=storage)
     for _ in range(2):
         answered = ask(client)
@@ -61,7 +61,7 @@ def test_an_address_that_asks_too_often_is_refused_and_told_how_long_to_wait(mod
     assert ask(client, environ_base={"REMOTE_ADDR": "10.0.0.7"}).status_code == 200
 
 
-def test_a_full_queue_can_be_tried_again_soon_whatever_the_rate(models):
+def test_a_client_can_try_a_full_queue_again_soon_with_any_rate_limit(models):
     response = ask(client_of(models, rate_limit="2/hour", max_queue=0))
     assert problem(response) == (503, "busy")
     assert response.headers["Retry-After"] == "1"
@@ -71,32 +71,32 @@ def statuses_of(client, *counts):
     return [client.post("/predict", data=form(*[RED] * count)).status_code for count in counts]
 
 
-def test_a_request_costs_as_much_of_the_rate_as_it_has_photos(models):
+def test_the_rate_limit_counts_photos_and_not_requests(models):
     assert statuses_of(client_of(models, rate_limit="5/hour"), 3, 2, 1) == [200, 200, 429]
     assert statuses_of(client_of(models, rate_limit="5/hour"), 3, 3, 1) == [200, 429, 429]
 
 
-def test_a_request_with_more_photos_than_the_whole_rate_is_told_to_send_fewer(models):
+def test_the_error_for_a_request_with_more_photos_than_the_rate_limit_says_to_send_fewer(models):
     response = client_of(models, rate_limit="5/hour").post("/predict", data=form(*[RED] * 6))
     assert problem(response) == (429, "rate_limited")
-    assert "5 photos per hour, and this request alone has more" in response.json["detail"]
+    assert "has 6 photos, but a client may send only 5 photos per hour" in response.json["detail"]
 
 
-def test_who_sent_too_much_is_refused_before_the_body_is_read(models, monkeypatch):
+def test_a_client_over_the_rate_limit_is_refused_before_the_body_is_read(models, monkeypatch):
     client = client_of(models, rate_limit="2/hour")
     assert statuses_of(client, 1) == [200]
-    assert client.post("/predict", data=b"").status_code == 400  # a body without a photo costs one
+    assert client.post("/predict", data=b"").status_code == 400  # counts as one photo
     monkeypatch.setattr(api, "photos_in_request", lambda: pytest.fail("it read the body"))
     assert statuses_of(client, 1) == [429]
 
 
-def test_the_shortest_of_several_rates_says_when_to_go_on(models):
+def test_retry_after_comes_from_the_shortest_rate_that_was_exceeded(models):
     client = client_of(models, rate_limit="100/day;1/minute")
     assert statuses_of(client, 1) == [200]
     assert int(ask(client).headers["Retry-After"]) <= 60
 
 
-def test_a_clock_that_is_set_back_locks_nobody_out(models, monkeypatch):
+def test_setting_the_clock_back_does_not_lock_clients_out(models, monkeypatch):
     client = client_of(models, rate_limit="1/minute")
     assert statuses_of(client, 1, 1) == [200, 429]
     month = 30 * 24 * 3600
@@ -106,13 +106,13 @@ def test_a_clock_that_is_set_back_locks_nobody_out(models, monkeypatch):
     assert statuses_of(client, 1) == [200]
 
 
-def test_the_oldest_count_is_forgotten_before_memory_runs_out(monkeypatch):
+def test_the_oldest_count_is_removed_when_there_are_too_many(monkeypatch):
     monkeypatch.setattr(rates, "MOST_CLIENTS", 3)
     counts = rates.InMemory()
     assert [counts.add(client, 60, 1) for client in "abcdaa"] == [1, 1, 1, 1, 1, 2]
 
 
-def test_a_redis_that_does_not_answer_is_not_asked_again_at_once_and_no_password_is_logged(caplog):
+def test_the_service_waits_before_it_asks_redis_again_and_logs_no_password(caplog):
     own = rates.Rates("2/hour", "redis://:hunter2@127.0.0.1:1")  # nobody listens there
     with caplog.at_level("DEBUG"):
         own.charge("somebody", 1)
@@ -135,18 +135,18 @@ def test_a_redis_that_does_not_answer_is_not_asked_again_at_once_and_no_password
         ("<script>", "unknown"),
     ],
 )
-def test_an_address_counts_as_one_client_however_it_is_written_and_ipv6_by_its_64(address, network):
+def test_every_spelling_of_an_address_is_one_client_and_so_is_an_ipv6_64(address, network):
     assert access.network_of(address) == network
 
 
-def test_all_addresses_of_an_ipv6_64_share_one_rate(models):
+def test_all_addresses_of_an_ipv6_64_share_one_rate_limit(models):
     client = client_of(models, rate_limit="1/hour")
     addresses = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")
     statuses = [ask(client, environ_base={"REMOTE_ADDR": one}).status_code for one in addresses]
     assert statuses == [200, 429, 200]
 
 
-def test_each_key_has_a_rate_of_its_own(models):
+def test_each_key_has_its_own_rate_limit(models):
     client = client_of(models, rate_limit="1/hour", api_keys=(KEY, OTHER))
     statuses = [ask(client, headers=bearer(key)).status_code for key in (KEY, KEY, OTHER)]
     assert statuses == [200, 429, 200]
@@ -155,7 +155,7 @@ def test_each_key_has_a_rate_of_its_own(models):
 @pytest.mark.parametrize(
     ("proxies", "client_address"), [(0, "127.0.0.1"), (1, "9.9.9.9"), (2, "5.5.5.5")]
 )
-def test_a_forwarded_address_counts_only_behind_as_many_proxies_as_set(
+def test_a_forwarded_address_is_used_only_with_that_many_trusted_proxies(
     models, caplog, proxies, client_address
 ):
     client = client_of(models, trusted_proxies=proxies)
@@ -164,11 +164,11 @@ def test_a_forwarded_address_counts_only_behind_as_many_proxies_as_set(
     assert caplog.records[-1].client == client_address
 
 
-def test_a_page_from_elsewhere_may_call_only_if_its_origin_is_listed(models):
+def test_a_page_of_another_site_may_call_only_if_its_origin_is_listed(models):
     client = client_of(models, cors_origins=(CLAIMS,), api_keys=(KEY,), rate_limit="1/hour")
     wanted = {"Access-Control-Request-Method": "POST"}
     wanted["Access-Control-Request-Headers"] = "authorization"
-    other, *allowed = (  # that a browser asks first does not count as a request
+    other, *allowed = (  # a preflight does not count for the rate limit
         client.options("/predict", headers={"Origin": origin, **wanted})
         for origin in (EVIL, CLAIMS, CLAIMS)
     )
@@ -195,7 +195,7 @@ def test_a_page_from_elsewhere_may_call_only_if_its_origin_is_listed(models):
         (CLAIMS, "null"),
     ],
 )
-def test_an_origin_is_taken_by_the_letter_and_nothing_like_it_may_call(models, listed, hostile):
+def test_an_origin_is_compared_exactly_and_similar_ones_may_not_call(models, listed, hostile):
     client = client_of(models, cors_origins=(listed,))
     answers = [
         client.get("/model", environ_overrides={"HTTP_ORIGIN": origin})
@@ -206,19 +206,19 @@ def test_an_origin_is_taken_by_the_letter_and_nothing_like_it_may_call(models, l
 
 
 @pytest.mark.parametrize("path", ["//predict", "/docs//css", "/static//page.js", "/docs/"])
-def test_a_forged_host_is_not_repeated(models, path):
+def test_a_forged_host_does_not_appear_in_the_response(models, path):
     forged = {"PATH_INFO": path, "HTTP_HOST": "evil.example"}
     response = client_of(models).get("/", environ_overrides=forged)
     assert "evil" not in response.text + str(response.headers)
 
 
-def test_without_any_origin_listed_no_page_from_elsewhere_may_call(models):
+def test_without_listed_origins_no_page_of_another_site_may_call(models):
     response = ask(client_of(models), headers={"Origin": CLAIMS})
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/predict", "/ready", "/no"])
-def test_every_response_has_strict_rules_for_browsers_and_no_cache_keeps_an_answer(models, path):
+def test_every_response_has_security_headers_and_answers_are_not_cached(models, path):
     client = client_of(models)
     headers = (ask(client) if path == "/predict" else client.get(path)).headers
     policy = headers["Content-Security-Policy"]

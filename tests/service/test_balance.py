@@ -1,4 +1,4 @@
-"""Clients that keep their connections are spread over the workers, whatever happens to these."""
+"""Clients that keep their connections are shared among the workers, even if workers fail."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tests.clients import BLUE
 from tests.gunicorn_process import Service, running, wait_until
 
 
-def test_a_worker_sees_the_smallest_load_of_the_others_that_live(monkeypatch):
+def test_a_worker_sees_the_smallest_load_of_the_other_live_workers(monkeypatch):
     seen = Loads(workers=2)
     assert seen.least_of_others(0) == float("inf")
     for slot, load in enumerate((0, 5, 3)):
@@ -32,7 +32,7 @@ def test_a_worker_sees_the_smallest_load_of_the_others_that_live(monkeypatch):
     assert seen.least_of_others(0) == float("inf")
 
 
-def test_a_worker_for_which_there_is_no_row_is_not_balanced_and_does_no_harm():
+def test_a_worker_without_a_row_is_ignored():
     seen = Loads(workers=1)
     seen.report(1000, 1)
     seen.forget(1000)
@@ -41,20 +41,20 @@ def test_a_worker_for_which_there_is_no_row_is_not_balanced_and_does_no_harm():
 
 @pytest.fixture
 def service(models, tmp_path):
-    """Two workers that have loaded their models, and can be found in the log."""
+    """A service with two workers, after both have loaded their models."""
     with running(models.parent, tmp_path) as service:
         wait_until(lambda: loaded(service) == 2)
         yield service
 
 
 def loaded(service: Service) -> int:
-    """How many models have been loaded so far."""
+    """The number of models that were loaded so far."""
     return sum("answering with model" in line["message"] for line in service.lines())
 
 
 @contextmanager
 def kept_alive(service: Service, clients: int) -> Iterator[list[int]]:
-    """Have clients ask without a pause, each on a connection that it keeps; gather statuses."""
+    """Let clients send requests without a pause, each on one connection, and collect statuses."""
     statuses, stop = [], threading.Event()
 
     def keep_asking() -> None:
@@ -62,7 +62,7 @@ def kept_alive(service: Service, clients: int) -> Iterator[list[int]]:
         while not stop.is_set():
             try:
                 statuses.append(service.ask("/predict", BLUE, connection)[0])
-            except (OSError, HTTPException):  # its worker was killed
+            except (OSError, HTTPException):  # the client's worker was killed
                 connection.close()
                 statuses.append(0)
         connection.close()
@@ -80,7 +80,7 @@ def kept_alive(service: Service, clients: int) -> Iterator[list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("clients", "spread"), [(2, [1, 1]), (3, [1, 2]), (4, [2, 2])])
-def test_clients_that_keep_their_connections_are_spread_over_the_workers(service, clients, spread):
+def test_clients_that_keep_their_connections_are_shared_among_the_workers(service, clients, spread):
     with kept_alive(service, clients) as statuses:
         wait_until(lambda: service.connections() == spread)
         seen = len(statuses)
@@ -90,18 +90,18 @@ def test_clients_that_keep_their_connections_are_spread_over_the_workers(service
 
 
 @pytest.mark.slow
-def test_clients_are_spread_again_when_others_have_left_or_a_worker_was_killed(service):
+def test_clients_are_shared_again_after_a_worker_was_killed(service):
     with kept_alive(service, 2) as statuses:
         wait_until(lambda: service.connections() == [1, 1])
         os.kill(min(service.workers()), signal.SIGKILL)
         wait_until(lambda: loaded(service) == 3)
         wait_until(lambda: service.connections() == [1, 1])
-    assert statuses.count(0) <= 1  # the request that the killed worker had begun
+    assert statuses.count(0) <= 1  # the request that the killed worker had started
     assert set(statuses) <= {0, 200}
 
 
 @pytest.mark.slow
-def test_a_stuck_worker_holds_nobody_up(service):
+def test_a_stuck_worker_does_not_delay_clients(service):
     stuck = min(service.workers())
     os.kill(stuck, signal.SIGSTOP)
     try:

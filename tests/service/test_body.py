@@ -1,4 +1,4 @@
-"""Bodies as clients send them, right or nearly: each is answered, or told what to change."""
+"""Request bodies with and without mistakes: each gets an answer, or an error that says the fix."""
 
 import base64
 import io
@@ -25,8 +25,8 @@ def send(client, data: bytes | str, content_type: str | None = None, **options):
     return client.post("/predict", data=data, content_type=content_type, **options)
 
 
-def told(response) -> str:
-    """The sentence of a refusal."""
+def detail(response) -> str:
+    """The sentence of an error."""
     problem(response)
     return response.json["detail"]
 
@@ -38,26 +38,26 @@ def told(response) -> str:
         *("application/json", "multipart/form-data", "multipart/form-data; boundary=x", "nonsense"),
     ],
 )
-def test_a_photo_as_the_body_is_answered_whatever_type_it_claims(client, content_type):
+def test_a_photo_as_the_body_gets_an_answer_with_any_content_type(client, content_type):
     assert send(client, RED, content_type).json["prediction"] == "damaged"
 
 
 @pytest.mark.parametrize(
     "content_type", [None, "application/json", "application/x-www-form-urlencoded", "text/plain"]
 )
-def test_json_is_read_as_json_whatever_type_it_claims(client, content_type):
+def test_json_is_read_as_json_with_any_content_type(client, content_type):
     body = json.dumps({"image": TEXT})
     assert send(client, "\ufeff \n" + body, content_type).json["prediction"] == "damaged"
 
 
-def test_a_photo_that_is_larger_than_any_form_field_may_be_is_answered(client):
+def test_a_photo_as_the_body_may_be_larger_than_a_form_field(client):
     large = RED + bytes(1_000_000)
     answer = send(client, large, "application/x-www-form-urlencoded").json
     assert answer["prediction"] == "damaged"
 
 
 @pytest.mark.parametrize("data", [RED, json.dumps({"image": TEXT}).encode(), FORM])
-def test_a_body_of_unknown_length_is_read_to_its_end(client, data):
+def test_a_body_of_unknown_length_is_read_completely(client, data):
     content_type = "multipart/form-data; boundary=x" if data is FORM else None
     response = client.post(
         "/predict",
@@ -70,10 +70,10 @@ def test_a_body_of_unknown_length_is_read_to_its_end(client, data):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
-def test_a_compressed_body_is_refused_and_told_how_to_send_it(client, encoding):
+def test_the_error_for_a_compressed_body_says_how_to_send_it(client, encoding):
     response = send(client, RED, "image/jpeg", headers={"Content-Encoding": encoding})
     assert problem(response) == (415, "compressed")
-    assert "without Content-Encoding" in told(response)
+    assert "without Content-Encoding" in detail(response)
     same = send(client, RED, "image/jpeg", headers={"Content-Encoding": "identity"})
     assert same.status_code == 200
 
@@ -91,7 +91,7 @@ def test_a_compressed_body_is_refused_and_told_how_to_send_it(client, encoding):
         f"  {TEXT}\n",
     ],
 )
-def test_a_photo_in_json_is_answered_in_every_way_that_base64_is_written(client, text):
+def test_a_photo_in_json_may_use_any_variant_of_base64(client, text):
     answer = client.post("/predict", json={"image": text}).json
     assert answer["prediction"] == "damaged"
     assert "predictions" not in answer
@@ -99,12 +99,12 @@ def test_a_photo_in_json_is_answered_in_every_way_that_base64_is_written(client,
     assert listed[0]["probability"] == answer["probability"]
 
 
-def test_base64_with_line_breaks_may_stand_in_json_as_a_shell_puts_it_there(client):
+def test_base64_in_json_may_have_unescaped_line_breaks_as_from_a_shell(client):
     body = '{"image": "' + IN_LINES + '"}'
     assert send(client, body, "application/json").json["prediction"] == "damaged"
 
 
-def test_photos_in_json_are_answered_in_order_and_an_error_spoils_no_other(client):
+def test_photos_in_json_get_answers_in_order_and_an_error_does_not_affect_the_others(client):
     blue = base64.b64encode(BLUE).decode()
     texts = [TEXT, "no base64!", "http://x.example/car.jpg", TEXT[:400], blue]
     items = client.post("/predict", json={"images": texts}).json["predictions"]
@@ -119,7 +119,7 @@ def test_photos_in_json_are_answered_in_order_and_an_error_spoils_no_other(clien
     assert [(item["index"], item["file"]) for item in items] == [(n, None) for n in range(5)]
 
 
-def test_32_photos_in_json_are_taken_and_33_refused(client):
+def test_json_with_32_photos_is_accepted_and_with_33_is_refused(client):
     blue = base64.b64encode(BLUE).decode()
     answer = client.post("/predict", json={"images": [blue] * 32}).json
     assert len(answer["predictions"]) == 32
@@ -132,56 +132,57 @@ def test_32_photos_in_json_are_taken_and_33_refused(client):
     [
         ({}, "no_photo", "The JSON is empty."),
         ({"images": []}, "no_photo", "The list images is empty"),
-        ({"photo": TEXT}, "no_photo", "The JSON has 'photo'; its member must be called image or"),
+        ({"photo": TEXT}, "no_photo", "The JSON has the member 'photo'. Call it image, or images"),
         ({"image": TEXT, "images": [TEXT]}, "bad_request", "both image and images"),
-        ({"image": [TEXT]}, "bad_request", "image is not text"),
-        ({"image": None}, "bad_request", "image is not text"),
-        ({"images": TEXT}, "bad_request", "images is not a list"),
-        ({"images": [TEXT, 7]}, "bad_request", "images[1] is not text"),
-        ([TEXT], "bad_request", "not an object"),
-        (TEXT, "bad_request", "not an object"),
+        ({"image": [TEXT]}, "bad_request", "image is a list, not a string"),
+        ({"image": None}, "bad_request", "image is null, not a string"),
+        ({"images": TEXT}, "bad_request", "images is a string, not a list"),
+        ({"images": [TEXT, 7]}, "bad_request", "images[1] is a number, not a string"),
+        ([TEXT], "bad_request", "The JSON is a list, not an object"),
+        (TEXT, "bad_request", "The JSON is a string, not an object"),
         ({"image": ""}, "empty", "empty"),
-        ({"image": "abc?"}, "not_a_photo", "image is not base64"),
-        ({"image": "ä" + TEXT}, "not_a_photo", "image is not base64"),
-        ({"image": TEXT + "A"}, "not_a_photo", "image is not base64"),
+        ({"image": "abc?"}, "not_a_photo", "image is not valid base64"),
+        ({"image": "ä" + TEXT}, "not_a_photo", "image is not valid base64"),
+        ({"image": TEXT + "A"}, "not_a_photo", "image is not valid base64"),
         ({"image": f"data:image/jpeg,{TEXT}"}, "not_a_photo", ";base64"),
-        ({"image": "C:\\photos\\car.jpg"}, "no_photo", "image is the name of a file"),
-        ({"image": "https://x.example/car.jpg"}, "no_photo", "send the photo itself"),
-        ({"image_url": "https://x.example/1"}, "no_photo", "'image_url' is the address"),
+        ({"image": "my car.jpg"}, "no_photo", "image is a file name ('my car.jpg'), not a photo"),
+        ({"image": "C:\\photos\\car.jpg"}, "no_photo", "image is a file name"),
+        ({"image": "https://x.example/car.jpg"}, "no_photo", "Send the photo itself"),
+        ({"image_url": "https://x.example/1"}, "no_photo", "'image_url' is an address ('https://"),
         ({"images": [0] * 20_000}, "bad_request", "more than 10000 values"),
     ],
 )
-def test_json_that_is_nearly_right_is_told_what_is_wrong(client, content, kind, sentence):
+def test_the_error_for_json_with_a_mistake_says_what_is_wrong(client, content, kind, sentence):
     response = client.post("/predict", json=content)
     assert problem(response)[1] == kind
-    assert sentence in told(response)
+    assert sentence in detail(response)
 
 
 @pytest.mark.parametrize("body", ["{image: 1}", '{"image": "', "[" * 5000, '{"image": "\\ud83d'])
-def test_json_that_cannot_be_read_is_told_so(client, body):
+def test_the_error_for_invalid_json_says_so(client, body):
     response = send(client, body, "application/json")
     assert problem(response) == (400, "bad_request")
-    assert "The JSON cannot be read" in told(response)
+    assert "The JSON cannot be read" in detail(response)
 
 
-def test_text_that_claims_to_be_json_is_told_that_it_is_none(client):
-    assert "cannot be read" in told(send(client, "image", "application/json"))
+def test_the_error_for_text_that_is_sent_as_json_says_that_it_is_invalid(client):
+    assert "cannot be read" in detail(send(client, "image", "application/json"))
 
 
 @pytest.mark.parametrize(
     "content_type",
     ["application/json", "application/x-www-form-urlencoded", "application/octet-stream", None],
 )
-def test_json_above_the_limit_is_told_how_large_a_photo_the_limit_leaves(models, content_type):
+def test_the_error_for_too_much_json_says_how_large_a_photo_in_base64_can_be(models, content_type):
     client = client_of(models, max_upload_mb=1)
     response = send(client, json.dumps({"image": "A" * 1024**2}).encode(), content_type)
     assert problem(response) == (413, "upload_too_large")
-    assert "0.75 MB" in told(response)
+    assert "0.75 MB" in detail(response)
     largest = base64.b64encode(RED + bytes(int(0.74 * 1024**2) - len(RED))).decode()
     assert client.post("/predict", json={"image": largest}).status_code == 200
 
 
-def test_one_json_at_a_time_is_in_memory(client, monkeypatch):
+def test_only_one_json_body_is_in_memory_at_a_time(client, monkeypatch):
     held = []
     parsed = json_body._parsed
     monkeypatch.setattr(
@@ -197,50 +198,50 @@ def test_one_json_at_a_time_is_in_memory(client, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"file": (io.BytesIO(RED), "a.jpg")}, "a file in 'file'; its field must be called image"),
-        ({"image": "car.jpg"}, "name of a file. With curl, put @ before the name"),
-        ({"image": "/home/me/My Cars/car.HEIC"}, "name of a file"),
+        ({"file": (io.BytesIO(RED), "a.jpg")}, "in the field 'file'. Call the field image"),
+        ({"image": "car.jpg"}, "a file name ('car.jpg'), not a photo. With curl, put @ before"),
+        ({"image": "/home/me/My Cars/car.HEIC"}, "a file name"),
         ({"image": TEXT}, "The form field image is base64 text"),
         ({"image": IN_LINES}, "The form field image is base64 text"),
         ({"image": f"data:image/jpeg;base64,{TEXT}"}, "is base64 text"),
-        ({"image": "https://x.example/car.jpg"}, "send the photo itself"),
-        ({"image": "hello"}, "has text and no file"),
+        ({"image": "https://x.example/car.jpg"}, "Send the photo itself"),
+        ({"image": "hello"}, "has text, not a file"),
         ({"note": "hello"}, "The form has no photo"),
     ],
 )
-def test_a_form_that_is_nearly_right_is_told_what_is_wrong(client, fields, sentence):
+def test_the_error_for_a_form_with_a_mistake_says_what_is_wrong(client, fields, sentence):
     response = client.post("/predict", data=fields, content_type="multipart/form-data")
     assert problem(response) == (400, "no_photo")
-    assert sentence in told(response)
+    assert sentence in detail(response)
 
 
-def test_a_form_field_with_a_whole_photo_in_base64_is_told_to_use_json(client):
+def test_the_error_for_a_form_field_with_a_photo_in_base64_recommends_json(client):
     response = client.post(
         "/predict", data={"image": "A" * 200_000}, content_type="multipart/form-data"
     )
     assert problem(response) == (413, "upload_too_large")
-    assert "sent as JSON" in told(response)
+    assert "Send base64 as JSON" in detail(response)
 
 
 @pytest.mark.parametrize(
     ("content_type", "sentence"),
     [
         ("multipart/form-data", "has no boundary. Do not set the header Content-Type yourself"),
-        ("multipart/form-data; boundary=y", "The boundary in the Content-Type is not the form's"),
+        ("multipart/form-data; boundary=y", "The boundary in the Content-Type differs from the"),
         ("application/json", "The body is a form, but its Content-Type is application/json"),
         ("image/jpeg", "The body is a form, but its Content-Type is image/jpeg"),
         (None, "The body is a form, but its Content-Type is missing"),
     ],
 )
-def test_a_form_whose_header_was_set_by_hand_is_told_to_let_the_client_do_it(
+def test_the_error_for_a_form_with_a_wrong_content_type_says_what_is_wrong(
     client, content_type, sentence
 ):
     response = send(client, FORM, content_type)
     assert problem(response) == (400, "bad_request")
-    assert sentence in told(response)
+    assert sentence in detail(response)
 
 
-def test_a_form_may_begin_with_a_text_for_people_as_its_standard_allows(client):
+def test_a_form_may_start_with_other_text_as_its_standard_allows(client):
     body = b"This is a form with a photo.\r\n" + FORM
     answer = send(client, body, "multipart/form-data; boundary=x").json
     assert answer["prediction"] == "damaged"
@@ -249,42 +250,42 @@ def test_a_form_may_begin_with_a_text_for_people_as_its_standard_allows(client):
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ("car.jpg", "The body is the name of a file."),
-        ("@photos/car.jpg", "The body is the name of a file."),
-        ("image=@car.jpg", "The field image is the name of a file."),
-        ("image=car.jpg&heatmap=true", "The field image is the name of a file."),
-        ("url=https%3A%2F%2Fx.example%2Fcar.jpg", "The field url is the address of a photo"),
-        ("https://x.example/car?id=3", "The body is the address of a photo"),
+        ("car.jpg", "The body is a file name ('car.jpg'), not a photo."),
+        ("@photos/car.jpg", "The body is a file name ('@photos/car.jpg')"),
+        ("image=@car.jpg", "The field image is a file name ('@car.jpg')"),
+        ("image=car.jpg&heatmap=true", "The field image is a file name ('car.jpg')"),
+        ("url=https%3A%2F%2Fx.example%2Fcar.jpg", "The field url is an address ('https://x."),
+        ("https://x.example/car?id=3", "The body is an address ('https://x.example/car?id=3')"),
         (TEXT, "The body is base64 text"),
         ("image=" + TEXT, "The field image is base64 text"),
         ("hello=you", "The body is a form without files."),
     ],
 )
-def test_text_as_the_body_is_told_how_to_send_a_photo(client, body, sentence):
+def test_the_error_for_text_as_the_body_says_how_to_send_a_photo(client, body, sentence):
     response = send(client, body, "application/x-www-form-urlencoded")
     assert problem(response) == (400, "no_photo")
-    assert sentence in told(response)
+    assert sentence in detail(response)
 
 
-def test_a_name_as_the_body_is_told_so_even_if_it_claims_to_be_a_photo(client):
-    assert "name of a file" in told(send(client, "car.jpg", "image/jpeg"))
+def test_the_error_for_a_file_name_as_the_body_says_so_even_with_an_image_type(client):
+    assert "a file name" in detail(send(client, "car.jpg", "image/jpeg"))
 
 
-def test_a_photo_that_lost_bytes_to_curl_is_told_which_option_keeps_them(client):
+def test_the_error_for_a_photo_that_lost_bytes_in_curl_names_the_option_that_keeps_them(client):
     lost = bytes(byte for byte in RED if byte not in b"\0\r\n")  # as curl -d @car.jpg sends it
     response = send(client, lost, "application/x-www-form-urlencoded")
     assert problem(response) == (422, "truncated")
-    assert "--data-binary" in told(response)
+    assert "--data-binary" in detail(response)
 
 
-def test_a_long_text_is_looked_through_in_no_time(client):
+def test_a_long_text_is_searched_quickly(client):
     for text in (" " * 90_000 + "!", "A" * 90_000 + "!", "data:" * 18_000):
         fields = {"image": "x" + text}
         response = client.post("/predict", data=fields, content_type="multipart/form-data")
-        assert "has text and no file" in told(response)
+        assert "has text, not a file" in detail(response)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
-def test_json_of_a_windows_program_is_read_or_refused_but_never_fails(client, encoding):
+def test_json_in_another_encoding_is_read_or_refused_without_an_internal_error(client, encoding):
     body = json.dumps({"image": TEXT}).encode(encoding)
     assert send(client, body, "application/json").status_code in (200, 400, 415)

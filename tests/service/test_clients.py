@@ -1,4 +1,4 @@
-"""docs/clients.md: its snippets, taken from the document, run as they stand."""
+"""docs/clients.md: its code examples, taken from the document, run unchanged."""
 
 import base64
 import json
@@ -30,13 +30,13 @@ EXPECTED = {f"photo-{number:02}.jpg": "not_damaged" for number in range(32)} | {
 
 
 def snippets(language: str, heading: str) -> list[str]:
-    """The code blocks in a language below a heading of the document."""
+    """The code blocks in this language under a heading of the document."""
     section = DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
 
 
 class Busy:
-    """An application that refuses the first two photos' requests, as a busy one does."""
+    """An application that refuses the first two requests with photos, as if it were busy."""
 
     def __init__(self, app: Flask):
         self._app = app.wsgi_app
@@ -60,7 +60,7 @@ class Busy:
 
 @contextmanager
 def busy_service(models: Path, **settings: Any) -> Iterator[str]:
-    """The address of a service that refuses twice, which whoever asked must have tried again."""
+    """Run a service that refuses twice and yield its address. Its client must try again twice."""
     app = client_of(models, **settings).application
     app.wsgi_app = busy = Busy(app)
     with serving(app) as address:
@@ -70,7 +70,7 @@ def busy_service(models: Path, **settings: Any) -> Iterator[str]:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A folder with a car, and with 33 photos of which one is none."""
+    """A folder with a photo of a car, and 33 files of which one is not a photo."""
     (tmp_path / "car.jpg").write_bytes(RED)
     (tmp_path / "photos").mkdir()
     photos = {"damaged": RED, "not_damaged": BLUE}
@@ -80,7 +80,7 @@ def folder(tmp_path) -> Path:
 
 
 def output(command: list[str], folder: Path, **variables: str) -> str:
-    """What a command prints in `folder`."""
+    """Run a command in `folder` and return its output."""
     environment = os.environ | variables
     done = subprocess.run(
         command,
@@ -96,19 +96,19 @@ def output(command: list[str], folder: Path, **variables: str) -> str:
 
 
 def assert_expected(lines: str) -> None:
-    told = dict(line.split(" ", 1) for line in lines.splitlines())
-    assert list(told) == sorted(EXPECTED)
-    assert all(told[name].startswith(answer) for name, answer in EXPECTED.items())
+    answers = dict(line.split(" ", 1) for line in lines.splitlines())
+    assert list(answers) == sorted(EXPECTED)
+    assert all(answers[name].startswith(answer) for name, answer in EXPECTED.items())
 
 
 def at(address: str, snippet: str) -> str:
-    """A snippet that asks the service at `address`."""
+    """The snippet with the service's real address."""
     assert "http://localhost:5000" in snippet
     return snippet.replace("http://localhost:5000", address)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="its lines are for a POSIX shell")
-def test_the_lines_with_curl_run(models, folder):
+def test_the_curl_commands_run(models, folder):
     program("curl", "curl")
     *single, chunked = snippets("bash", "curl")
     with serving(client_of(models).application) as address:
@@ -123,7 +123,7 @@ def test_the_lines_with_curl_run(models, folder):
     assert_expected("\n".join(f"{i['file']} {i.get('prediction', i.get('detail'))}" for i in items))
 
 
-def test_the_python_with_requests_runs(models, folder):
+def test_the_python_code_with_requests_runs(models, folder):
     one, chunked = snippets("python", "Python: requests")
     with serving(client_of(models).application) as address:
         said = output([sys.executable, "-c", at(address.rstrip("/"), one)], folder)
@@ -132,7 +132,7 @@ def test_the_python_with_requests_runs(models, folder):
         assert_expected(output([sys.executable, "-c", at(address, chunked)], folder))
 
 
-def test_the_chunks_of_a_folder_stay_below_the_limit_of_bytes(models, folder):
+def test_the_chunks_of_a_folder_stay_under_the_upload_limit(models, folder):
     for photo in (folder / "photos").iterdir():
         photo.write_bytes(photo.read_bytes().ljust(400_000, b"\0"))
     program("node", "nodejs")
@@ -143,20 +143,20 @@ def test_the_chunks_of_a_folder_stay_below_the_limit_of_bytes(models, folder):
             assert_expected(output([*start, at(address, snippet)], folder))
 
 
-def test_the_python_with_httpx_runs(models, folder):
+def test_the_python_code_with_httpx_runs(models, folder):
     (snippet,) = snippets("python", "Python: httpx")
     with busy_service(models) as address:
         assert output([sys.executable, "-c", at(address, snippet)], folder) == "damaged\n"
 
 
-def test_the_javascript_for_node_runs(models, folder):
+def test_the_javascript_code_for_node_runs(models, folder):
     (snippet,) = snippets("javascript", "JavaScript: Node")
     with busy_service(models) as address:
         (folder / "ask.mjs").write_text(at(address, snippet), encoding="utf-8")
         assert_expected(output([program("node", "nodejs"), "ask.mjs"], folder))
 
 
-def test_the_javascript_for_browsers_runs_on_a_page_of_another_site(models, folder):
+def test_the_javascript_code_for_browsers_runs_on_another_site(models, folder):
     (snippet,) = snippets("html", "JavaScript: browser")
     chromium = program("chromium", "chromium")
     site = Flask("site")
@@ -175,7 +175,7 @@ def test_the_javascript_for_browsers_runs_on_a_page_of_another_site(models, fold
             browser.close()
 
 
-def test_the_powershell_runs(models, folder):
+def test_the_powershell_code_runs(models, folder):
     one, chunked = snippets("powershell", "PowerShell")
     powershell = shutil.which("pwsh")
     if not powershell:
@@ -187,7 +187,7 @@ def test_the_powershell_runs(models, folder):
         assert_expected(output([powershell, "-Command", at(address, chunked)], folder))
 
 
-def test_the_step_of_a_no_code_tool_is_answered(models):
+def test_the_step_for_no_code_tools_works(models):
     (snippet,) = snippets("json", "No-code tools")
     with serving(client_of(models, api_keys=(KEY,)).application) as address:
         text = at(address.rstrip("/"), snippet).replace("KEY", KEY)

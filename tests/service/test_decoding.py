@@ -1,4 +1,4 @@
-"""Photos decoded in a process that has limits: same pixels, and no photo takes the worker away."""
+"""Decoding in a process with limits gives the same pixels, and no photo can crash the worker."""
 
 import io
 import os
@@ -63,13 +63,13 @@ def test_a_photo_has_the_same_pixels_in_the_service_and_in_the_commands(data):
     assert decoded.flags.writeable
 
 
-def test_only_the_header_is_read_of_a_photo_that_would_take_too_much_memory():
+def test_a_photo_over_the_memory_limit_is_not_decoded_at_once():
     header, photo = decoding.begin(KINDS["GIF"], 100, 1_000)
     assert header.memory > 1_000
     assert photo is None
 
 
-def test_a_service_that_gets_ordinary_photos_starts_no_process(monkeypatch):
+def test_ordinary_photos_need_no_extra_process(monkeypatch):
     monkeypatch.setattr(decoding, "_process", decoding._Process())
     for kind in ("ordinary jpeg", "progressive jpeg", "PNG", "WEBP"):
         decoding.begin(KINDS[kind], 224, 10**9)
@@ -110,14 +110,14 @@ def test_unusual_pngs_and_webps_are_not_decoded_in_the_worker(data):
         (tiff_with_tile(23_168), "too_large"),
     ],
 )
-def test_the_reason_is_the_one_that_the_commands_give(data, reason):
+def test_the_service_refuses_a_photo_with_the_same_reason_as_the_commands(data, reason):
     assert refusal(data) == reason
     with pytest.raises(UnusablePhoto) as caught:
         photos.decode(data)
     assert caught.value.reason == reason
 
 
-def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_answered():
+def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_decoded():
     slow = bitmap_with_line_ends(3_100, 3_000)
     begun = time.monotonic()
     assert refusal(slow, seconds=0.01) == "too_complex"
@@ -125,16 +125,16 @@ def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_answered():
     assert np.array_equal(decoding.decode(KINDS["GIF"], 224), photos.decode(KINDS["GIF"], 224))
 
 
-def test_a_process_that_is_killed_is_replaced():
+def test_a_killed_process_is_replaced():
     first = process_id()
     os.kill(first, signal.SIGKILL)
     decoding._process._process.wait(10)
     assert process_id() != first
 
 
-def test_a_process_that_ended_for_want_of_photos_refuses_none():
+def test_a_photo_after_an_idle_period_is_decoded_by_a_new_process():
     first = process_id()
-    # It sees its end of the connection close, as when it has waited for too long.
+    # This closes the connection, so the process ends as it does after an idle period.
     decoding._process._socket.shutdown(2)
     assert process_id() != first
 
@@ -171,7 +171,7 @@ def is_alive(process: int) -> bool:
         ),
     ],
 )
-def test_the_system_limits_what_a_photo_takes(code, ending):
+def test_the_system_limits_time_and_memory_for_a_photo(code, ending):
     names = "MOST_ADDRESSES, _limit, _limit_processor"
     code = f"import sys; from car_damage.service.decoder import {names}\n{code}"
     done = subprocess.run([sys.executable, "-c", code], cwd=decoding.ROOT, check=False)

@@ -1,4 +1,4 @@
-"""docs/api.md: its Python runs as it stands, and it names all there is."""
+"""docs/api.md: its Python code runs unchanged, and it lists every problem."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
-def test_the_python_in_the_document_runs_as_it_stands(
+def test_the_python_code_in_the_document_runs_unchanged(
     models, tmp_path, monkeypatch, capsys, number
 ):
     for name, photo in (("car.jpg", RED), ("front.jpg", RED), ("back.jpg", BLUE)):
@@ -25,13 +25,13 @@ def test_the_python_in_the_document_runs_as_it_stands(
     assert capsys.readouterr().out
 
 
-def test_every_call_is_shown_with_curl():
+def test_the_document_shows_every_call_with_curl():
     shown = re.findall("^curl .*", DOCUMENT, re.MULTILINE)
     for call in ('-F "image=@car.jpg"', "--data-binary", "?heatmap=true", "Bearer"):
         assert any(call in line for line in shown), call
 
 
-def test_every_kind_of_problem_is_told_with_its_status():
+def test_the_document_lists_every_kind_of_problem_with_its_status():
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)`", DOCUMENT, re.MULTILINE)
-    told = {kind: int(status) for status, kind in rows}
-    assert told == {kind: about.status for kind, about in KINDS.items()}
+    documented = {kind: int(status) for status, kind in rows}
+    assert documented == {name: kind.status for name, kind in KINDS.items()}

@@ -1,4 +1,4 @@
-"""What must hold when the service runs under gunicorn, and processes come and go."""
+"""The service with gunicorn, while processes start, stop and crash."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def service(models, tmp_path):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, tiny_graph):
-    """A service for the tests that neither stop nor change it."""
+    """A service for tests that do not stop or change it."""
     folder = tmp_path_factory.mktemp("shared")
     model_store.use(folder / "models", tiny_model.add_version(folder / "models", tiny_graph))
     with running(folder, folder) as service:
@@ -44,14 +44,14 @@ def shared(tmp_path_factory, tiny_graph):
 
 @contextmanager
 def kept_busy(service, clients: int) -> Iterator[list[tuple[int, dict]]]:
-    """Have clients ask without a pause; gather status and answer of each request."""
+    """Let clients send requests without a pause, and collect each status and answer."""
     gathered, stop = [], threading.Event()
 
     def keep_asking() -> None:
         while not stop.is_set():
             try:
                 gathered.append(service.ask("/predict", BLUE))
-            except (OSError, HTTPException):  # also an answer that breaks off
+            except (OSError, HTTPException):  # includes incomplete answers
                 gathered.append((0, {}))
 
     threads = [threading.Thread(target=keep_asking) for _ in range(clients)]
@@ -64,24 +64,24 @@ def kept_busy(service, clients: int) -> Iterator[list[tuple[int, dict]]]:
 
 
 def kill_a_worker(service) -> None:
-    """Kill a worker and wait for the process that replaces it."""
+    """Kill a worker and wait for its replacement."""
     victim = min(service.workers())
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: len(service.workers() - {victim}) == 2)
 
 
-def test_a_killed_worker_comes_back_and_only_its_own_requests_fail(service):
+def test_a_killed_worker_is_replaced_and_only_its_own_requests_fail(service):
     before = service.workers()
     with kept_busy(service, clients=4) as gathered:
         for _ in range(2):
             kill_a_worker(service)
     failed = [status for status, _ in gathered if status != 200]
-    assert len(failed) <= 2 * 4  # each client had one request at the most in a victim
+    assert len(failed) <= 2 * 4  # each client had at most one request in each killed worker
     assert service.is_ready()
     assert service.workers() != before
 
 
-def test_metrics_count_all_workers_also_after_some_were_killed_and_need_no_file(service, tmp_path):
+def test_metrics_count_all_workers_even_after_some_were_killed_and_use_no_files(service, tmp_path):
     before = set(tmp_path.iterdir())
     for _ in range(3):
         service.ask("/predict", RED)
@@ -94,11 +94,11 @@ def test_metrics_count_all_workers_also_after_some_were_killed_and_need_no_file(
     assert service.stop() == 0
 
 
-def test_workers_serve_the_version_chosen_at_the_start_until_a_reload_which_refuses_no_request(
+def test_workers_keep_their_version_until_a_reload_and_no_request_fails_during_it(
     service, models, tiny_graph
 ):
     def loaded() -> list[str]:
-        """The version that each worker has loaded so far."""
+        """The versions that workers have loaded so far."""
         said = [line["message"].split("answering with model ") for line in service.lines()]
         return [message[1] for message in said if len(message) == 2]
 
@@ -119,10 +119,10 @@ def test_workers_serve_the_version_chosen_at_the_start_until_a_reload_which_refu
     assert service.ask("/model")[1]["version"] == new
 
 
-def test_a_stop_finishes_what_was_accepted_and_is_not_ready_meanwhile(service):
+def test_a_stopping_service_finishes_its_requests_and_is_not_ready(service):
     slow_photo = cv2.imencode(".png", np.zeros((7000, 7000, 3), np.uint8))[1].tobytes()
     kept = service.connection()
-    wait_until(lambda: service.ask("/ready", connection=kept)[0] == 200)  # this worker, too
+    wait_until(lambda: service.ask("/ready", connection=kept)[0] == 200)  # this worker is ready too
     answers = []
     clients = [
         threading.Thread(target=lambda: answers.append(service.ask("/predict", slow_photo)))
@@ -134,7 +134,7 @@ def test_a_stop_finishes_what_was_accepted_and_is_not_ready_meanwhile(service):
     wait_until(lambda: "car_damage_photos_in_flight 4.0" in service.metrics())
     service.process.send_signal(signal.SIGTERM)
     status, body = 200, {}
-    while status == 200:  # the signal is on its way to the workers
+    while status == 200:  # until the signal reaches the workers
         status, body = service.ask("/ready", connection=kept)
     assert (status, body["type"]) == (503, "/problems/stopping")
     for client in clients:
@@ -149,7 +149,7 @@ CHUNKED = HEAD.replace(b"Content-Length: 9000", b"Transfer-Encoding: chunked") +
 
 @pytest.fixture
 def impatient(models, tmp_path):
-    """A service that cuts clients off after 3 seconds instead of 30."""
+    """A service that disconnects stalled clients after 3 seconds instead of 30."""
     change = "from car_damage.service import http_server\nhttp_server.STALLED = 3\n"
     with running(models.parent, tmp_path, change) as service:
         yield service
@@ -160,18 +160,18 @@ def connect(service, timeout: float = 60) -> socket.socket:
 
 
 def all_from(client: socket.socket) -> bytes:
-    """All that the service sends until it closes the connection."""
+    """Everything that the service sends until it closes the connection."""
     return b"".join(iter(lambda: client.recv(4096), b""))
 
 
-def test_stalled_uploads_hold_nobody_up_and_are_cut_off(impatient):
+def test_stalled_uploads_do_not_delay_others_and_are_disconnected(impatient):
     with ExitStack() as open_sockets:
         stalled = [open_sockets.enter_context(connect(impatient)) for _ in range(64)]
         for number, upload in enumerate(stalled):
-            # One in four stalls before its headers end, the others in their body.
+            # One in four stalls in its head, the others in their body.
             upload.sendall(HEAD if number % 4 == 0 else HEAD + b"\r\n" + RED[:500])
         assert impatient.ask("/predict", RED)[0] == 200
-        stalled[1].recv(1, socket.MSG_PEEK)  # the cutting off has begun; no client closes yet
+        stalled[1].recv(1, socket.MSG_PEEK)  # the service has started to disconnect clients
         for _ in range(4):
             connection = impatient.connection()
             connection.timeout = 10
@@ -203,12 +203,12 @@ def test_a_request_that_is_not_http_gets_a_problem(shared, sent, kind):
     assert b"application/problem+json" in head
 
 
-def test_a_body_in_chunks_above_the_limit_is_refused(shared):
+def test_a_body_in_chunks_over_the_limit_is_refused(shared):
     status, problem = shared.ask("/predict", iter([bytes(1_000_000)] * 12))
     assert (status, problem["type"]) == (413, "/problems/upload_too_large")
 
 
-def test_a_body_in_chunks_is_answered_whatever_type_it_claims(shared):
+def test_a_body_in_chunks_gets_an_answer(shared):
     with connect(shared) as client:
         chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (RED[:3], RED[3:], b""))
         client.sendall(CHUNKED.replace(b"image/jpeg", b"application/octet-stream") + chunks)
@@ -218,7 +218,7 @@ def test_a_body_in_chunks_is_answered_whatever_type_it_claims(shared):
     assert json.loads(body)["prediction"] == "damaged"
 
 
-def test_a_client_that_asks_whether_to_send_its_body_is_told_to_go_on(shared):
+def test_a_client_that_expects_100_continue_gets_it(shared):
     head = HEAD.replace(b"9000", b"%d" % len(RED)) + b"Expect: 100-continue\r\n\r\n"
     with connect(shared) as client:
         client.sendall(head)
@@ -227,7 +227,7 @@ def test_a_client_that_asks_whether_to_send_its_body_is_told_to_go_on(shared):
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
-def test_log_lines_are_json_whoever_writes_them(shared):
+def test_all_log_lines_are_json_even_gunicorn_s(shared):
     shared.ask("/predict", b"no photo")
     wait_until(lambda: any(line.get("refusal") == "not_a_photo" for line in shared.lines()))
     assert all({"time", "level", "message"} <= line.keys() for line in shared.lines())
@@ -235,7 +235,7 @@ def test_log_lines_are_json_whoever_writes_them(shared):
 
 
 def failed(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The outcome of a start that does not succeed."""
+    """Run a command that fails to start the service, and return its outcome."""
     options = {"env": os.environ | variables, "cwd": ROOT, "timeout": 120}
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, **options)
 
@@ -243,7 +243,7 @@ def failed(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
 GUNICORN = ("-m", "gunicorn", "-c", "gunicorn.conf.py")
 
 
-def test_a_port_that_is_taken_ends_it_and_leaves_nothing_behind(tmp_path):
+def test_gunicorn_exits_if_the_port_is_taken_and_leaves_no_files(tmp_path):
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = failed(*GUNICORN, PORT=port, TMPDIR=str(tmp_path))
@@ -253,7 +253,7 @@ def test_a_port_that_is_taken_ends_it_and_leaves_nothing_behind(tmp_path):
 
 
 @pytest.mark.parametrize("command", [GUNICORN, ["app.py"]])
-def test_a_wrong_variable_stops_the_process_with_its_name(command):
+def test_a_wrong_setting_stops_the_process_with_an_error_that_names_it(command):
     done = failed(*command, MAX_QUEUE="many")
     assert done.returncode == 2
     assert done.stderr == "error: MAX_QUEUE: 'many' is not a whole number, 32 to 10000\n"

@@ -1,4 +1,4 @@
-"""What a client can hold of the service, and for how long."""
+"""The limits on what a client can occupy in the service, and for how long."""
 
 import socket
 import sys
@@ -18,13 +18,13 @@ from car_damage.service.http_server import Limits, Server, State, Threads, turn
 from car_damage.service.problems import REFUSED
 from car_damage.service.settings import Settings
 
-LARGE = 20_000_000  # bytes: more than the system keeps of an answer that nobody takes
+LARGE = 20_000_000  # bytes; more than the system buffers of an answer that nobody reads
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
 def application(environment, start_response):
-    """Answer with the number of bytes that came, or the kind of problem; /large with many bytes."""
+    """Return the number of received bytes, the kind of problem or, for /large, many bytes."""
     body = environment.get(REFUSED, "") or str(len(environment["wsgi.input"].read()))
     answer = bytes(LARGE) if environment["PATH_INFO"] == "/large" else body.encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])
@@ -33,7 +33,7 @@ def application(environment, start_response):
 
 @contextmanager
 def served(**limits: int) -> Iterator[Server]:
-    """A server with these limits, whose event loop runs in a thread."""
+    """Run a server with these limits, with its event loop in a thread."""
     defaults = {"connections": 50, "per_address": 50, "upload": 1_000_000, "on_disk": 2_000_000}
     allowed = Limits(**defaults | limits)
     sockets = {}
@@ -64,7 +64,7 @@ def server():
 
 @pytest.fixture
 def clients():
-    """Closes the connections that a test opens."""
+    """An exit stack that closes the connections of a test."""
     with ExitStack() as stack:
         yield stack
 
@@ -91,11 +91,11 @@ def wait_for(condition) -> None:
         if condition():
             return
         time.sleep(0.05)
-    raise AssertionError("waited for 10 seconds in vain")
+    raise AssertionError("it did not happen within 10 seconds")
 
 
 @pytest.mark.parametrize("sent", [b"", GET[:10], GET])
-def test_connections_without_a_request_make_room_for_a_client_that_has_one(monkeypatch, sent):
+def test_idle_connections_are_closed_to_make_room_for_a_client_with_a_request(monkeypatch, sent):
     monkeypatch.setattr(http_server, "YOUNG", 0)
     with served(connections=20) as server, ExitStack() as clients:
         for _ in range(60):
@@ -105,7 +105,7 @@ def test_connections_without_a_request_make_room_for_a_client_that_has_one(monke
         assert body_of(connect(server, clients, GET)) == b"0"
 
 
-def test_one_address_can_hold_only_its_share(monkeypatch, clients):
+def test_one_address_can_have_only_its_share_of_connections(monkeypatch, clients):
     monkeypatch.setattr(http_server, "YOUNG", 0)
     with served(per_address=5) as server:
         for _ in range(20):
@@ -114,7 +114,7 @@ def test_one_address_can_hold_only_its_share(monkeypatch, clients):
         assert body_of(connect(server, clients, GET)) == b"0"
 
 
-def test_a_client_has_time_to_show_what_it_wants_before_it_must_make_room(clients):
+def test_a_new_connection_is_not_closed_at_once_to_make_room(clients):
     with served(connections=3) as server:
         first = connect(server, clients)
         for _ in range(2):
@@ -124,13 +124,13 @@ def test_a_client_has_time_to_show_what_it_wants_before_it_must_make_room(client
         assert body_of(first) == b"0"
 
 
-def test_an_answer_that_nobody_takes_costs_no_thread(server, clients):
+def test_an_answer_that_nobody_reads_does_not_block_a_thread(server, clients):
     for _ in range(10):
         connect(server, clients, GET.replace(b"/", b"/large", 1))
     assert body_of(connect(server, clients, GET)) == b"0"
 
 
-def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch, server, clients):
+def test_a_client_that_does_not_read_its_answer_is_disconnected(monkeypatch, server, clients):
     monkeypatch.setattr(http_server, "STALLED", 0.2)
     server.limits = replace(server.limits, on_disk=2 * LARGE)
     client = connect(server, clients, GET.replace(b"/", b"/large", 1))
@@ -146,7 +146,7 @@ def test_a_request_that_stalls_is_refused(monkeypatch, server, clients, sent):
     assert all_from(connect(server, clients, sent)).endswith(b"\r\n\r\nupload_stopped")
 
 
-def test_a_request_that_drips_is_refused(monkeypatch, server, clients):
+def test_a_request_that_is_too_slow_is_refused(monkeypatch, server, clients):
     monkeypatch.setattr(http_server, "STALLED", 1)
     client = connect(server, clients, POST % 9000)
     client.settimeout(0.1)
@@ -158,40 +158,40 @@ def test_a_request_that_drips_is_refused(monkeypatch, server, clients):
     assert (said + all_from(client)).endswith(b"upload_stopped")
 
 
-def test_a_slow_line_has_as_long_as_its_photo_needs():
+def test_a_slow_but_steady_upload_gets_the_time_that_it_needs():
     channel = SimpleNamespace(state=State.IN_BODY, begun=0.0, _moved_at=999.0, refuse=None)
     end_if_overdue = http_server.Channel.end_if_overdue
     channel._moved = http_server.SLOWEST * 1000
-    end_if_overdue(channel, now=1000.0)  # refuses nothing, or it would fail
+    end_if_overdue(channel, now=1000.0)  # a refusal would raise an error
     refused = []
     channel._moved, channel.refuse = 10_000, refused.append
     end_if_overdue(channel, now=1000.0)
     assert refused == ["upload_stopped"]
 
 
-def test_an_upload_that_ends_too_soon_is_refused_so_that_its_client_learns_it(server, clients):
+def test_the_client_of_an_upload_that_ends_too_early_gets_an_error(server, clients):
     client = connect(server, clients, POST % 9000 + b"half")
     client.shutdown(socket.SHUT_WR)
     assert all_from(client).endswith(b"\r\n\r\nupload_stopped")
 
 
-def test_a_refusal_reaches_a_client_that_sends_everything_first(server, clients):
+def test_a_client_that_sends_everything_before_it_reads_gets_the_error(server, clients):
     client = connect(server, clients, POST % 30_000_000)
     for _ in range(30):
         client.sendall(bytes(1_000_000))
     assert all_from(client).startswith(
         b"HTTP/1.1 200 "
-    )  # the application refuses it: see its tests
+    )  # this test's application does not refuse it
 
 
-def test_uploads_lie_on_the_disk(server, clients):
+def test_large_uploads_are_stored_on_disk(server, clients):
     connect(server, clients, POST % 900_000 + bytes(800_000))
     wait_for(lambda: server.held > 800_000)
     (channel,) = server.active_channels.values()
     assert channel.request.body_rcv.getbuf().overflowed
 
 
-def test_where_unfinished_uploads_take_too_much_of_the_disk_the_oldest_is_refused(server, clients):
+def test_the_oldest_incomplete_upload_is_refused_if_all_take_too_much_disk_space(server, clients):
     uploads = []
     for number in range(4):
         uploads.append(connect(server, clients, POST % 900_000 + bytes(800_000)))
@@ -203,14 +203,14 @@ def test_where_unfinished_uploads_take_too_much_of_the_disk_the_oldest_is_refuse
     wait_for(lambda: server.held < 1_000_000)
 
 
-def test_where_answers_take_too_much_of_the_disk_the_slowest_readers_are_cut_off(server, clients):
+def test_the_slowest_readers_are_disconnected_if_answers_take_too_much_disk_space(server, clients):
     readers = [connect(server, clients, GET.replace(b"/", b"/large", 1)) for _ in range(3)]
     assert all(reader.recv(1) for reader in readers)
     wait_for(lambda: not server.active_channels)
     assert all(len(all_from(reader)) < LARGE for reader in readers)
 
 
-def test_a_full_disk_refuses_one_upload_and_no_more(monkeypatch, server, clients):
+def test_a_full_disk_affects_only_the_upload_that_does_not_fit(monkeypatch, server, clients):
     def full(_: bytes) -> None:
         raise OSError("No space left on device")
 
@@ -223,25 +223,25 @@ def test_a_full_disk_refuses_one_upload_and_no_more(monkeypatch, server, clients
     assert body_of(connect(server, clients, GET)) == b"0"
 
 
-def test_requests_that_come_at_once_are_answered_in_order(server, clients):
+def test_pipelined_requests_are_answered_in_order(server, clients):
     client = connect(server, clients, GET + POST % 3 + b"abc" + GET.replace(b"1.1", b"1.0"))
     bodies = [part.partition(b"\r\n\r\n")[2] for part in all_from(client).split(b"HTTP/1.")[1:]]
     assert bodies == [b"0", b"3", b"0"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_too_few_descriptors_are_one_sentence_at_the_start(monkeypatch):
+def test_the_error_for_too_few_descriptors_names_the_limit(monkeypatch):
     import resource
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    with pytest.raises(UserError, match="may open 200 files"):
+    with pytest.raises(UserError, match="may open only 200 files"):
         listening.limits(Settings())
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
     assert listening.limits(Settings()).connections == 384
 
 
-def test_a_small_disk_is_shared_by_the_uploads_of_all_workers(monkeypatch):
+def test_all_workers_share_a_small_disk_for_uploads(monkeypatch):
     monkeypatch.setattr(
         listening.shutil, "disk_usage", lambda _: SimpleNamespace(total=160 * 2**20)
     )
@@ -249,16 +249,16 @@ def test_a_small_disk_is_shared_by_the_uploads_of_all_workers(monkeypatch):
     assert listening.limits(Settings(web_concurrency=64)).on_disk == 10 * 2**20
 
 
-def test_clients_behind_a_trusted_proxy_are_not_one_address():
+def test_clients_behind_a_trusted_proxy_have_no_limit_per_address():
     limits = listening.limits(Settings(trusted_proxies=1))
     assert limits.per_address == limits.connections
     alone = listening.limits(Settings())
     assert alone.per_address < alone.connections
 
 
-def test_clients_that_leave_in_the_middle_leave_no_trace(server, clients, caplog):
+def test_clients_that_disconnect_early_leave_nothing_behind(server, clients, caplog):
     for sent in (b"", GET[:9], POST % 900_000 + b"x", POST % 9 + bytes(9), GET):
-        for reset in (b"\1\0\0\0" * 2, b"\0\0\0\0" * 2):  # at once, or after what is sent
+        for reset in (b"\1\0\0\0" * 2, b"\0\0\0\0" * 2):  # at once, or after sending all data
             client = connect(server, clients, sent)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
             client.close()

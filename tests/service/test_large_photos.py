@@ -1,4 +1,4 @@
-"""Large photos are decoded one after the other, whichever worker has them."""
+"""All workers together decode only one large photo at a time."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="one process ser
 
 
 def entered(size: int) -> tuple[threading.Event, threading.Thread]:
-    """A thread that waits for its turn with a photo of this size, and whether it had it."""
+    """Start a thread that waits for its turn with this size; the event is set once it has it."""
     had = threading.Event()
 
     def work() -> None:
@@ -25,7 +25,7 @@ def entered(size: int) -> tuple[threading.Event, threading.Thread]:
     return had, thread
 
 
-def test_a_large_photo_waits_for_another_and_a_small_one_does_not():
+def test_a_large_photo_waits_for_another_one_but_a_small_photo_does_not():
     with turn(LARGE):
         large, waiting = entered(LARGE)
         small, done = entered(LARGE - 1)
@@ -36,7 +36,7 @@ def test_a_large_photo_waits_for_another_and_a_small_one_does_not():
     assert large.is_set()
 
 
-def test_a_worker_that_dies_with_a_large_photo_holds_nobody_up():
+def test_a_worker_that_dies_with_a_large_photo_does_not_block_the_others():
     code = "import os; from car_damage.service.large_photos import *\n"
     code += "with turn(LARGE): os._exit(1)"
     subprocess.run([sys.executable, "-c", code], check=False)
@@ -45,7 +45,7 @@ def test_a_worker_that_dies_with_a_large_photo_holds_nobody_up():
     assert had.is_set()
 
 
-def test_a_file_system_without_locks_refuses_no_photo(monkeypatch):
+def test_photos_are_accepted_on_a_file_system_without_locks(monkeypatch):
     def no_locks(*_):
         raise OSError("no locks available")
 

@@ -1,4 +1,4 @@
-"""Logging never waits for whoever reads the log."""
+"""Logging never waits for the reader of the log."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ LIMIT = 10_000
 
 @pytest.fixture
 def pipe(monkeypatch):
-    """Both ends of a pipe: for who reads the log, and for who writes it."""
+    """The two ends of a pipe, for the reader and the writer of the log."""
     monkeypatch.setattr(log_writer, "PATIENCE", 0.2)
     ends = os.pipe()
     yield ends
@@ -27,14 +27,14 @@ def pipe(monkeypatch):
 
 
 def read_lines(end: int, until: bytes) -> list[str]:
-    """What comes out of the pipe up to a line that contains `until`."""
+    """Read lines from the pipe up to one that contains `until`."""
     content = b""
     while until not in content or not content.endswith(b"\n"):
         content += os.read(end, 2**16)
     return content.decode().splitlines()
 
 
-def test_lines_come_out_whole_and_in_their_order(pipe):
+def test_lines_are_written_completely_and_in_order(pipe):
     reader, writer = pipe
     lines = LineWriter(writer)
     for number in range(100):
@@ -44,7 +44,7 @@ def test_lines_come_out_whole_and_in_their_order(pipe):
     assert lines.lost == 0
 
 
-def test_a_log_that_nobody_reads_stops_nothing_and_the_lost_lines_are_told(pipe):
+def test_a_log_that_nobody_reads_blocks_nothing_and_reports_its_lost_lines(pipe):
     reader, writer = pipe
     handler = StdoutHandler()
     handler.writer = LineWriter(writer, LIMIT)
@@ -61,15 +61,15 @@ def test_a_log_that_nobody_reads_stops_nothing_and_the_lost_lines_are_told(pipe)
     handler.handle(logging.makeLogRecord({"msg": "goes on", "levelname": "INFO"}))
     reading.join()
     messages = [json.loads(line)["message"] for line in received]
-    told = [message for message in messages if "log lines were lost" in message]
-    assert sum(int(message.split()[0]) for message in told) == handler.writer.lost
-    assert len(messages) - len(told) + handler.writer.lost == 1_001
-    assert told
-    kept = [message for message in messages if message not in told]
+    reports = [message for message in messages if "log lines were lost" in message]
+    assert sum(int(message.split()[0]) for message in reports) == handler.writer.lost
+    assert len(messages) - len(reports) + handler.writer.lost == 1_001
+    assert reports
+    kept = [message for message in messages if message not in reports]
     assert kept == [*sorted(kept[:-1]), "goes on"]
 
 
-def test_a_log_whose_reader_is_gone_stops_nothing_and_each_line_counts_once(pipe):
+def test_a_log_without_a_reader_blocks_nothing_and_each_lost_line_counts_once(pipe):
     reader, writer = pipe
     os.close(reader)
     handler = StdoutHandler()
@@ -81,7 +81,7 @@ def test_a_log_whose_reader_is_gone_stops_nothing_and_each_line_counts_once(pipe
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork()")
-def test_a_forked_process_writes_its_own_lines_and_none_of_its_parent(pipe):
+def test_a_forked_process_writes_only_its_own_lines(pipe):
     reader, writer = pipe
     lines = LineWriter(writer)
     lines.put("parent")

@@ -1,4 +1,4 @@
-"""What happens when more photos come than can be answered."""
+"""The queue when clients send more photos than the service can classify."""
 
 import io
 import re
@@ -27,14 +27,14 @@ def send(client, *photos, address=FIRST):
 
 
 def kinds(response) -> Counter[str]:
-    """How many photos of a request were answered, and how many refused why."""
+    """The number of photos in a request by problem, with "none" for answered ones."""
     outcomes = response.json["predictions"]
     return Counter(outcome.get("type", "/problems/none").split("/")[-1] for outcome in outcomes)
 
 
 @contextmanager
 def held_up(models, monkeypatch, **settings) -> Iterator[tuple[FlaskClient, list[queue.Job]]]:
-    """A client whose service is held up by a first photo, and the photos that it has begun."""
+    """Block a service with a first photo; yield its client and the photos that were started."""
     client, classify = client_of(models, **settings), queue.classify
     begun, let_go = [], Event()
 
@@ -51,10 +51,10 @@ def held_up(models, monkeypatch, **settings) -> Iterator[tuple[FlaskClient, list
             yield client, begun
         finally:
             let_go.set()
-    assert first.result().status_code == 200  # its turn had come: perhaps late, but answered
+    assert first.result().status_code == 200  # a photo at work is answered, even if it is late
 
 
-def test_past_the_limit_photos_are_refused_at_once(models, monkeypatch):
+def test_photos_over_the_limit_are_refused_at_once(models, monkeypatch):
     with held_up(models, monkeypatch, max_queue=32) as (client, begun):
         refused = send(client, *[RED] * 32)
         assert problem(refused) == (503, "busy")
@@ -63,22 +63,22 @@ def test_past_the_limit_photos_are_refused_at_once(models, monkeypatch):
     assert send(client, *[RED] * 32).status_code == 200
 
 
-def test_a_photo_that_waited_for_too_long_is_not_worked_on_any_more(models, monkeypatch):
+def test_a_photo_that_waited_too_long_is_not_classified(models, monkeypatch):
     with held_up(models, monkeypatch, request_timeout=0.2) as (client, begun):
         refused = send(client, RED)
         assert problem(refused) == (503, "timed_out")
         assert refused.headers["Retry-After"]
     assert send(client, RED).status_code == 200
-    assert len(begun) == 2  # the one that held it up and the last: not the one between
+    assert len(begun) == 2  # the first photo and the last, but not the one that timed out
 
 
-def test_no_photo_of_a_request_is_begun_after_the_time_is_over(models, monkeypatch):
+def test_no_photo_of_a_request_is_started_after_the_timeout(models, monkeypatch):
     with held_up(models, monkeypatch, request_timeout=0.3) as (client, begun):
         assert problem(send(client, *[RED] * 16)) == (503, "timed_out")
     assert len(begun) == 1
 
 
-def test_a_request_takes_its_time_and_one_photo_s_at_most(models, monkeypatch):
+def test_a_request_takes_at_most_the_timeout_and_one_photo_s_time(models, monkeypatch):
     client, classify, clock = client_of(models, request_timeout=25), queue.classify, [0.0]
 
     def ten_seconds(predictor, job):
@@ -91,7 +91,7 @@ def test_a_request_takes_its_time_and_one_photo_s_at_most(models, monkeypatch):
     assert clock == [30.0]
 
 
-def test_a_client_waits_for_one_photo_of_another_and_not_for_all(models, monkeypatch):
+def test_a_client_waits_for_one_photo_of_another_client_and_not_for_all(models, monkeypatch):
     client, classify, order = client_of(models), queue.classify, []
     begun, let_go = Event(), Event()
 
@@ -115,7 +115,7 @@ def test_a_client_waits_for_one_photo_of_another_and_not_for_all(models, monkeyp
     assert order.index("b") <= 2
 
 
-def test_a_client_gets_in_when_another_has_filled_the_queue(models, monkeypatch):
+def test_a_client_gets_its_share_of_a_queue_that_another_client_has_filled(models, monkeypatch):
     with (
         ThreadPoolExecutor(2) as threads,
         held_up(models, monkeypatch, max_queue=32) as (client, _),
@@ -127,11 +127,11 @@ def test_a_client_gets_in_when_another_has_filled_the_queue(models, monkeypatch)
         wait_until(lambda: list(waiting._turns._held().values()) == [16, 16])
         assert problem(send(client, RED)) == (503, "busy")
         assert problem(send(client, RED, address=OTHER)) == (503, "busy")
-    assert kinds(many.result()) == {"none": 15, "busy": 16}  # the newest gave way
+    assert kinds(many.result()) == {"none": 15, "busy": 16}  # the newest made room
     assert kinds(few.result()) == {"none": 16}
 
 
-def test_photos_in_flight_are_counted_and_none_is_forgotten(models, monkeypatch):
+def test_the_metric_of_photos_in_flight_returns_to_zero(models, monkeypatch):
     def in_flight(client):
         text = client.get("/metrics").text
         return float(re.search(r"^car_damage_photos_in_flight (\S+)", text, re.MULTILINE)[1])
@@ -142,7 +142,7 @@ def test_photos_in_flight_are_counted_and_none_is_forgotten(models, monkeypatch)
     assert in_flight(client) == 0
 
 
-def test_a_photo_that_never_ends_makes_the_service_unready(models, monkeypatch):
+def test_the_service_is_not_ready_while_it_is_stuck_on_a_photo(models, monkeypatch):
     monkeypatch.setattr(queue, "GRACE", 0.1)
     with held_up(models, monkeypatch, request_timeout=0.1) as (client, _):
         wait_until(lambda: client.application.extensions[QUEUE].stuck)
@@ -151,7 +151,7 @@ def test_a_photo_that_never_ends_makes_the_service_unready(models, monkeypatch):
     assert client.get("/ready").status_code == 200
 
 
-def test_loading_the_model_may_take_longer_than_a_photo_but_not_for_ever(monkeypatch):
+def test_loading_the_model_may_take_longer_than_a_photo_but_has_a_limit(monkeypatch):
     let_go, now = Event(), monotonic()
     waiting = queue.PhotoQueue(let_go.wait, 32, 1, Metrics())
     monkeypatch.setattr(queue, "monotonic", lambda: now + 100)
@@ -163,7 +163,7 @@ def test_loading_the_model_may_take_longer_than_a_photo_but_not_for_ever(monkeyp
     assert not waiting.stuck
 
 
-def test_no_room_is_lost_to_photos_that_were_refused(models):
+def test_refused_photos_take_no_room_in_the_queue(models):
     client = client_of(models, max_queue=32)
     for _ in range(3):
         send(client, *[b"no photo"] * 32)

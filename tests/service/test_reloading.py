@@ -1,4 +1,4 @@
-"""What an operator does by the way must not take the service away."""
+"""The service keeps running during an operator's changes, even wrong ones."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 OTHER = "20260401-0900-ffff"
-# The version `OTHER` hangs or crashes when it is loaded, as models/how says.
+# models/how says whether the version `OTHER` hangs or crashes when it is loaded.
 BREAKABLE = """
 import os, time
 from car_damage import predictor
@@ -39,12 +39,12 @@ predictor.load = load
 
 
 def refusals(service: Service) -> list[str]:
-    said = [line["message"].split("the old workers go on: ") for line in service.lines()]
+    said = [line["message"].split("the old workers keep running: ") for line in service.lines()]
     return [message[1] for message in said if len(message) == 2]
 
 
 def reload(service: Service) -> str:
-    """Ask for a reload that is refused; return why."""
+    """Start a reload that is refused, and return the reason."""
     before, workers = len(refusals(service)), service.workers()
     service.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(refusals(service)) > before)
@@ -53,7 +53,7 @@ def reload(service: Service) -> str:
     return refusals(service)[-1]
 
 
-def test_a_reload_onto_what_does_not_work_keeps_the_old_workers_and_says_why(
+def test_a_reload_that_would_fail_keeps_the_old_workers_and_logs_the_reason(
     models, tmp_path, tiny_graph
 ):
     tiny_model.add_version(models, tiny_graph, OTHER)
@@ -83,7 +83,7 @@ def test_a_reload_onto_what_does_not_work_keeps_the_old_workers_and_says_why(
         assert service.stop() == 0
 
 
-def test_without_a_folder_for_temporary_files_and_a_reader_of_its_log_it_answers(tmp_path):
+def test_the_service_works_without_its_temporary_folder_and_without_a_log_reader(tmp_path):
     log = tmp_path / "log"
     os.mkfifo(log)
     reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
@@ -97,7 +97,7 @@ def test_without_a_folder_for_temporary_files_and_a_reader_of_its_log_it_answers
     command = [sys.executable, "-m", "gunicorn", "-c", str(config)]
     with started(command, port, log, cwd=ROOT, env=os.environ | environment) as service:
         connection = service.connection()
-        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)  # bytes that the pipe holds
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)  # bytes
         for _ in range(60):
             assert service.ask("/health", connection=connection)[0] == 200
         assert service.ask("/predict", RED)[0] == 200

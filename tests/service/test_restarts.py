@@ -1,4 +1,4 @@
-"""Workers that end while they load the model come back ever more slowly."""
+"""Workers that end while they load the model are restarted with longer and longer delays."""
 
 import logging
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from car_damage.service.restarts import Restarts
 
 
 class Server:
-    """What gunicorn's first process has of it."""
+    """The part of gunicorn's Arbiter that `Restarts` uses."""
 
     WORKER_BOOT_ERROR = 3
     APP_LOAD_ERROR = 4
@@ -46,7 +46,7 @@ def ended(made: Restarts, server: Server, worker: SimpleNamespace) -> None:
     made.note_end(worker)
 
 
-def test_a_worker_that_crashes_while_it_loads_comes_back_ever_more_slowly(clock, caplog):
+def test_the_delay_grows_for_workers_that_crash_while_they_load(clock, caplog):
     server = Server()
     made = Restarts(server)
     pauses = []
@@ -59,7 +59,7 @@ def test_a_worker_that_crashes_while_it_loads_comes_back_ever_more_slowly(clock,
         pauses.append(clock.now - begun)
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
     assert "the next one starts in 30 s" in caplog.text
-    assert server.APP_LOAD_ERROR == 4  # none ever loaded: gunicorn may give up
+    assert server.APP_LOAD_ERROR == 4  # no worker has ever loaded, so gunicorn may give up
 
 
 def test_a_worker_that_had_loaded_its_model_is_replaced_at_once(clock):
@@ -74,7 +74,7 @@ def test_a_worker_that_had_loaded_its_model_is_replaced_at_once(clock):
     assert server.starts == 1
 
 
-def test_a_worker_that_cannot_start_does_not_end_the_others(clock):
+def test_a_worker_that_cannot_start_does_not_stop_the_others(clock):
     server = Server()
     made = Restarts(server)
     made.note_loaded(started(made, server))
@@ -83,9 +83,7 @@ def test_a_worker_that_cannot_start_does_not_end_the_others(clock):
     assert server.APP_LOAD_ERROR not in range(256)
 
 
-def test_a_system_without_room_for_another_process_does_not_end_the_others(
-    clock, caplog, monkeypatch
-):
+def test_a_failed_fork_does_not_stop_the_other_workers(clock, caplog, monkeypatch):
     def no_room(self):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 

@@ -1,4 +1,4 @@
-"""schemathesis asks what /openapi.json allows and what it forbids, and checks every answer."""
+"""schemathesis sends requests that /openapi.json allows or forbids, and checks every answer."""
 
 import pytest
 import schemathesis
@@ -10,7 +10,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from tests.clients import RED, client_of, form
 
-# A schema cannot say which bytes are a photo, and schemathesis does not take 413 for a refusal.
+# A schema cannot describe the bytes of a photo. schemathesis does not accept 413 as a rejection.
 BEYOND_A_SCHEMA = [positive_data_acceptance, negative_data_rejection]
 
 for media_type in ("image/*", "application/octet-stream"):
@@ -22,19 +22,19 @@ def api(models):
     return schemathesis.openapi.from_wsgi("/openapi.json", client_of(models).application)
 
 
-# Not by its pytest plugin, which uses what pytest 9 no longer has.
-def test_every_answer_is_one_that_the_document_announces(api):
+# Without its pytest plugin, which does not work with pytest 9.
+def test_every_answer_matches_openapi_json(api):
     operations = [found.ok() for found in api.get_all_operations()]
     assert len(operations) == 5
     for operation in operations:
         ask_often(operation.as_strategy())
 
 
-def test_what_the_document_forbids_is_refused_as_it_announces(api):
+def test_requests_that_openapi_json_forbids_get_a_documented_error(api):
     ask_often(api["/predict"]["POST"].as_strategy(generation_mode=GenerationMode.NEGATIVE))
 
 
-def test_no_schema_is_made_anew_while_a_photo_is_answered(models, monkeypatch):
+def test_no_request_generates_a_schema_again(models, monkeypatch):
     client = client_of(models)
     monkeypatch.setattr(GenerateJsonSchema, "generate", None)
     assert client.post("/predict?heatmap=true", data=form(RED)).status_code == 200

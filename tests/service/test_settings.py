@@ -15,7 +15,7 @@ from car_damage.service.key_strength import is_guessable
 from car_damage.service.settings import Settings, read
 
 KEY, OTHER = "Zk3vX9-qLw7pT2bN.R5s", "hT8~cW4_yJ6mQ1dG+F0v=="
-READ = {  # a text, and the value that it becomes
+READ = {  # each variable's text and the value after reading
     "HOST": ("0.0.0.0", "0.0.0.0"),
     "PORT": ("8080", 8080),
     "WEB_CONCURRENCY": ("3", 3),
@@ -31,7 +31,7 @@ READ = {  # a text, and the value that it becomes
 }
 
 
-def test_without_any_variable_the_service_is_open_and_uses_every_core():
+def test_without_any_variable_the_service_needs_no_key_and_uses_every_core():
     assert read({}) == Settings(web_concurrency=parallel.cores())
     assert read(dict.fromkeys(READ, " ")) == read({})  # an empty variable counts as unset
     assert Settings().api_keys == ()
@@ -46,29 +46,29 @@ def test_every_variable_is_read():
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
-        ("HOST", "my-laptop", "an IP address such as 127.0.0.1"),
+        ("HOST", "my-laptop", "an IP address. Use 127.0.0.1"),
         ("PORT", "0", "a whole number, 1 to 65535"),
         ("REQUEST_TIMEOUT", "1.5", "a whole number"),
         ("PORT", "+80", "a whole number"),
         ("PORT", "\u0665\u0660\u0660\u0660", "a whole number"),  # 5000 in Arabic digits
         ("MAX_QUEUE", "1001", "a whole number, 32 to 1000"),
-        ("CORS_ORIGINS", "example.org", "* or an origin such as https://example.org"),
-        ("CORS_ORIGINS", "https://example.org/path", "* or an origin such as"),
-        ("CORS_ORIGINS", "https://a.org?x", "* or an origin such as"),
-        ("CORS_ORIGINS", "https://*.a.org", "* or an origin such as"),
-        ("CORS_ORIGINS", "https://me@a.org", "* or an origin such as"),
-        ("CORS_ORIGINS", "https://a.org:99999", "* or an origin such as"),
-        ("CORS_ORIGINS", "https://[::g]", "* or an origin such as"),
-        ("CORS_ORIGINS", "null", "* or an origin such as"),
-        ("RATE_LIMIT", "often", "a rate such as 60/minute"),
-        ("RATE_LIMIT", "0/minute", "a rate such as 60/minute"),  # it would refuse everybody
-        ("RATE_LIMIT", "5/0 minutes", "a rate such as 60/minute"),
-        ("RATE_LIMIT", "60/minute;0/day", "a rate such as 60/minute"),
-        ("RATE_LIMIT", "1/2 years", "a rate such as 60/minute"),
-        ("LOG_FORMAT", "xml", "json or text"),
+        ("CORS_ORIGINS", "example.org", "an origin. Use * for all, or origins such as https://"),
+        ("CORS_ORIGINS", "https://example.org/path", "an origin. Use *"),
+        ("CORS_ORIGINS", "https://a.org?x", "an origin. Use *"),
+        ("CORS_ORIGINS", "https://*.a.org", "an origin. Use *"),
+        ("CORS_ORIGINS", "https://me@a.org", "an origin. Use *"),
+        ("CORS_ORIGINS", "https://a.org:99999", "an origin. Use *"),
+        ("CORS_ORIGINS", "https://[::g]", "an origin. Use *"),
+        ("CORS_ORIGINS", "null", "an origin. Use *"),
+        ("RATE_LIMIT", "often", "a rate. Use one such as 60/minute"),
+        ("RATE_LIMIT", "0/minute", "a rate. Use one such as 60/minute"),  # would refuse everybody
+        ("RATE_LIMIT", "5/0 minutes", "a rate. Use one such as 60/minute"),
+        ("RATE_LIMIT", "60/minute;0/day", "a rate. Use one such as 60/minute"),
+        ("RATE_LIMIT", "1/2 years", "a rate. Use one such as 60/minute"),
+        ("LOG_FORMAT", "xml", "a log format. Use json or text."),
     ],
 )
-def test_a_wrong_variable_is_told_with_its_name_its_value_and_what_is_expected(
+def test_the_error_for_a_wrong_variable_has_its_name_its_value_and_what_to_use(
     variable, value, expected
 ):
     with pytest.raises(UserError) as refused:
@@ -82,7 +82,7 @@ def test_a_wrong_variable_is_told_with_its_name_its_value_and_what_is_expected(
     [(variable, "9" * 5000) for variable in READ if variable not in ("API_KEYS", "RATE_LIMIT")]
     + [("RATE_LIMIT", f"{'9' * 5000}/minute"), ("RATE_LIMIT", f"5/{'9' * 5000} minutes")],
 )
-def test_thousands_of_digits_are_refused_with_a_short_sentence(variable, value):
+def test_the_error_for_thousands_of_digits_is_short(variable, value):
     with pytest.raises(UserError) as refused:
         read({variable: value})
     assert len(str(refused.value)) < 250
@@ -92,15 +92,15 @@ def test_thousands_of_digits_are_refused_with_a_short_sentence(variable, value):
     ("second", "fault"),
     [
         ("", "is empty"),
-        ("long enough but two words", "has other characters than letters, digits"),
-        ("Zk3vX9=qLw7pT2bN.R5s", "has other characters than letters, digits"),
-        ("\u00e4" * 20, "has other characters than letters, digits"),
-        (KEY * 60, "is longer than 1000 characters"),
+        ("long enough but two words", "has invalid characters. Use letters, digits"),
+        ("Zk3vX9=qLw7pT2bN.R5s", "has invalid characters. Use letters, digits"),
+        ("\u00e4" * 20, "has invalid characters. Use letters, digits"),
+        (KEY * 60, "has 1200 characters. Use at most 1000."),
         ("Zk3vX9", "is easy to guess or shorter than 8 characters"),
         ("passw0rd", "is easy to guess"),
     ],
 )
-def test_a_wrong_key_is_told_by_its_number_and_never_shown(second, fault):
+def test_the_error_for_a_wrong_key_has_its_number_and_never_shows_it(second, fault):
     with pytest.raises(UserError) as refused:
         read({"API_KEYS": f"{KEY},{second}"})
     assert str(refused.value).startswith(f"API_KEYS: key 2 of 2 {fault}")
@@ -108,7 +108,7 @@ def test_a_wrong_key_is_told_by_its_number_and_never_shown(second, fault):
     assert not second or second not in str(refused.value)
 
 
-def test_the_command_that_the_service_names_makes_keys_that_it_takes():
+def test_the_recommended_command_makes_a_valid_key():
     words = shlex.split(settings.NEW_KEY)
     assert words[:2] == ["python", "-c"]
     done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=True)
@@ -145,36 +145,36 @@ def test_a_short_key_works_and_the_log_warns_about_it_without_showing_it():
         "redis://:hunter2@localhost?no=option",
     ],
 )
-def test_a_wrong_storage_is_refused_without_its_password(address):
+def test_the_error_for_a_wrong_storage_does_not_show_its_password(address):
     with pytest.raises(UserError) as refused:
         read({"RATE_LIMIT": "60/minute", "RATE_LIMIT_STORAGE": address})
-    assert str(refused.value).startswith("RATE_LIMIT_STORAGE: its value is not a storage such as")
+    assert str(refused.value).startswith("RATE_LIMIT_STORAGE: the value is not a storage")
     report = "".join(traceback.format_exception(refused.value))
     assert "hunt" not in report
 
 
-def test_secrets_are_not_shown_with_the_other_settings():
+def test_secrets_are_not_shown_among_the_settings():
     shown = repr(read({"API_KEYS": KEY, "RATE_LIMIT_STORAGE": "redis://:hunter2@localhost"}))
     assert KEY not in shown
     assert "hunter2" not in shown
 
 
-def test_origins_are_read_as_browsers_send_them():
+def test_origins_are_converted_to_the_form_that_browsers_send():
     text = "HTTPS://Claims.Example:443, http://c:80,https://[0:0::1]:3000,*"
     expected = ("https://claims.example", "http://c", "https://[::1]:3000", "*")
     assert read({"CORS_ORIGINS": text}).cors_origins == expected
 
 
-def test_a_start_without_any_temporary_folder_says_so_in_one_sentence(monkeypatch):
+def test_the_error_for_a_missing_temporary_folder_names_tmpdir(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/no/such/folder"])
     settings.chosen.cache_clear()
-    with pytest.raises(UserError, match=r"no temporary folder can be written to .* Set TMPDIR"):
+    with pytest.raises(UserError, match=r"cannot write to a temporary folder .* Set TMPDIR"):
         settings.chosen()
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 4), (2, 2), (3, 1), (8, 1)])
-def test_workers_and_their_threads_fill_the_cores(monkeypatch, workers, threads):
+def test_workers_and_their_threads_use_all_cores(monkeypatch, workers, threads):
     monkeypatch.setattr(settings, "cores", lambda: 4)
     assert Settings(web_concurrency=workers).graph_threads == threads
 
@@ -190,11 +190,11 @@ def test_workers_and_their_threads_fill_the_cores(monkeypatch, workers, threads)
         ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
     ],
 )
-def test_a_misspelt_variable_is_warned_of_by_name_without_its_value(name, meant):
+def test_the_warning_about_a_misspelt_variable_has_its_name_without_its_value(name, meant):
     (sentence,) = settings.misspelt({name: "secret", meant: "5"})
     assert sentence == f"{name} is not a setting and has no effect. Did you mean {meant}?"
 
 
-def test_variables_of_other_programs_are_not_warned_of():
+def test_there_is_no_warning_about_variables_of_other_programs():
     others = "HOSTNAME HOSTTYPE PGHOST PGPORT REPORT OPENAI_API_KEY TIMEOUT CAR_DAMAGE_PORT LOGNAME"
     assert settings.misspelt(dict.fromkeys([*others.split(), *READ], "x")) == []

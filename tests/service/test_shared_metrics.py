@@ -1,4 +1,4 @@
-"""Metrics of several processes, in memory that they share."""
+"""Metrics of several processes, in shared memory."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ def shared(monkeypatch) -> SharedMetrics:
 
 
 def worker(monkeypatch, shared: SharedMetrics, slot: int) -> Metrics:
-    """The metrics of a worker in this slot."""
+    """Create the metrics of a worker in this slot."""
     monkeypatch.setattr(values, "ValueClass", shared.value_class(slot))
     return Metrics()
 
@@ -29,7 +29,7 @@ def exposed(of: Metrics) -> list[str]:
     return of.exposition()[0].decode().splitlines()
 
 
-def test_each_worker_shows_what_all_have_counted(shared, monkeypatch):
+def test_each_worker_shows_the_counts_of_all_workers(shared, monkeypatch):
     workers = [worker(monkeypatch, shared, slot) for slot in (0, 1)]
     for number, each in enumerate(workers):
         each.requests.labels("/predict", 200).inc(number + 1)
@@ -47,7 +47,7 @@ def test_each_worker_shows_what_all_have_counted(shared, monkeypatch):
         assert sum("car_damage_worker_start_time_seconds{" in line for line in lines) == 2
 
 
-def test_the_worker_that_replaces_a_dead_one_counts_on_and_its_gauges_begin_anew(
+def test_the_worker_that_replaces_a_dead_one_continues_its_counts_but_not_its_gauges(
     shared, monkeypatch
 ):
     dead = worker(monkeypatch, shared, 0)
@@ -60,18 +60,18 @@ def test_the_worker_that_replaces_a_dead_one_counts_on_and_its_gauges_begin_anew
     assert "car_damage_photos_in_flight 0.0" in exposed(new)
 
 
-def test_a_worker_above_all_slots_counts_without_harm(shared, monkeypatch):
+def test_a_worker_without_a_slot_can_count_without_an_error(shared, monkeypatch):
     worker(monkeypatch, shared, 3).requests.labels("/predict", 200).inc()
     shared.forget(3)
     assert not list(shared.collect())
 
 
-def test_a_worker_that_just_starts_does_not_break_the_metrics(shared):
+def test_metrics_work_before_any_worker_has_started(shared):
     assert prometheus.generate_latest(shared) == b""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork()")
-def test_a_count_of_a_forked_process_is_seen_here():
+def test_a_process_sees_the_counts_of_its_fork():
     table = Table()
     pid = os.fork()
     if pid == 0:
@@ -81,7 +81,7 @@ def test_a_count_of_a_forked_process_is_seen_here():
     assert list(table.series()) == [("photos", 7.0)]
 
 
-def test_a_table_has_room_for_far_more_than_all_series(shared, monkeypatch):
+def test_a_table_has_room_for_far_more_series_than_needed(shared, monkeypatch):
     made = worker(monkeypatch, shared, 0)
     for route in range(20):
         for status in range(20):

@@ -1,4 +1,4 @@
-"""The service starts with every command that people try on a Flask application."""
+"""The service starts with every command that people use for a Flask application."""
 
 import json
 import os
@@ -24,7 +24,7 @@ needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs 
 def start(
     tmp_path: Path, *words: str, cwd: Path = ROOT, **variables: str
 ) -> AbstractContextManager:
-    """The service as this command starts it; PORT in the command becomes a free port."""
+    """Start the service with this command, with a free port instead of PORT."""
     port = free_port()
     command = [word.replace("PORT", str(port)) for word in words]
     environment = os.environ | {"PORT": str(port), "WEB_CONCURRENCY": "1"} | variables
@@ -37,12 +37,12 @@ def answers(service: Service) -> bool:
 
 
 def logged(service: Service) -> list[dict[str, Any]]:
-    """Its lines of JSON, without what LiteRT prints."""
+    """The service's JSON lines, without LiteRT's output."""
     lines = service.log.read_text().splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def test_importing_the_application_loads_neither_a_model_nor_tensorflow():
+def test_importing_the_application_does_not_load_a_model_or_tensorflow():
     code = "import app, sys, threading; "
     code += "print(threading.active_count(), 'tensorflow' in sys.modules, 'app' in vars(app))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -62,7 +62,7 @@ def test_importing_the_application_loads_neither_a_model_nor_tensorflow():
         "python -m waitress --listen 127.0.0.1:PORT app:app",
     ],
 )
-def test_every_usual_command_answers_photos_and_warns_of_a_misspelt_setting(tmp_path, command):
+def test_every_usual_command_starts_the_service_and_warns_of_a_misspelt_setting(tmp_path, command):
     program, *words = command.split()
     with start(tmp_path, str(BIN / program), *words, MAXQUEUE="5") as service:
         assert answers(service)
@@ -74,7 +74,7 @@ def test_every_usual_command_answers_photos_and_warns_of_a_misspelt_setting(tmp_
 
 @slow
 @needs_fork
-def test_gunicorn_from_elsewhere_answers_and_says_what_it_lacks_without_its_configuration(tmp_path):
+def test_gunicorn_in_another_folder_works_but_warns_without_its_configuration(tmp_path):
     words = ("--chdir", str(ROOT), "--bind", "127.0.0.1:PORT", "app:app")
     with start(tmp_path, str(BIN / "gunicorn"), *words, cwd=tmp_path) as service:
         assert answers(service)
@@ -85,7 +85,7 @@ def test_gunicorn_from_elsewhere_answers_and_says_what_it_lacks_without_its_conf
 
 @slow
 @needs_fork
-def test_gunicorn_from_elsewhere_with_the_configuration_lacks_nothing(tmp_path):
+def test_gunicorn_in_another_folder_does_not_warn_with_its_configuration(tmp_path):
     words = ("-c", str(ROOT / "gunicorn.conf.py"), "--chdir", str(ROOT), "app:app")
     with start(tmp_path, str(BIN / "gunicorn"), *words, cwd=tmp_path) as service:
         assert answers(service)
@@ -100,7 +100,7 @@ def test_gunicorn_from_elsewhere_with_the_configuration_lacks_nothing(tmp_path):
                      marks=needs_fork),
     ],
 )  # fmt: skip
-def test_a_wrong_setting_stops_every_server_with_one_sentence(tmp_path, words, code):
+def test_a_wrong_setting_stops_every_server_with_a_one_line_error(tmp_path, words, code):
     environment = os.environ | {"MAX_QUEUE": "many", "PYTHONPATH": str(ROOT)}
     options = {"cwd": tmp_path, "env": environment, "timeout": 60}
     done = subprocess.run([BIN / words[0], *words[1:]], capture_output=True, text=True, **options)
@@ -111,14 +111,14 @@ def test_a_wrong_setting_stops_every_server_with_one_sentence(tmp_path, words, c
 
 @slow
 @needs_fork
-def test_the_image_s_command_starts_with_empty_variables_as_if_they_were_not_set(tmp_path):
+def test_the_image_s_command_treats_empty_variables_as_unset(tmp_path):
     words = (sys.executable, "-m", "car_damage.service.start", "-c", "gunicorn.conf.py")
     with start(tmp_path, *words, "--bind", "127.0.0.1:PORT", WEB_CONCURRENCY="") as service:
         assert answers(service)
 
 
 @pytest.mark.parametrize("value", ["abc", "0", "1.5", "9" * 5000])
-def test_the_image_s_command_refuses_a_wrong_number_of_workers_with_one_sentence(value):
+def test_the_image_s_command_refuses_a_wrong_number_of_workers_with_a_one_line_error(value):
     command = [sys.executable, "-m", "car_damage.service.start", "-c", "gunicorn.conf.py"]
     environment = os.environ | {"WEB_CONCURRENCY": value}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -142,23 +142,23 @@ def test_gunicorn_refuses_options_that_the_workers_cannot_honour(options, senten
     assert f"error: {sentence}" in done.stderr
 
 
-def test_a_taken_port_gets_a_command_with_another_one():
+def test_the_error_for_a_taken_port_has_a_command_with_another_port():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command, environment = [sys.executable, "app.py"], os.environ | {"PORT": str(port)}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     other = port + 1 if port < 65_535 else 5001
-    way_out = f"PORT={other} python app.py"
+    fix = f"PORT={other} python app.py"
     if sys.platform == "win32":
-        way_out = f"$env:PORT={other}; python app.py"
-    assert done.stderr == f"error: port {port} is taken; choose another: {way_out}\n"
+        fix = f"$env:PORT={other}; python app.py"
+    assert done.stderr == f"error: port {port} is taken; choose another: {fix}\n"
     assert done.stdout == ""
 
 
 @slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_with_host_a_phone_gets_its_address_to_type_and_can_open_it(tmp_path, host):
+def test_with_host_the_service_shows_an_address_that_a_phone_can_open(tmp_path, host):
     with start(tmp_path, sys.executable, "app.py", HOST=host) as service:
         line = next(line for line in service.log.read_text().splitlines() if "Open http" in line)
         assert f"http://localhost:{service.port}" in line
@@ -170,14 +170,14 @@ def test_with_host_a_phone_gets_its_address_to_type_and_can_open_it(tmp_path, ho
         assert ("on a phone" in line) == ("on a phone" in address)
 
 
-def test_an_address_is_a_link_with_brackets_around_ipv6():
+def test_links_have_brackets_around_ipv6_addresses():
     assert addresses("127.0.0.1", 5000) == ["http://localhost:5000"]
     assert addresses("10.0.0.7", 5000) == ["http://10.0.0.7:5000"]
     assert addresses("::1", 5000) == ["http://[::1]:5000"]
     assert addresses("0.0.0.0", 5000)[0] == "http://localhost:5000"
 
 
-def test_an_address_of_another_computer_is_refused():
+def test_the_service_refuses_to_listen_on_another_computer_s_address():
     with (
         pytest.raises(UserError, match=r"HOST: '192\.0\.2\.1' is not an address"),
         listening("192.0.2.1", 5000),

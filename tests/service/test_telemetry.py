@@ -20,12 +20,12 @@ def client(models):
 
 @pytest.fixture
 def logged(caplog):
-    """A function that gives the fields of the last request's line."""
+    """A function that returns the fields of the last request's log line."""
     caplog.set_level("INFO", "car_damage.requests")
     return lambda: vars(caplog.records[-1])
 
 
-def test_a_photo_s_line_says_all_but_the_photo(client, logged):
+def test_a_photo_s_log_line_has_everything_but_the_photo_itself(client, logged):
     response = client.post("/predict?heatmap=true&repeat=true", data=form(RED))
     line = logged()
     assert line["request_id"] == response.json["request_id"]
@@ -43,7 +43,7 @@ def test_a_photo_s_line_says_all_but_the_photo(client, logged):
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/nothing", "/metrics"])
-def test_every_request_has_a_line(client, logged, path):
+def test_every_request_has_a_log_line(client, logged, path):
     response = client.get(path)
     assert (logged()["path"], logged()["status"]) == (path, response.status_code)
     assert logged().get("refusal") == ("not_found" if path == "/nothing" else None)
@@ -54,7 +54,7 @@ def test_every_request_has_a_line(client, logged, path):
     [("order-17.b:2", True), ("x" * 64, True)]
     + [(wild, False) for wild in ("", "a b", "x" * 65, "<script>", '"}', "é")],
 )
-def test_only_a_plain_request_id_is_taken_over(client, asked, kept):
+def test_only_a_plain_request_id_is_kept(client, asked, kept):
     response = client.get("/health", headers={"X-Request-ID": asked.encode().decode("latin-1")})
     expected = re.escape(asked) if kept else "[0-9a-f]{32}"
     assert re.fullmatch(expected, response.headers["X-Request-ID"])
@@ -64,30 +64,30 @@ def record(**entries) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": "hello", "levelname": "INFO", **entries})
 
 
-def test_a_json_line_has_time_level_message_and_what_it_was_given():
+def test_a_json_line_has_time_level_message_and_extra_fields():
     line = json.loads(logs.JsonFormatter().format(record(status=200, path="/a\nb")))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
     assert line == {"level": "info", "message": "hello", "status": 200, "path": "/a\nb"}
 
 
 @pytest.mark.parametrize("formatter", [logs.JsonFormatter(), logs.TextFormatter()])
-def test_a_client_cannot_forge_a_line(formatter):
+def test_a_client_cannot_forge_a_log_line(formatter):
     assert "\n" not in formatter.format(record(path='/a\n{"level": "error"}'))
 
 
-def test_an_error_s_line_holds_the_traceback():
+def test_an_error_s_log_line_has_the_traceback():
     made = record(exc_info=(ZeroDivisionError, ZeroDivisionError("why"), None))
     assert "ZeroDivisionError: why" in json.loads(logs.JsonFormatter().format(made))["traceback"]
     assert "ZeroDivisionError: why" in logs.TextFormatter().format(made)
 
 
 def counts(client) -> dict[str, float]:
-    """Each series with its value; an application starts from 0."""
+    """Each metric series with its value."""
     series = re.findall("^([^#].*) (.*)$", client.get("/metrics").text, re.MULTILINE)
     return {name: float(value) for name, value in series}
 
 
-def test_requests_photos_stages_and_refusals_are_counted_and_have_a_line(client, logged):
+def test_requests_photos_stages_and_refusals_are_counted_and_logged(client, logged):
     client.post("/predict", data=form(RED, BLUE, RED[:-300]))
     red, _, short = logged()["photos"]
     assert red["prediction"] == "damaged"
@@ -106,10 +106,12 @@ def test_requests_photos_stages_and_refusals_are_counted_and_have_a_line(client,
     assert counted['car_damage_refusals_total{reason="truncated"}'] == 1
     for stage, photos in zip(STAGES, (4, 4, 2, 2, 0), strict=True):
         assert counted[f'car_damage_stage_seconds_count{{stage="{stage}"}}'] == photos
-    assert counted["car_damage_answer_seconds_count"] == 0  # several photos, or a refusal
+    assert (
+        counted["car_damage_answer_seconds_count"] == 0
+    )  # only requests with one answered photo count
 
 
-def test_a_photo_that_is_sent_again_for_its_heatmap_counts_as_one_prediction(models, tiny_graph):
+def test_sending_a_photo_again_for_its_heatmap_counts_as_one_prediction(models, tiny_graph):
     version = tiny_model.add_version(
         models, tiny_graph, "20260401-0900-ffff", warning_limits=LIMITS
     )
@@ -124,7 +126,7 @@ def test_a_photo_that_is_sent_again_for_its_heatmap_counts_as_one_prediction(mod
     assert counted["car_damage_answer_seconds_count"] == 2
 
 
-def test_a_process_shows_its_model_its_memory_its_start_and_what_never_happened(models):
+def test_a_new_process_shows_its_model_memory_and_start_and_counts_of_zero(models):
     before = time.time()
     counted = counts(client_of(models))
     assert counted[f'car_damage_model_info{{version="{tiny_model.VERSION}"}}'] == 1

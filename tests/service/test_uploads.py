@@ -1,4 +1,4 @@
-"""Hostile and strange uploads: each gets its status, and the service is fine afterwards."""
+"""Hostile and strange uploads: each gets the right status, and the service works afterwards."""
 
 import errno
 import io
@@ -25,7 +25,7 @@ def client(tmp_path_factory, tiny_graph):
 
 
 @pytest.fixture(autouse=True)
-def fine_afterwards(client):
+def works_afterwards(client):
     yield
     answers = client.post("/predict", data=form(RED, BLUE)).json["predictions"]
     assert [answer["prediction"] for answer in answers] == ["damaged", "not_damaged"]
@@ -38,7 +38,7 @@ def saved(mode: str, file_format: str) -> bytes:
 
 
 def bomb() -> bytes:
-    """A small PNG with a comment that inflates to 64 MB."""
+    """A small PNG with a comment of 64 MB when decompressed."""
     whole = saved("RGB", "PNG")
     comment = png_chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(64_000_000), 9))
     return whole[:33] + comment + whole[33:]
@@ -56,7 +56,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("way", ["form", "body"])
-def test_what_is_no_usable_photo_is_refused(client, name, way):
+def test_a_file_that_is_not_a_usable_photo_is_refused(client, name, way):
     data, status = HOSTILE[name]
     options = {"data": form(data)} if way == "form" else {"data": data, "content_type": "image/png"}
     assert problem(client.post("/predict?heatmap=true", **options))[0] == status
@@ -65,7 +65,7 @@ def test_what_is_no_usable_photo_is_refused(client, name, way):
 @pytest.mark.parametrize(
     "kind", ["CMYK JPEG", "L JPEG", "P PNG", "RGBA PNG", "RGB WEBP", "P GIF", "RGB BMP", "RGB TIFF"]
 )
-def test_an_unusual_photo_is_answered(client, kind):
+def test_a_photo_with_an_unusual_format_gets_an_answer(client, kind):
     photo = saved(*kind.split())
     assert client.post("/predict?heatmap=true", data=form(photo)).status_code == 200
 
@@ -73,7 +73,7 @@ def test_an_unusual_photo_is_answered(client, kind):
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "C:\\car.jpg", "a\tb\x07.jpg", "x" * 5000, "", "car\u202egpj.exe"]
 )
-def test_a_file_name_means_nothing(client, caplog, name):
+def test_a_file_name_has_no_effect(client, caplog, name):
     with caplog.at_level("INFO"):
         response = client.post("/predict", data=form(RED, name=name or "."))
     assert response.json["prediction"] == "damaged"
@@ -83,7 +83,7 @@ def test_a_file_name_means_nothing(client, caplog, name):
 @pytest.mark.parametrize(
     "fields", [{f"field{number}": "x" for number in range(1000)}, {"note": "x" * 2_000_000}]
 )
-def test_a_form_with_too_much_besides_photos_is_refused(client, fields):
+def test_a_form_with_too_much_data_outside_photos_is_refused(client, fields):
     response = client.post("/predict", data={**fields, **form(RED)})
     assert problem(response) == (413, "upload_too_large")
 
@@ -92,19 +92,19 @@ def test_a_form_with_too_much_besides_photos_is_refused(client, fields):
 @pytest.mark.parametrize(
     "body", [b"", b"--x", b"--x\r\n", b"--x\r\nContent-Disposition: form-data"]
 )
-def test_a_form_that_breaks_off_is_refused(client, body, boundary):
+def test_an_incomplete_form_is_refused(client, body, boundary):
     response = client.post("/predict", data=body, content_type="multipart/form-data" + boundary)
     assert problem(response)[0] == 400
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "multipart/form-data; boundary=x"])
-def test_200_megabytes_are_refused_before_they_come(client, content_type):
+def test_an_upload_of_200_megabytes_is_refused_before_it_is_read(client, content_type):
     upload = {"wsgi.input": io.RawIOBase(), "CONTENT_LENGTH": "200000000"}  # cannot be read
     response = client.post("/predict", content_type=content_type, environ_overrides=upload)
     assert problem(response) == (413, "upload_too_large")
 
 
-def test_no_pixel_of_one_photo_shows_in_another_s_answer(client):
+def test_a_photo_s_answer_does_not_depend_on_other_photos(client):
     photos = [jpeg(texture(seed, 300, 200)) for seed in range(6)]
     alone = [client.post("/predict?heatmap=true", data=form(photo)).json for photo in photos]
     together = client.post(
@@ -117,7 +117,7 @@ def test_no_pixel_of_one_photo_shows_in_another_s_answer(client):
 
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.ENOENT, errno.EMFILE])
 @pytest.mark.parametrize("way", ["form", "body"])
-def test_an_upload_that_cannot_be_stored_can_be_sent_again_later(client, monkeypatch, reason, way):
+def test_the_client_can_retry_an_upload_that_cannot_be_stored(client, monkeypatch, reason, way):
     def fail(*_, **__):
         raise OSError(reason, os.strerror(reason))
 
