@@ -18,6 +18,7 @@ ONE_AT_A_TIME = Lock()
 DATA_URL = re.compile(rb"data:([^,]{0,200}),", re.IGNORECASE)
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 SHAPE = 'Send {"image": "<base64>"} for one photo or {"images": ["<base64>"]} for several.'
+KINDS: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
 PUT_BASE64 = "Put the content of the file there, as base64."
 
 
@@ -76,7 +77,7 @@ def _kind(value: object) -> str:
     """Return what JSON calls a value that was parsed."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    return {str: "a string", list: "a list", dict: "an object"}.get(type(value), "a number")
+    return KINDS.get(type(value), "a number")
 
 
 def _no_member(content: dict[str, object]) -> Problem:
