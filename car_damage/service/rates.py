@@ -129,8 +129,5 @@ def _sentence(rate: RateLimitItem, photos: int) -> str:
         unit if rate.multiples == 1 else f"{rate.multiples} {unit}s"
     )
     if photos >= rate.amount > 0 and photos > 1:
-        return (
-            f"The request has {photos} photos, but a client may send only {allowed}. Send fewer at "
-            "once."
-        )
+        return f"A client may send {allowed}, but this request alone has more. Send fewer at once."
     return f"The client sent more than {allowed}. Wait, then try again."

@@ -156,7 +156,7 @@ class Ready(BaseModel):
 
 
 class Card(BaseModel):
-    """The model's card: its properties and test results, without the training computer's paths."""
+    """The model's card: its properties and test results, without details of the training run."""
 
     version: str
     created: str | None

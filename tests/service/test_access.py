@@ -79,7 +79,7 @@ def test_the_rate_limit_counts_photos_and_not_requests(models):
 def test_the_error_for_a_request_with_more_photos_than_the_rate_limit_says_to_send_fewer(models):
     response = client_of(models, rate_limit="5/hour").post("/predict", data=form(*[RED] * 6))
     assert problem(response) == (429, "rate_limited")
-    assert "has 6 photos, but a client may send only 5 photos per hour" in response.json["detail"]
+    assert "5 photos per hour, but this request alone has more" in response.json["detail"]
 
 
 def test_a_client_over_the_rate_limit_is_refused_before_the_body_is_read(models, monkeypatch):
