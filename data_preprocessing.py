@@ -1,12 +1,12 @@
-"""Step 1: photos in two folders become arrays that a model can be trained on.
+"""Step 1: turn two folders of photos into arrays for training.
 
     python data_preprocessing.py                    # photos in data/raw/damaged and not-damaged
-    python data_preprocessing.py --raw-dir ~/cars   # photos elsewhere; may be given several times
-    python data_preprocessing.py --sample           # drawn cars: needs no photos and no network
+    python data_preprocessing.py --raw-dir ~/cars   # photos elsewhere; repeat for more folders
+    python data_preprocessing.py --sample           # drawn cars; needs no photos and no network
 
 Writes data/processed/: X_train.npy, y_train.npy and so on, photos.csv, rejected.csv, dataset.json.
-Normalising is split in two: photos are made upright, RGB and of one size here; the scaling that a
-backbone wants is the first layer of the model.
+This step makes every photo upright, RGB and the same size. The first layer of the model scales the
+pixels as its backbone needs them.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from car_damage.photos import SIZE
 from car_damage.training.earlier_model import manifest_beside
 from car_damage.wording import counted, not_looked_at, printable
 
-STORED = 1.5  # times the size: training crops the squares, down to about two thirds of their side
-MOST_STORED = 448  # pixels: larger ones cost more time than they bring
-FEW = 100  # photos of a class: with fewer, a test says little
-ENOUGH = 300  # photos of a class, for a test that says something
-SAMPLE_SIZE = 96  # pixels: a drawn car says as much at this size, and trains in a minute
+STORED = 1.5  # times the size: training crops the squares to as little as two thirds of their side
+MOST_STORED = 448  # pixels: larger squares take more time than they are worth
+FEW = 100  # photos of a class: with fewer, test results are very uncertain
+ENOUGH = 300  # photos of a class: enough for useful test results
+SAMPLE_SIZE = 96  # pixels: enough for drawn cars, which then train in a minute
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,23 +43,24 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     where = parser.add_mutually_exclusive_group()
-    folders = "folder with damaged/ and not-damaged/ below it; may be repeated (default: "
-    folders += "data/raw in the project)"
+    folders = "folder that contains damaged/ and not-damaged/; repeat the option for more folders "
+    folders += "(default: data/raw in the project)"
     where.add_argument(
         "--raw-dir", type=Path, action="append", default=[], metavar="DIR", help=folders
     )
-    where.add_argument("--kaggle", action="store_true", help="insist on the Kaggle set")
-    where.add_argument("--sample", action="store_true", help="insist on drawn sample cars")
+    where.add_argument("--kaggle", action="store_true", help="always use the Kaggle set")
+    where.add_argument("--sample", action="store_true", help="always use drawn sample cars")
     add = parser.add_argument
     out = "folder for the data set (default: data/processed in the project, or "
     add("--out", type=Path, metavar="DIR", help=out + "data/sample/processed for drawn cars)")
-    size = f"side of the model's image (default: {SIZE}; drawn cars: {SAMPLE_SIZE})"
+    size = f"side of the model's input image (default: {SIZE}; drawn cars: {SAMPLE_SIZE})"
     add("--size", type=whole_number(32, 1024), metavar="PIXELS", help=size)
     stored = (
-        f"side of the squares to crop from (default: {STORED} times --size, at most {MOST_STORED})"
+        "side of the stored squares, which training crops "
+        f"(default: {STORED} times --size, at most {MOST_STORED})"
     )
     add("--stored", type=whole_number(32, 2048), metavar="PIXELS", help=stored)
-    crops = "crops cut out of each undamaged photo (default: %(default)s)"
+    crops = "close-ups to cut from each undamaged photo (default: %(default)s)"
     add("--close-ups", type=whole_number(0, 20), default=1, metavar="N", help=crops)
     add(
         "--split",
@@ -67,15 +68,15 @@ def build_parser() -> argparse.ArgumentParser:
         nargs=3,
         default=(70, 15, 15),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="shares in per cent (default: 70 15 15)",
+        help="percentage of photos in each split (default: 70 15 15)",
     )
-    seed = "of splits and crops (default: %(default)s)"
+    seed = "random seed for splits and close-ups (default: %(default)s)"
     add("--seed", type=whole_number(0, 2**32 - 1), default=0, help=seed)
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, work, and say what comes next."""
+    """Parse the options, prepare the photos, and print the next command."""
     args = build_parser().parse_args(argv)
     folder = prepare_photos(args, source_of(args))
     is_default = folder.absolute() == paths.PROCESSED
@@ -83,25 +84,28 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def source_of(args: argparse.Namespace) -> Source:
-    """Where the photos come from; nothing is fetched or drawn yet.
+    """Choose where the photos come from, without downloading or drawing any yet.
 
-    Raises `UserError` for an option that step 1 cannot follow.
+    Raises `UserError` for options that contradict each other.
     """
     if sum(args.split) != 100:
-        raise UserError(f"--split {' '.join(map(str, args.split))} must sum to 100")
+        raise UserError(
+            f"--split {' '.join(map(str, args.split))} adds up to {sum(args.split)}. "
+            "Choose three numbers that add up to 100."
+        )
     return choose_source(args.raw_dir, args.kaggle, args.sample)
 
 
 def photos_of(source: Source) -> list[Row]:
-    """The photos of a source; none if they must be fetched or drawn first.
+    """The photos of a source, or none if they must be downloaded or drawn first.
 
-    Raises `UserError` as `find_photos` does.
+    Raises `UserError` like `find_photos`.
     """
     return find_photos(source.raw_dirs()) if source.is_here else []
 
 
 def suit_weights(args: argparse.Namespace, weights: str | None) -> None:
-    """Let an earlier model that training will start from give the sizes that no option gives."""
+    """Take sizes that no option sets from the earlier model that training will start from."""
     manifest = manifest_beside(weights)
     if manifest and args.size is None:
         args.size = manifest.size
@@ -110,7 +114,7 @@ def suit_weights(args: argparse.Namespace, weights: str | None) -> None:
 
 
 def prepare_photos(args: argparse.Namespace, source: Source) -> Path:
-    """Do what the options ask for; return the folder of the data set."""
+    """Make the data set that the options ask for, and return its folder."""
     size = args.size or (SAMPLE_SIZE if source.sample else SIZE)
     settings = Settings(
         size=size,
@@ -121,7 +125,7 @@ def prepare_photos(args: argparse.Namespace, source: Source) -> Path:
         sample=source.sample,
     )
     folder = args.out or source.processed
-    check_replaceable(folder)  # before anything is fetched or drawn
+    check_replaceable(folder)  # before anything is downloaded or drawn
     raw_dirs = source.raw_dirs()
     print_summary(folder, prepare(find_photos(raw_dirs), folder, settings))
     if passed_over := not_looked_at(skipped_files(raw_dirs)):
@@ -132,14 +136,12 @@ def prepare_photos(args: argparse.Namespace, source: Source) -> Path:
 def stored_side(size: int, asked: int | None) -> int:
     """The side of the stored squares. Raises `UserError` if it would be smaller than the image."""
     if asked is not None and asked < size:
-        raise UserError(
-            f"--stored {asked} is smaller than the image: choose at least --size, {size}"
-        )
+        raise UserError(f"--stored {asked} is smaller than --size {size}. Choose at least {size}.")
     return asked or max(size, min(MOST_STORED, round(STORED * size)))
 
 
 def print_summary(folder: Path, config: DatasetConfig) -> None:
-    """A table of what went where, and what was left out."""
+    """Print how many photos each split has, and which photos were left out."""
     name = printable(str(folder))
     print(f"\n{name}: squares of {config.stored} px for images of {config.size} px")
     print(f"{'':8}{'damaged':>10}{'not damaged':>14}{'close-ups':>12}")
@@ -156,7 +158,7 @@ def print_summary(folder: Path, config: DatasetConfig) -> None:
 
 
 def few_of_a_class(config: DatasetConfig) -> list[str]:
-    """A warning for each class with fewer than `FEW` photos: what so few cannot show."""
+    """A warning for each class with fewer than `FEW` photos: how uncertain its test will be."""
     warnings = []
     enough_for_test = round(ENOUGH * config.shares["test"])
     for label in LABELS:
@@ -165,28 +167,29 @@ def few_of_a_class(config: DatasetConfig) -> list[str]:
         if photos < FEW:
             name = label.replace("_", " ")
             warnings.append(
-                f"few photos: {photos} {name}, {tested} of them for the test. Even if the model "
-                f"gets all {tested} right, it may be wrong on up to {_most_wrong(tested):.0%} of "
-                f"{name} cars. With {ENOUGH} photos, the test could rule out more than "
-                f"{_most_wrong(enough_for_test):.0%}"
+                f"few photos: {photos} {name}, {tested} of them in the test set. Even if the model "
+                f"classifies all {tested} correctly, it may still be wrong on up to "
+                f"{_most_wrong(tested):.0%} of {name} cars. With {ENOUGH} photos, this limit falls "
+                f"to {_most_wrong(enough_for_test):.0%}."
             )
     return warnings
 
 
 def _most_wrong(tested: int) -> float:
-    """The share of mistakes that so many test photos without a mistake cannot rule out (95 %)."""
+    """The highest error rate that is still likely (95 %) after no mistake on `tested` photos."""
     return clopper_pearson(0.0, tested)[1]
 
 
 def too_few_to_decide(config: DatasetConfig) -> str | None:
-    """A sentence if the validation photos are too few to find answers that need no person."""
+    """A warning if there are too few validation photos to choose a review band, or None."""
     photos = config.counts["val"].damaged + config.counts["val"].not_damaged
     if photos >= FEWEST_DECIDED:
         return None
     needed = math.ceil(FEWEST_DECIDED / config.shares["val"] / 10) * 10
     return (
-        f"too few photos: there are {photos} for validation and {FEWEST_DECIDED} are needed, so "
-        f"the model will send every answer to a person; collect about {needed:,} photos in all"
+        f"too few photos: there are {photos} for validation, and a review band needs "
+        f"{FEWEST_DECIDED}. So the model will send every photo to a person. Collect about "
+        f"{needed:,} photos in all."
     )
 
 

@@ -1,13 +1,15 @@
-"""How good is the model in use on photos of your own? It needs them sorted into two folders.
+"""Measure how good a model is on your own photos, sorted into two folders.
 
     python evaluate.py ~/cars                  # photos in ~/cars/damaged and ~/cars/not-damaged
-    python evaluate.py ~/cars --model 20261122-1630-1f3a      # another version than the current
+    python evaluate.py ~/cars --model 20261122-1630-1f3a      # another version
     python evaluate.py ~/cars --cost-missed 2000 --cost-false-alarm 60 --cost-review 5
 
 Prints accuracy and other metrics with 95 % intervals, and writes a report with the worst mistakes.
-Photos that the version was trained on are left out. With the three costs, threshold and review band
-are those that cost least, without training; the output says what 1,000 photos then cost. --use puts
-them into use; `python -m car_damage.model_store back` returns to the version before.
+Photos that the version was trained on are left out.
+
+If you give all three costs, evaluate.py chooses the threshold and review band that cost least, and
+prints what 1,000 photos would cost. Nothing is trained. --use puts this threshold and band into
+use. To return to the version before, run `python -m car_damage.model_store back`.
 """
 
 import argparse
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from car_damage.evaluation.predictions import Predictions
 
 NO_COSTS = (
-    "--use puts the threshold and band that costs choose into use: give --cost-missed, "
-    "--cost-false-alarm and --cost-review too"
+    "--use needs costs to choose the threshold and review band. "
+    "Add --cost-missed, --cost-false-alarm and --cost-review."
 )
 
 
@@ -39,20 +41,20 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="with damaged/ and not-damaged/ below it")
+    add("folder", type=Path, metavar="FOLDER", help="contains damaged/ and not-damaged/")
     add_model(parser)
     add_costs(parser)
     parser.add_argument(
         "--use",
         action="store_true",
-        help="put the threshold and band that the costs choose into use, as a new version with the "
+        help="use the threshold and review band that the costs choose, as a new version with the "
         "same network",
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, measure, and say where the report is."""
+    """Parse the options, measure the version, and print where the report is."""
     args = build_parser().parse_args(argv)
     costs = costs_of(args)
     if args.use and costs is None:
@@ -79,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
         if line:
             print(printable(line))
     path = write_own_report(args.models, record, args.folder, own, predictions, metrics, found)
-    print(printable(f"the worst mistakes and all figures: {path}"))
+    print(printable(f"full report, with the worst mistakes: {path}"))
     if args.use:
         print(put_into_use(args.models, record, predictions, metrics))
     elif costs is not None:
@@ -89,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
 def put_into_use(
     models: Path, record: model_store.Record, predictions: "Predictions", metrics: Metrics
 ) -> str:
-    """Make a version with the decision of `predictions` and use it; return a sentence on it."""
+    """Make a version with the decision of `predictions`, use it, and return what to print."""
     from car_damage.release.new_decision import add_with_decision
     from car_damage.report.page import write_report
 
@@ -97,14 +99,19 @@ def put_into_use(
     model_store.use(models, name)
     write_report(models, name)
     back = model_store.command(models, "back")
-    return f"{name} is in use: {record.version} with this threshold and band. To return: {back}"
+    return (
+        f"{name} is now in use. It is {record.version} with this threshold and band. "
+        f"To undo this, run: {back}"
+    )
 
 
 def check_packages() -> None:
     """Raise `UserError` if only the service's packages are installed."""
     for package in ("jinja2", "matplotlib", "scipy", "sklearn"):
         if find_spec(package) is None:
-            raise UserError("evaluate.py needs more packages: pip install -r requirements.txt")
+            raise UserError(
+                f"The package {package} is not installed. Run: pip install -r requirements.txt"
+            )
 
 
 if __name__ == "__main__":

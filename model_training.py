@@ -1,12 +1,12 @@
-"""Step 2: arrays become a measured, exported model.
+"""Step 2: train, test and export a model.
 
     python model_training.py                                  # ResNet-50 from ImageNet weights
     python model_training.py --backbone mobilenetv2 --epochs 4
-    python model_training.py --weights models/<version>/model.keras   # go on from an earlier one
-    python model_training.py --resume                         # with the options of a killed run
+    python model_training.py --weights models/<version>/model.keras   # start from an earlier model
+    python model_training.py --resume                         # plus the options of a killed run
 
-Reads data/processed, which step 1 wrote. Writes models/<version>/ and makes it the current version
-unless the one in use is better on the same test photos.
+Reads data/processed, which step 1 wrote, and writes models/<version>/. The new version becomes the
+current one if it is surely as good as the version in use, on the same test photos.
 """
 
 import argparse
@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 
 EPOCHS = 6
 BATCH_SIZE = 32
-TWICE_LEFT_OUT = "--cross-sources leaves out each source in turn: drop --leave-out"
-TINY_EPOCHS = 30  # of a small network from random values, when no pre-trained one can be had
+TWICE_LEFT_OUT = (
+    "--cross-sources already leaves out each source in turn. Remove --leave-out or --cross-sources."
+)
+TINY_EPOCHS = 30  # for the small network that starts from random values
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,107 +63,113 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_start(parser: argparse.ArgumentParser) -> None:
-    """The folders, the backbone and its weights."""
-    add = parser.add_argument_group("what training starts from").add_argument
+    """Add the options for the folders, the backbone and its weights."""
+    add = parser.add_argument_group("starting point").add_argument
     add(
         "--data",
         type=Path,
         metavar="DIR",
-        help="data set (default: data/processed in the project, or data/sample/processed if there "
-        "is no other)",
+        help="folder of the data set (default: data/processed in the project, or "
+        "data/sample/processed if there is no other)",
     )
     add(
         "--models",
         type=Path,
         metavar="DIR",
-        help="default: models in the project, or models/sample for drawn cars",
+        help="folder for versions (default: models in the project, or models/sample for drawn "
+        "cars)",
     )
     add(
         "--backbone",
         choices=BACKBONES,
-        help=f"default: that of --weights; {DEFAULT.name}; drawn cars: {SAMPLE_DEFAULT.name}",
+        help=f"network to train (default: the one of --weights, otherwise {DEFAULT.name}; "
+        f"{SAMPLE_DEFAULT.name} for drawn cars)",
     )
     add(
         "--weights",
         metavar="SOURCE",
-        help="imagenet (fetched from the network once), none, or a .keras, .h5, .weights.h5 or "
-        ".npz file (default: imagenet; drawn cars: the real model in use)",
+        help="imagenet (downloaded once), none (random values), or a .keras, .h5, .weights.h5 or "
+        ".npz file (default: imagenet; for drawn cars, the real model in use)",
     )
-    add("--resume", action="store_true", help="go on from the last epoch of a killed run")
+    add("--resume", action="store_true", help="continue a killed run after its last epoch")
 
 
 def add_fine_tuning(parser: argparse.ArgumentParser) -> None:
-    """How the model is trained."""
-    add = parser.add_argument_group("how the model is trained").add_argument
-    add("--unfreeze", metavar="STAGE", help="fine-tune from this stage on; a wrong name lists all")
+    """Add the options for training."""
+    add = parser.add_argument_group("training").add_argument
+    stage = "first stage to fine-tune; an unknown name prints all names"
+    add("--unfreeze", metavar="STAGE", help=f"{stage} (default: depends on the backbone)")
     add(
         "--epochs",
         type=whole_number(0, 1000),
         metavar="N",
-        help=f"of fine-tuning; 0 fits the head only (default: {EPOCHS})",
+        help=f"epochs of fine-tuning; 0 fits the head only (default: {EPOCHS})",
     )
     add(
         "--learning-rate",
         type=positive_number,
         metavar="RATE",
-        help="peak of fine-tuning's rate (default: as suits the backbone)",
+        help="peak learning rate of fine-tuning (default: depends on the backbone)",
     )
     add(
         "--keep",
         type=share,
         default=0.0,
         metavar="SHARE",
-        help="of the weights that training started from, to mix into those at its end: a model "
-        "that was good before stays so on photos unlike the new ones (default: %(default)s)",
+        help="share of the earlier model's weights to mix into the new ones, so that the model "
+        "stays good on photos unlike the new ones (default: %(default)s)",
     )
-    add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N")
-    add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N")
+    images = "images per batch (default: %(default)s)"
+    add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N", help=images)
+    seed = "random seed (default: %(default)s)"
+    add("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N", help=seed)
 
 
 def add_result(parser: argparse.ArgumentParser) -> None:
-    """How the model is measured, exported and put into use."""
-    add = parser.add_argument_group("what becomes of the model").add_argument
+    """Add the options for testing, exporting and promoting the model."""
+    add = parser.add_argument_group("testing, export and promotion").add_argument
     add(
         "--cross-sources",
         nargs="?",
         type=whole_number(2, 100),
         const=0,
         metavar="K",
-        help="first train K more models, each without some of the sources, to measure and "
-        "calibrate on photos of sources that a model never saw (default: up to 6)",
+        help="cross-source validation: first train K more models, each without some of the "
+        "sources, then calibrate and measure on photos of these sources (default K: up to 6)",
     )
     add(
         "--leave-out",
         action="append",
         default=[],
         metavar="SOURCE",
-        help="train without this source and measure on its photos instead; may be repeated. The "
-        "version is never made current",
+        help="train without this source and test on its photos; may be repeated. Such a version "
+        "never becomes the current one",
     )
     add(
         "--precision",
         choices=PRECISIONS,
         default=PRECISIONS[0],
-        help="of model.tflite (default: %(default)s)",
+        help="number format of model.tflite (default: %(default)s)",
     )
     add(
         "--promote",
         choices=("auto", "always", "never"),
         default="auto",
-        help="auto: make the new version current if it is surely as good (default: %(default)s)",
+        help="whether the new version becomes the current one; auto: if it is surely as good as "
+        "the one in use (default: %(default)s)",
     )
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, check, then work."""
+    """Parse the options, then train."""
     train(build_parser().parse_args(argv))
 
 
 def check(args: argparse.Namespace, sample: bool, photos: Sequence[Row]) -> None:
-    """Refuse what would fail once the photos are prepared: options, sources and weights.
+    """Check options, sources and weights before step 1 spends time on the photos.
 
-    `sample`: the photos will be drawn cars. `photos`: those that are there already. Raises
-    `UserError`.
+    `sample`: whether the photos will be drawn cars. `photos`: the photos that already exist.
+    Raises `UserError`.
     """
     costs_of(args)
     if args.leave_out and args.cross_sources is not None:
@@ -171,14 +179,14 @@ def check(args: argparse.Namespace, sample: bool, photos: Sequence[Row]) -> None
     load_tensorflow()
     from car_damage.training.classifier import trainable_from
 
-    with contextlib.redirect_stdout(io.StringIO()):  # step 2 says it again
+    with contextlib.redirect_stdout(io.StringIO()):  # step 2 prints it again
         start = choose_start(args, sample, models_folder(args, sample))
     check_unseen(args, start, photos)
     trainable_from(start.model, choose_settings(args, start).unfreeze)
 
 
 def check_held_out(args: argparse.Namespace, photos: Sequence[Row]) -> None:
-    """Raise `UserError` if the photos lack the sources that the options hold out."""
+    """Raise `UserError` if the photos lack the sources that the options leave out."""
     from car_damage.evaluation.folds import check_folds
     from car_damage.evaluation.held_out_sources import check_sources
 
@@ -188,7 +196,7 @@ def check_held_out(args: argparse.Namespace, photos: Sequence[Row]) -> None:
 
 
 def check_unseen(args: argparse.Namespace, start: "Start", photos: Sequence[Row]) -> None:
-    """Raise `UserError` if the start was trained on one of the photos that will be held out."""
+    """Raise `UserError` if the earlier model was trained on a photo that will be held out."""
     every_source = args.cross_sources is not None
     held_out = (photo for photo in photos if every_source or photo.source in args.leave_out)
     learnt = start.learnt or frozenset()
@@ -197,17 +205,17 @@ def check_unseen(args: argparse.Namespace, start: "Start", photos: Sequence[Row]
 
 
 def learnt_before(start: "Start") -> UserError:
-    """The error of holding out photos that the start was trained on."""
+    """The error for holding out photos that the earlier model was trained on."""
     return UserError(
-        f"{start.weights.source} was trained on photos of this data set: --leave-out and "
-        "--cross-sources need weights that never saw the sources"
+        f"{start.weights.source} was trained on photos of this data set, so --leave-out and "
+        "--cross-sources cannot hold them out. Choose other --weights, such as imagenet."
     )
 
 
 def train(args: argparse.Namespace) -> Path:
-    """Do the steps in order; return the folder of the new version and its neighbours.
+    """Train, test and export a model; return the folder of all versions.
 
-    TensorFlow is imported here: a wrong option is refused without it.
+    TensorFlow is imported here, so that a wrong option is refused without waiting for it.
     """
     costs = costs_of(args)
     load_tensorflow()
@@ -244,7 +252,7 @@ def train(args: argparse.Namespace) -> Path:
 
 
 def release(args: argparse.Namespace, trained: "Trained", dataset: Dataset, models: Path) -> None:
-    """Make a version of the trained model; say how good it is and whether it is in use."""
+    """Make a version of the trained model; print its metrics and whether it is now in use."""
     from car_damage.release import promotion, version
     from car_damage.report.page import write_report
 
@@ -252,7 +260,7 @@ def release(args: argparse.Namespace, trained: "Trained", dataset: Dataset, mode
     print(version.table(manifest))
     rule = "never" if args.leave_out else args.promote
     print(promotion.promote(models, manifest.version, exported, dataset, rule, trained.costs))
-    print(f"more, and where it is wrong: {write_report(models, manifest.version)}")
+    print(f"full report, with its mistakes: {write_report(models, manifest.version)}")
 
 
 def load_tensorflow() -> None:
@@ -260,52 +268,53 @@ def load_tensorflow() -> None:
     with without_chatter():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # which has messages of its own
+        tf.config.list_physical_devices()  # this writes more messages
 
 
 def models_folder(args: argparse.Namespace, sample: bool) -> Path:
-    """Where versions go."""
+    """The folder for versions."""
     return args.models or paths.shown(paths.SAMPLE_MODELS if sample else paths.MODELS)
 
 
 def choose_start(args: argparse.Namespace, sample: bool, models: Path) -> "Start":
-    """What training starts from.
+    """Load the model that training starts from.
 
-    Raises `UserError`. Where ImageNet's weights cannot be fetched, it holds the command that starts
-    from the included model instead.
+    Raises `UserError`. If ImageNet weights cannot be downloaded, the message has the command that
+    starts from the included model instead.
     """
     from car_damage.training.initial_weights import ImagenetUnavailable, starting_model
 
     try:
         return starting_model(args.backbone, args.weights, sample, models)
     except ImagenetUnavailable as error:
-        raise UserError(f"{error}. {without_network(args.backbone)}") from error
+        raise UserError(f"{error} {without_network(args.backbone)}") from error
 
 
 def without_network(backbone: str | None) -> str:
-    """What to type where ImageNet's weights cannot be fetched: what was typed, with a file."""
+    """What to do without ImageNet weights: the user's command again, with a file for --weights."""
     included = sorted((paths.MODELS / model_store.PRETRAINED).glob(f"*/{model_store.KERAS_MODEL}"))
     if not included:
-        return "Connect to the internet, or name a file with --weights"
+        return "Connect to the internet, or choose a file with --weights."
     weights = paths.shown(included[-1])
     more = ["--weights", str(weights)]
     if backbone and (manifest := manifest_beside(str(weights))) and manifest.backbone:
         more += ["--backbone", manifest.backbone]  # the last one counts
-    return f"To start from the included model instead: {command_again(*more)}"
+    return f"Connect to the internet, or start from the included model: {command_again(*more)}"
 
 
 def note_size(weights: str | None, size: int) -> None:
-    """Print how to make a data set of the size that an earlier model was trained on."""
+    """Print how to make a data set with the image size of the earlier model."""
     manifest = manifest_beside(weights)
     if manifest and manifest.size != size:
         print(
-            f"{weights} was trained on images of {manifest.size} px, and this data set has "
-            f"{size} px. For the same size: python data_preprocessing.py --size {manifest.size}"
+            f"{weights} was trained on images of {manifest.size} px, but this data set has "
+            f"{size} px. For the same size, run: python data_preprocessing.py --size "
+            f"{manifest.size}"
         )
 
 
 def choose_folds(args: argparse.Namespace, dataset: Dataset) -> list[tuple[str, ...]]:
-    """The folds that `--cross-sources` asks for; none without it."""
+    """The folds for `--cross-sources`, or none without this option."""
     from car_damage.evaluation.folds import deal_folds
 
     if args.cross_sources is None:
@@ -319,29 +328,32 @@ def choose_folds(args: argparse.Namespace, dataset: Dataset) -> list[tuple[str, 
 def check_learnt(start: "Start", moved: dict[str, int], leaves_out: bool) -> None:
     """Print how many photos of the data set the earlier model was trained on.
 
-    Raises `UserError` if sources are left out, which that model may have been trained on.
+    Raises `UserError` if there are any and sources are left out.
     """
     if moved and leaves_out:
         raise learnt_before(start)
     if start.learnt is None:
         print(
-            f"it is not known which photos {start.weights.source} was trained on: if some of this "
-            "data set are among them, the metrics will be too good"
+            f"it is unknown which photos {start.weights.source} was trained on. If this data set "
+            "contains some of them, the metrics will be too good."
         )
     elif moved:
         print(
-            f"{start.weights.source} was trained on photos of this data set: their "
-            f"{moved['val']} validation and {moved['test']} test photos now train"
+            f"{start.weights.source} was trained on photos of this data set, so "
+            f"{moved['val']} validation and {moved['test']} test photos move to training"
         )
 
 
 def choose_settings(args: argparse.Namespace, start: "Start") -> TrainingSettings:
-    """The training settings: the options, and defaults that suit the start.
+    """The training settings: the user's options, and defaults that suit the backbone.
 
     Raises `UserError` for `--keep` without an earlier model to mix with.
     """
     if args.keep and not start.goes_on:
-        raise UserError("--keep mixes with an earlier model: name its model.keras with --weights")
+        raise UserError(
+            "--keep mixes in the weights of an earlier model, and there is none. "
+            "Choose its model.keras with --weights."
+        )
     backbone = start.backbone
     default_epochs = TINY_EPOCHS if backbone is TINY else EPOCHS
     epochs = default_epochs if args.epochs is None else args.epochs
@@ -357,11 +369,11 @@ def choose_settings(args: argparse.Namespace, start: "Start") -> TrainingSetting
 
 
 def default_data_set() -> Path:
-    """The project's data set of real photos, or if there is none, that of drawn cars."""
+    """The project's data set of real photos, or that of drawn cars if it is the only one."""
     real, sample = paths.shown(paths.PROCESSED), paths.shown(paths.SAMPLE_PROCESSED)
     if (real / CONFIG).exists() or not (sample / CONFIG).exists():
         return real
-    print(f"there is no data set in {real}: taking that of drawn cars in {sample}")
+    print(f"no data set in {real}: using the drawn cars in {sample}")
     return sample
 
 

@@ -1,15 +1,15 @@
-"""Classify photos on disk on all cores, without TensorFlow.
+"""Classify photos on disk.
 
     python predict.py car.jpg                                   # one line on the screen
     python predict.py ~/cars --csv answers.csv                  # all photos below a folder
-    python predict.py ~/cars --csv answers.csv --heatmaps seen  # where the damage might be
-    python predict.py car.jpg --model 20261122-1630-1f3a        # another version than the current
+    python predict.py ~/cars --csv answers.csv --heatmaps seen  # show where the damage might be
+    python predict.py car.jpg --model 20261122-1630-1f3a        # use another version
 
-Answers are CSV, on the screen too: path,prediction,probability,review,warnings,error. The
-probability is that of damage. `review` is yes if the model is too unsure to decide without a
-person. `warnings` says what makes an answer doubtful, separated by spaces: blurred, dark,
-overexposed, low_resolution or unfamiliar (no car, or unlike the photos that the model was trained
-on). If a photo cannot be used, `error` says why, and the others are still classified.
+The output is CSV: path,prediction,probability,review,warnings,error. `probability` is the
+probability of damage. `review` is yes if the model is unsure and a person should look at the photo.
+`warnings` lists what makes an answer doubtful, separated by spaces: blurred, dark, overexposed,
+low_resolution or unfamiliar (no car, or unlike the photos that the model was trained on). If a
+photo cannot be used, `error` gives the reason. The other photos are still classified.
 """
 
 import argparse
@@ -48,21 +48,22 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("paths", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER")
-    add("--csv", type=Path, metavar="FILE", help="where the answers go (default: the screen)")
+    what = "photo, or folder with photos at any depth"
+    add("paths", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER", help=what)
+    add("--csv", type=Path, metavar="FILE", help="file for the answers (default: the screen)")
     add(
         "--heatmaps",
         type=Path,
         metavar="DIR",
-        help="show where the damage might be over each photo, in DIR/<name of the photo>.png "
-        "(<name>-2.png and so on if names repeat, in the order of the answers)",
+        help="folder for heatmaps, which show where the damage might be: <name of the photo>.png, "
+        "or <name>-2.png and so on if names repeat, in the order of the answers",
     )
     add_model(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, check, then work."""
+    """Parse and check the options, then classify the photos."""
     args = build_parser().parse_args(argv)
     found = find_photos(args.paths)
     record = model_store.load_record(args.models, args.model)
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.heatmaps:
         make_folder(args.heatmaps)
     if record.manifest.sample:
-        print(f"{record.version} is a sample model: it only knows drawn cars", file=sys.stderr)
+        print(f"{record.version} is a sample model, trained on drawn cars only", file=sys.stderr)
 
     answers = classify_files(record, found, heatmaps)
     disable = len(found) <= MANY or not can_draw()
@@ -81,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     unusable = save(rows, args.csv) if args.csv else show(rows)
     if unusable:
         print(
-            f"{unusable} of {len(found)} photos could not be used: see the column error",
+            f"{unusable} of {len(found)} photos could not be used; see the column error",
             file=sys.stderr,
         )
     if passed_over := not_looked_at(skipped_files(args.paths, args.csv)):
@@ -89,17 +90,17 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def save(rows: Iterable[Row], file: Path) -> int:
-    """Write the rows as they come; `file` is replaced once it is whole. Return how many failed."""
+    """Write the rows and replace `file` once all are written. Return how many failed."""
     with writing(file), staged_file(file) as partial_file:
         return write_rows(rows, partial_file)
 
 
 def show(rows: Iterable[Row]) -> int:
-    """Print the rows as they come, with names that steer no terminal; return how many failed."""
+    """Print the rows as they come, with control characters escaped; return how many failed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # a pipe on Windows lacks letters of many names
+        sys.stdout.reconfigure(encoding="utf-8")  # Windows' default for pipes lacks many letters
     rows = (replace(row, path=printable(row.path)) for row in rows)
-    return write_rows(rows, DummyTqdmFile(sys.stdout))  # unlike `print`, spares a progress bar
+    return write_rows(rows, DummyTqdmFile(sys.stdout))  # keeps the progress bar whole
 
 
 if __name__ == "__main__":

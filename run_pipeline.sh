@@ -1,29 +1,30 @@
 #!/usr/bin/env bash
-# From photos to a measured, exported model in one command: bash run_pipeline.sh --help
+# Prepare photos and train a model in one command: bash run_pipeline.sh --help
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 Usage: bash run_pipeline.sh [--raw-dir DIR]... [--kaggle | --sample] [--] [OPTION...]
 
-Makes .venv and installs requirements.txt into it (the first time only), prepares the photos
-(step 1, data_preprocessing.py) and trains a model on them (step 2, model_training.py).
+Prepares your photos (step 1, data_preprocessing.py) and trains a model on them (step 2,
+model_training.py). The first run also creates .venv and installs requirements.txt into it.
 
-Photos come from data/raw/damaged and data/raw/not-damaged in the project. If there are none, the
-Kaggle set anujms/car-damage-detection is downloaded. Without a network, sample cars are drawn.
+The photos are in data/raw/damaged and data/raw/not-damaged in the project. If there are none, the
+script downloads the Kaggle set anujms/car-damage-detection. Without a network, it draws sample
+cars.
 
-  --raw-dir DIR   a folder with damaged/ and not-damaged/ in it; may be given several times
-  --kaggle        insist on the Kaggle set
-  --sample        insist on drawn sample cars: needs no photos and no network
+  --raw-dir DIR   folder that contains damaged/ and not-damaged/; repeat it for more folders
+  --kaggle        always use the Kaggle set
+  --sample        always use drawn sample cars; needs no photos and no network
   --help          show this help
 
-Every other option of the two steps may follow, and goes to each step that knows it:
+You can add any option of the two steps. Each step gets the options that it knows:
 
   bash run_pipeline.sh --raw-dir ~/cars -- --size 224 --backbone mobilenetv2 --epochs 4
 
-`.venv/bin/python data_preprocessing.py --help` and `.venv/bin/python model_training.py --help`
-list them. Paths start at the working directory. PYTHON=/path/to/python chooses the Python (3.11 to
-3.13) that .venv is made with.
+To list them, run `.venv/bin/python data_preprocessing.py --help` and
+`.venv/bin/python model_training.py --help`. Relative paths start at your working directory. Set
+PYTHON=/path/to/python to choose the Python (3.11 to 3.13) for .venv.
 TEXT
 }
 

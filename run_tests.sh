@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set up, lint, check types, run every test: bash run_tests.sh [PYTEST OPTION...]
-# Stops at the first of the four that fails.
+# Set up .venv, lint, check formatting and types, run all tests: bash run_tests.sh [PYTEST OPTION...]
+# Stops at the first step that fails.
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/venv.sh"
@@ -10,5 +10,5 @@ cd "$root"
 python -m ruff check .
 python -m ruff format --check .
 python -m mypy
-# A process for each core, up to four: each loads TensorFlow for itself.
+# One process per core, but at most four, because each one loads TensorFlow.
 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"

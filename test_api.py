@@ -202,8 +202,8 @@ def test_the_service_is_ready_until_it_is_told_to_stop(client):
 @pytest.mark.parametrize(
     ("folder", "version", "reason"),
     [
-        ("nothing", None, "there is no model in"),
-        ("models", "20260401-0900-eeee", "there is no version 20260401-0900-eeee"),
+        ("nothing", None, "There is no model in"),
+        ("models", "20260401-0900-eeee", "There is no version 20260401-0900-eeee"),
         ("models", "20260401-0900-ffff", "no model: "),  # its graph is invalid
     ],
 )

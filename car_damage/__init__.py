@@ -1,3 +1,3 @@
-"""Tell damaged cars from undamaged ones, and how far the answer can be trusted."""
+"""A classifier for car photos: damaged or not, how sure it is, and where it sees the damage."""
 
 __version__ = "0.1.0"  # pyproject.toml has the same

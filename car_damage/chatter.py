@@ -1,4 +1,4 @@
-"""What TensorFlow and LiteRT write to stderr past Python, held back where it helps nobody."""
+"""Suppress the log lines that TensorFlow and LiteRT write straight to stderr."""
 
 import os
 import re
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-# Read when TensorFlow is loaded. Its errors reach us as exceptions anyway.
+# TensorFlow reads this when it is loaded. Its errors also reach us as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Lines of its log, which obeys that variable only in part, and of LiteRT's.
+# Log lines of TensorFlow, which follow that variable only in part, and of LiteRT.
 CHATTER = re.compile(
     rb"[IWE]\d{4} .*\.cc:\d+\]|WARNING: All log messages before absl|INFO: Created TensorFlow Lite"
 )
@@ -21,7 +21,7 @@ _one_at_a_time = threading.Lock()
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Drop the chatter that is written while the block runs; all other lines come after it."""
+    """Drop these log lines while the block runs; write all other lines to stderr afterwards."""
     with _one_at_a_time, _file_in_memory() as log:
         sys.stderr.flush()
         stderr = os.dup(2)
@@ -37,7 +37,7 @@ def without_chatter() -> Iterator[None]:
 
 
 def _file_in_memory() -> IO[bytes]:
-    """A file without a name: in memory where the system can, as a disk may be read-only."""
+    """A temporary file, in memory if the system can do that, because a disk may be read-only."""
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create("chatter"), "w+b")
     return tempfile.TemporaryFile()

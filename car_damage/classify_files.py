@@ -1,4 +1,4 @@
-"""Photo files to rows of CSV: find, classify and draw them on all cores, in bounded memory."""
+"""Classify photo files into rows of CSV and draw heatmaps, on all cores and in bounded memory."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ from car_damage.parallel import map_in_order, per_thread
 from car_damage.predictor import Prediction, Predictor
 from car_damage.wording import not_looked_at
 
-HEATMAP_SIDES = (640, 1280)  # pixels: the short side at least, and the long side at most
+HEATMAP_SIDES = (640, 1280)  # pixels: minimum of the short side, maximum of the long side
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,24 @@ class Row:
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """The files in `paths` and the photos below its folders, each once. Raises `UserError`."""
+    """The files in `paths` and the photos in its folders, each once. Raises `UserError`."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise UserError(f"there is no photo or folder {path}")
+            raise UserError(f"There is no photo or folder {path}. Check its name.")
         below = _photos_among(files_below(path)) if path.is_dir() else [path]
         if not below:
             skipped = not_looked_at(skipped_files([path], None))
-            raise UserError(f"there is no photo in {path}" + (f" ({skipped})" if skipped else ""))
+            found_instead = f" ({skipped})" if skipped else ""
+            raise UserError(f"No photos in {path}{found_instead}. Choose a folder with photos.")
         found += below
     return list(dict.fromkeys(found))
 
 
 def skipped_files(paths: Sequence[Path], results: Path | None) -> Counter[str]:
-    """How many files below the folders in `paths` are not photos, by why; `results` is not counted.
+    """Count the files in `paths` that are not photos, by reason; `results` is not counted.
 
-    The keys are as `wording.not_looked_at` takes them.
+    The keys are those of `wording.not_looked_at`.
     """
     below = {file for path in paths if path.is_dir() for file in files_below(path)}
     if results is not None:
@@ -58,22 +59,22 @@ def skipped_files(paths: Sequence[Path], results: Path | None) -> Counter[str]:
 
 
 def _photos_among(files: Iterable[Path]) -> list[Path]:
-    """Files that end like photos in any case, sorted, except heatmaps that were drawn here."""
+    """The files with a photo's suffix, sorted, without heatmaps that this program has drawn."""
     return sorted(path for path in files if not why_skipped(path) and not heatmap.is_drawn(path))
 
 
 def heatmap_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Where each photo's heatmap goes. Raises `UserError` if one could replace a photo."""
+    """The path of each photo's heatmap. Raises `UserError` if one could replace a photo."""
     if folder.is_dir() and _photos_among(folder.iterdir()):
-        raise UserError(f"there are photos in {folder}: give --heatmaps another folder")
+        raise UserError(f"{folder} contains photos. Choose another folder for --heatmaps.")
     taken: set[str] = set()
     return [folder / f"{_unused_name(path.stem, taken)}.png" for path in paths]
 
 
 def _unused_name(stem: str, taken: set[str]) -> str:
-    """Take the first free of `stem`, `stem`-2 and so on; ignores case, as Windows and macOS do."""
+    """Take the first unused of `stem`, `stem`-2 and so on, without regard to case."""
     name, number = stem, 1
-    while name.casefold() in taken:
+    while name.casefold() in taken:  # Windows and macOS ignore case
         number += 1
         name = f"{stem}-{number}"
     taken.add(name.casefold())
@@ -83,14 +84,14 @@ def _unused_name(stem: str, taken: set[str]) -> str:
 def check_csv(file: Path, paths: Sequence[Path]) -> None:
     """Raise `UserError` if `file` is a folder, or a photo that the answers would replace."""
     if file.is_dir():
-        raise UserError(f"{file} is a folder: give --csv a file")
+        raise UserError(f"{file} is a folder. Choose a file for --csv.")
     is_read = file.exists() and file.resolve() in {path.resolve() for path in paths}
     if is_read or file.suffix.lower() in photos.SUFFIXES:
-        raise UserError(f"--csv {file} names a photo: name another file, such as answers.csv")
+        raise UserError(f"--csv {file} is a photo. Choose another file, such as answers.csv.")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results. Raises `UserError` if that fails."""
+    """Create a folder for results. Raises `UserError` if that fails."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -98,7 +99,7 @@ def make_folder(folder: Path) -> None:
 def classify_files(
     record: Record, paths: Sequence[Path], heatmaps: Sequence[Path | None]
 ) -> Iterator[Row]:
-    """Yield each photo's row, in order; draw its heatmap to the path in `heatmaps` unless None."""
+    """Yield each photo's row in order, and write its heatmap to its path in `heatmaps`, if any."""
     predictor = per_thread(lambda: Predictor(record))
     jobs = zip(paths, heatmaps, strict=True)
     return map_in_order(lambda job: _row(predictor(), *job), jobs)
@@ -125,7 +126,7 @@ def _answer(predictor: Predictor, path: Path, target: Path | None) -> Prediction
     data = path.read_bytes()
     answer = predictor.predict(photos.decode(data, at_least=predictor.record.manifest.size))
     if target is not None:
-        # Decoded again, so that an answer does not depend on whether a picture is drawn
+        # Decode again, larger: the answer must not depend on whether a heatmap is drawn.
         short, long = HEATMAP_SIDES
         png = heatmap.png(photos.shrink(photos.decode(data, short), long), answer.heatmap)
         with writing(target):
@@ -134,7 +135,7 @@ def _answer(predictor: Predictor, path: Path, target: Path | None) -> Prediction
 
 
 def write_rows(rows: Iterable[Row], file: TextIO) -> int:
-    """Write a heading and each row as a line of CSV as it comes; return how many have an error."""
+    """Write a heading and each row as CSV as it comes; return how many rows have an error."""
     table = csv.writer(file, lineterminator="\n")
     table.writerow(column.name for column in fields(Row))
     unusable = 0
@@ -146,8 +147,9 @@ def write_rows(rows: Iterable[Row], file: TextIO) -> int:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, a forbidden folder and the like into a `UserError` that names `path`."""
+    """Turn errors such as a full disk or a missing permission into a `UserError` on `path`."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise UserError(f"Cannot write {path} ({reason}). Choose another place.") from error

@@ -1,4 +1,4 @@
-"""From a logit to a decision: the one rule by which photos are answered, measured and reported."""
+"""The decision rule: from a logit to an answer, for serving, evaluation and reports."""
 
 from typing import Annotated, Literal, NamedTuple
 
@@ -8,32 +8,32 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Label = Literal["not_damaged", "damaged"]
 LABELS: tuple[Label, Label] = ("not_damaged", "damaged")  # the position is the label's number
-DIGITS = 4  # of a probability: what a client is told is what is compared
-# Validation photos that a review band must leave to the model alone. For 99 % right answers, none
-# of fewer than 100 may be wrong. No mistake among 66 is as good evidence as one among 100: in both
-# cases the 95 % interval (Clopper-Pearson) starts at 94.6 %.
+DIGITS = 4  # of a probability: the rounded value is sent to clients and compared with the limits
+# The minimum number of validation photos outside the review band. To reach 99 % accuracy with fewer
+# than 100 photos, none of them may be wrong. No mistake in 66 photos is as good evidence as one in
+# 100: in both cases the 95 % interval (Clopper-Pearson) starts at 94.6 %.
 FEWEST_DECIDED = 66
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ReviewBand(NamedTuple):
-    """The probabilities that need a person: from `low` on, below `high`."""
+    """The probabilities that need a person: at least `low` and below `high`."""
 
     low: Share
     high: Share
 
 
-EVERY_PHOTO = ReviewBand(0.0, 1.0)  # a probability of exactly 1 included
+EVERY_PHOTO = ReviewBand(0.0, 1.0)  # includes a probability of exactly 1
 
 
 class Decision(BaseModel):
-    """What a version's logits mean, for one photo or for arrays of any shape."""
+    """How a version turns logits into answers, for one photo or for arrays of any shape."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(gt=0)  # the logit is divided by it (Guo et al. 2017)
-    threshold: Share  # from this probability on, a photo is damaged
+    threshold: Share  # at or above this probability, a photo is classified as damaged
     review_band: ReviewBand | None = None  # None: no photo needs a person
 
     @field_validator("review_band")

@@ -1,4 +1,4 @@
-"""The user's mistakes: one sentence and exit code 2. Bugs keep their traceback and exit code 1."""
+"""Errors of the user: a short message and exit code 2. Bugs keep their traceback, exit code 1."""
 
 import io
 import os
@@ -9,13 +9,13 @@ from car_damage.wording import printable
 
 
 class UserError(Exception):
-    """Something only the user can put right; the text names the thing and the way out."""
+    """A mistake only the user can fix; the message names the cause and the fix."""
 
 
 def exit_code(main: Callable[[], None]) -> int:
     """Run a script's `main` and return its exit code: 0, 2 for a `UserError`, 130 for Ctrl-C.
 
-    What it prints appears line by line, also where no terminal shows it.
+    Output appears line by line, even if it goes to a file or a pipe.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
@@ -24,7 +24,7 @@ def exit_code(main: Callable[[], None]) -> int:
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Which way up a photo is, from its EXIF or XMP.
+"""The orientation of a photo, from its EXIF or XMP.
 
-Pillow's own reader copies what each entry of a directory points at: an EXIF of 64 kB makes it
-allocate 300 MB. Here only one number is read.
+This module reads a single number. Pillow's own reader copies the data of every entry, so a crafted
+EXIF of 64 kB makes it allocate 300 MB.
 """
 
 import re
@@ -9,7 +9,7 @@ import struct
 
 ORIENTATION = 0x0112
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-# The types of an entry that can be a whole number, as `struct` calls them
+# The entry types that hold a whole number, with their `struct` codes
 NUMBERS = {3: "H", 4: "L", 8: "h", 9: "l"}
 PREFIX = b"Exif\0\0"  # before the TIFF file in a JPEG
 ENTRY = 12  # bytes: tag, type, count and value
@@ -17,9 +17,10 @@ IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:
-    """Return the orientation, 1 to 8 unless the file says something odd; 1 if it says nothing.
+    """The orientation that a photo's metadata gives, or 1 if they give none.
 
-    `exif` is a TIFF file, with or without `Exif\\0\\0` before it; XMP counts if it has no entry.
+    It is 1 to 8 unless the file has an invalid value. `exif` is a TIFF file, with or without
+    `Exif\\0\\0` before it. `xmp` is used if EXIF has no orientation.
     """
     found = _in_first_directory(exif.removeprefix(PREFIX))
     if found is None and (match := IN_XMP.search(xmp)):

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent: written beside, flushed, then renamed into place."""
+"""Atomic writes: write next to the target, flush to disk, then rename into place."""
 
 import errno
 import hashlib
@@ -15,9 +15,9 @@ from car_damage.errors import UserError
 if sys.platform != "win32":
     import fcntl
 
-PARTIAL = ".partial"  # what a killed run may leave; the next run over the same target clears it
-REPLACED = ".replaced"  # the old folder, for the instant of the swap
-# In lower case: what keeps an empty folder in git, and what systems leave in any folder.
+PARTIAL = ".partial"  # a killed run may leave one; the next run with the same target deletes it
+REPLACED = ".replaced"  # the old folder during the swap
+# Lower case: the file that keeps an empty folder in git, and files that systems leave in folders.
 LITTER = frozenset({".gitkeep", ".ds_store", "thumbs.db", "desktop.ini"})
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -29,17 +29,17 @@ def sha256_of(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8) in one step, as `staged_file` does."""
+    """Replace the content of `path` with `text` (UTF-8) in one step, like `staged_file`."""
     with staged_file(path) as file:
         file.write(text)
 
 
 @contextmanager
 def staged_file(path: Path) -> Iterator[TextIO]:
-    """Yield a text file (UTF-8) that takes the place of `path` when the block ends well.
+    """Yield a text file (UTF-8) that replaces `path` when the block succeeds.
 
-    A reader sees the old file or the whole new one. When the block raises, `path` stays as it was.
-    A full disk becomes a `UserError`.
+    Readers see either the old file or the complete new one. If the block raises, `path` does not
+    change. Raises `UserError` if the disk is full.
     """
     partial = path.with_name(path.name + PARTIAL)
     try:
@@ -55,12 +55,12 @@ def staged_file(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block ends well.
+    """Yield an empty folder next to `target` that replaces it when the block succeeds.
 
-    When the block raises, the folder is removed and `target` stays as it was. A full disk becomes
-    a `UserError`.
+    If the block raises, the new folder is deleted and `target` does not change. Raises `UserError`
+    if the disk is full.
     """
-    target = target.resolve()  # a link to a folder on another disk stays a link to it
+    target = target.resolve()  # keeps a link to a folder on another disk
     partial = target.with_name(target.name + PARTIAL)
     _put_back(target)
     shutil.rmtree(partial, ignore_errors=True)
@@ -75,10 +75,10 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def sharing_writers(folder: Path, clear: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock that writers of `folder` share; call `clear` first if no other writer has it.
+    """Hold a lock that all writers of `folder` share; first call `clear` if no other one holds it.
 
-    The system drops the lock of a process that ends, however it ends. Where it has no such locks,
-    as on Windows and on some network file systems, `clear` never runs.
+    The system releases the lock when the process ends, even if it is killed. Windows and some
+    network file systems have no such locks; `clear` never runs there.
     """
     if sys.platform == "win32":
         yield
@@ -87,7 +87,7 @@ def sharing_writers(folder: Path, clear: Callable[[], None]) -> Iterator[None]:
     try:
         if _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
             clear()
-        _lock(descriptor, fcntl.LOCK_SH)  # waits at most while another writer clears
+        _lock(descriptor, fcntl.LOCK_SH)  # waits only while another writer clears
         yield
     finally:
         os.close(descriptor)
@@ -102,11 +102,11 @@ def _lock(descriptor: int, kind: int) -> bool:
 
 
 def swap_in(folder: Path, target: Path) -> None:
-    """Rename `folder` to `target`; what stood there is removed only once the new one is in place.
+    """Rename `folder` to `target`, then delete the old `target`.
 
-    No system renames onto a folder that is not empty, so for an instant `target` is absent: never
-    half old and half new. A run killed in that instant leaves the old folder beside it, and
-    `staged_folder` puts it back.
+    Systems cannot rename onto a folder that is not empty, so `target` is missing for an instant,
+    but never a mix of old and new. If a run is killed in that instant, the old folder is still
+    next to it, and the next `staged_folder` puts it back.
     """
     for path in folder.rglob("*"):
         if path.is_file():
@@ -125,18 +125,18 @@ def swap_in(folder: Path, target: Path) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Have the system write the file out now, so that a rename never outlives its content."""
-    with path.open("r+b") as file:  # Windows flushes only what is open for writing
+    """Write the file to disk now, so that after a crash no renamed file lacks its content."""
+    with path.open("r+b") as file:  # Windows can only flush files that are open for writing
         os.fsync(file.fileno())
 
 
 def _flush_names(folder: Path) -> None:
-    """Have the system write out what the folder's files are called, so that renames last."""
+    """Write the folder's file names to disk now, so that renames survive a crash."""
     if os.name == "nt":
-        return  # Windows opens no folders, and its file system keeps a journal of renames
+        return  # Windows cannot open folders, and its file system journals renames
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # some network file systems know no such thing
+        with suppress(OSError):  # some network file systems do not support it
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -155,4 +155,6 @@ def _space_for(target: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_IS_FULL:
             raise
-        raise UserError(f"the disk is full: {target} was not written; free some space") from error
+        raise UserError(
+            f"The disk is full, so {target} was not written. Free some space and run this again."
+        ) from error

@@ -1,6 +1,7 @@
-"""HEIC and HEIF photos, an iPhone's default, read by libheif through `pillow_heif`.
+"""Read HEIC and HEIF photos, the default of iPhones, with libheif through `pillow_heif`.
 
-Its plugin for Pillow would copy the pixels once more: 200 MB for a photo of 48 megapixels.
+The plugin for Pillow is not used. It would copy the pixels once more, which takes 200 MB for a
+photo of 48 megapixels.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -9,11 +10,11 @@ from PIL import Image
 
 try:
     import pillow_heif
-except ImportError:  # there is no wheel for this computer; every other format works
+except ImportError:  # there is no wheel for this computer; all other formats work
     AVAILABLE = False
 else:
     AVAILABLE = True
-    # Only the picture itself is read, and none of what a file may contain besides.
+    # Read only the picture itself, and none of the extra pictures in a file.
     pillow_heif.options.THUMBNAILS = False
     pillow_heif.options.DEPTH_IMAGES = False
     pillow_heif.options.AUX_IMAGES = False
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
 
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 AVIF_BRANDS = {b"avif", b"avis"}
-CONTAINER_BRANDS = {b"mif1", b"msf1"}  # the major brand of some HEIC and of some AVIF files
-# What `read_header` and `rows` raise on a broken file
+CONTAINER_BRANDS = {b"mif1", b"msf1"}  # the major brand of some HEIC and some AVIF files
+# The exceptions of `read_header` and `rows` for a broken file
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, RuntimeError)
 
 
 def brand(data: bytes) -> Literal["HEIF", "AVIF"] | None:
-    """Which of the two formats the file claims to have; None if neither."""
+    """The format that the file claims to have, or None for any other."""
     if data[4:8] != b"ftyp":
         return None
     major = data[8:12]
-    # The brands that the file is also compatible with, after the major one and its version
+    # The compatible brands, after the major brand and its version
     end = min(int.from_bytes(data[:4], "big"), 256)
     others = {data[at : at + 4] for at in range(16, end, 4)}
     if major in AVIF_BRANDS:
@@ -46,16 +47,16 @@ def brand(data: bytes) -> Literal["HEIF", "AVIF"] | None:
 
 
 def read_header(data: bytes) -> "HeifImage":
-    """Open the primary picture, with its upright size; no pixel is decoded. Raises `BROKEN`."""
-    file = pillow_heif.open_heif(data, remove_stride=False)  # it will turn 10 and 12 bits into 8
+    """Open the primary picture with its upright size, without decoding it. Raises `BROKEN`."""
+    file = pillow_heif.open_heif(data, remove_stride=False)  # converts 10 and 12 bits to 8
     return file[file.primary_index]
 
 
 def rows(image: "HeifImage", top: int, bottom: int) -> Image.Image:
-    """Copy some rows of the upright picture; the first call decodes all of it. Raises `BROKEN`.
+    """Copy rows of the upright picture; the first call decodes all of it. Raises `BROKEN`.
 
-    libheif turns the picture as `irot` and `imir` say and ignores the orientation in EXIF, as the
-    HEIF standard (ISO/IEC 23008-12) asks for.
+    libheif turns the picture according to `irot` and `imir` and ignores the orientation in EXIF,
+    as the HEIF standard (ISO/IEC 23008-12) requires.
     """
     pixels = memoryview(image.data)[top * image.stride : bottom * image.stride]
     size = image.size[0], bottom - top

@@ -1,7 +1,7 @@
-"""What a JPEG file says before its pixels, read without a decoder.
+"""Read a JPEG's header without a decoder.
 
-An ordinary JPEG needs nothing else to be decoded safely: libjpeg-turbo's work and memory follow
-from the number of pixels and of scans.
+This is enough to decode an ordinary JPEG safely, because the time and memory that libjpeg-turbo
+needs depend only on the number of pixels and scans.
 """
 
 import re
@@ -10,39 +10,39 @@ from typing import NamedTuple
 from car_damage import exif
 
 START = b"\xff\xd8\xff"
-# The scan headers of a JPEG: their length, and how many components the scan contains
+# A scan header: marker, length and number of components
 SCANS = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e]([\1-\4])")
 HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive
 OTHER_FRAMES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}  # lossless, hierarchical, arithmetic
 APP1, START_OF_SCAN = 0xE1, 0xDA
-WITH_LENGTH = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # markers that a length follows
+WITH_LENGTH = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # markers followed by a length
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
-# Of 2,500 photos from the web and from phones, none had more than 10 segments or 10 scans. A
-# panorama or a depth map takes a segment for each 64 kB.
+# None of 2,500 photos from the web and from phones had more than 10 segments or 10 scans. A
+# panorama or a depth map needs one segment per 64 kB.
 MOST_SEGMENTS = 1_000
 MOST_SCANS = 64
-MOST_SCANNED = 800_000_000  # pixels times scans: 16 scans of a photo with 50 megapixels
+MOST_SCANNED = 800_000_000  # pixels times scans: 16 scans for a photo of 50 megapixels
 
 
 class Frame(NamedTuple):
-    """The picture of an ordinary JPEG: 8 bits, grey or three colours, coded by Huffman's method."""
+    """The frame of an ordinary JPEG: 8 bits, one or three components, Huffman coding."""
 
     width: int
     height: int
-    sampling: list[tuple[int, int]]  # of each component, across and down
+    sampling: list[tuple[int, int]]  # of each component, horizontal and vertical
 
 
 class Header(NamedTuple):
-    """What stands before the pixels, and how many scans there are."""
+    """The contents of a JPEG's header, and its scans."""
 
-    segments: int  # before the first scan; counting ends above `MOST_SEGMENTS`
-    scans: list[int]  # how many components each contains
-    frame: Frame | None  # None: no ordinary JPEG, which may be one all the same
+    segments: int  # before the first scan; counting stops above `MOST_SEGMENTS`
+    scans: list[int]  # number of components in each
+    frame: Frame | None  # None: not an ordinary JPEG; Pillow may still read it
     orientation: int
 
 
 def read_header(data: bytes) -> Header | None:
-    """Read what the file says before its pixels; None if it does not begin like a JPEG."""
+    """Read the header; return None if the file does not begin like a JPEG."""
     if not data.startswith(START):
         return None
     frames: list[Frame | None] = []
@@ -64,7 +64,7 @@ def read_header(data: bytes) -> Header | None:
 
 
 def scans(data: bytes) -> list[int]:
-    """How many components each scan of the file contains; scans of thumbnails are among them."""
+    """The number of components in each scan of the file; scans of thumbnails count too."""
     return [ord(scan[1]) for scan in SCANS.finditer(data)]
 
 
@@ -75,7 +75,7 @@ def _note_metadata(metadata: dict[bytes, bytes], body: bytes) -> None:
 
 
 def _frame(marker: int, body: bytes) -> Frame | None:
-    """The frame of an ordinary JPEG, from its header's bytes: ITU-T T.81, B.2.2."""
+    """Parse the frame header of an ordinary JPEG (ITU-T T.81, B.2.2); None for others."""
     if marker not in HUFFMAN_FRAMES or len(body) < 6 or len(body) != 6 + 3 * body[5]:
         return None
     bits, count = body[0], body[5]

@@ -1,7 +1,7 @@
-"""The types of `model.json`, of `dataset.json` and of the training settings.
+"""The types of `model.json`, `dataset.json` and the training settings.
 
-A field that is added later has a default, so that earlier versions still load. An unknown entry
-comes from another version of the program and is refused, not ignored.
+Fields that were added later have defaults, so that older files still load. An unknown entry comes
+from another version of the program. It is refused, not ignored.
 """
 
 import json
@@ -16,7 +16,7 @@ from car_damage.photo_warnings import WarningLimits
 FORMAT = 2
 Model = TypeVar("Model", bound=BaseModel)
 
-# What entries were called in format 1.
+# The names of entries in format 1, and their names now
 RENAMED = {
     "figures": "metrics",
     "data": "dataset",
@@ -28,23 +28,23 @@ RENAMED = {
 DROPPED = ("labels", "fit", "leaks", "left_out")
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]  # never a path
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-BY_FOLDER = ("slices", "data_folders")  # the names in these are not entries
+BY_FOLDER = ("slices", "data_folders")  # their keys are names of folders, not of entries
 
-# What format 2 had at first: cross-source validation measures the one without other versions, and
-# images no longer change their size from epoch to epoch.
+# Entries of early files in format 2. Cross-source validation has replaced the first, and the image
+# size no longer changes during training.
 DROPPED_LATER = (("metrics", "held_out_sources"), ("settings", "sides"))
 
 
 class Frozen(BaseModel):
-    """A part of a manifest: immutable, and it refuses unknown entries."""
+    """A part of a manifest. It is immutable and refuses unknown entries."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Estimate(Frozen):
-    """A measured value with its 95 % interval; None where the photos do not define it.
+    """A measured value with its 95 % interval; None if the photos do not define it.
 
-    Both ends are None where the photos give a value, but do not show how certain it is.
+    Both ends are None if the photos give a value but not its uncertainty.
     """
 
     value: float | None
@@ -53,7 +53,7 @@ class Estimate(Frozen):
 
 
 class MetricSet(Frozen):
-    """Metrics of some photos; None for a metric that was not measured on them."""
+    """Metrics of a set of photos; None for a metric that was not measured on them."""
 
     count: int
     damaged: int | None = None
@@ -71,7 +71,7 @@ class MetricSet(Frozen):
 
 
 class Decided(Frozen):
-    """The share decided without a person on validation photos, and the accuracy among these."""
+    """The share of validation photos decided without a person, and the accuracy on these."""
 
     photos: int | None = None  # validation photos
     decided: float
@@ -84,23 +84,23 @@ class DecidedEstimate(Frozen):
 
 
 class ReviewMetrics(Frozen):
-    """What the review band, which was chosen on validation photos, leaves to a person."""
+    """How many photos the review band leaves to a person; it was chosen on validation photos."""
 
-    target: float  # accuracy among the photos that are decided
+    target: float  # accuracy on the photos decided without a person
     val: Decided | None = None
     test: DecidedEstimate
 
 
 class Costs(Frozen):
-    """What one photo costs, in any currency; a photo that is answered correctly costs nothing."""
+    """The cost of one photo, in any currency; a correct answer costs nothing."""
 
     missed: float = Field(gt=0)  # a damaged car that is classified as not damaged
     false_alarm: float = Field(gt=0)  # an undamaged car that is classified as damaged
-    review: float = Field(gt=0)  # a person's look, who is taken to be right
+    review: float = Field(gt=0)  # a person checks the photo and is assumed to be right
 
 
 class CostMetrics(Frozen):
-    """The cost of 1,000 photos like those that were measured, with as many damaged cars."""
+    """The cost of 1,000 photos like the measured ones, with the same share of damaged cars."""
 
     costs: Costs
     per_thousand: Estimate
@@ -108,7 +108,7 @@ class CostMetrics(Frozen):
 
 
 class GreyedMiddle(Frozen):
-    """How sure the answers are before and after the middle of each photo is greyed out: shares."""
+    """Shares of unsure and confident answers, before and after greying out each photo's middle."""
 
     count: int
     unsure_before: float
@@ -118,7 +118,7 @@ class GreyedMiddle(Frozen):
 
 
 class AttentionMetrics(Frozen):
-    """Where the evidence of damage lies; see `evaluation.robustness.attention`."""
+    """Where in the photos the model sees damage; see `evaluation.robustness.attention`."""
 
     border_share: Estimate
     border_area: float
@@ -126,7 +126,7 @@ class AttentionMetrics(Frozen):
 
 
 class ExportComparison(Frozen):
-    """The exported graph against the Keras model, on the validation images."""
+    """The exported graph compared with the Keras model, on the validation images."""
 
     precision: str
     images: int
@@ -136,39 +136,39 @@ class ExportComparison(Frozen):
 
 
 class LogitScale(Frozen):
-    """A change of scale: `factor` * logit + `offset`."""
+    """A rescaling of logits: `factor` * logit + `offset`."""
 
     factor: float
     offset: float
 
 
 class ClassMetrics(Frozen):
-    """How many photos of a class there are, and the share of them that is classified correctly."""
+    """The number of photos of a class, and the share of them that is classified correctly."""
 
     count: int
     accuracy: Estimate
 
 
 class SourceMetrics(Frozen):
-    """The photos of one source; None for a class that it does not show."""
+    """Metrics of one source; None for a class that it does not contain."""
 
-    fold: int  # which held it out, from 0
+    fold: int  # the fold that held it out, from 0
     damaged: ClassMetrics | None = None
     not_damaged: ClassMetrics | None = None
 
 
 class WorstSource(ClassMetrics):
-    """The class of a source, among those with enough photos, with the lowest accuracy."""
+    """The source and class with the lowest accuracy, among those with enough photos."""
 
     source: str
     label: Label
 
 
 class CrossSourceMetrics(Frozen):
-    """Cross-source validation: photos of each source, by a model that was trained without it.
+    """Cross-source validation: each source is classified by a model trained without it.
 
     Means are macro averages: each source counts the same within its class, and both classes count
-    the same. Their intervals are of a bootstrap over sources. Temperature, threshold and review
+    the same. Their intervals come from a bootstrap over sources. Temperature, threshold and review
     band for a fold's photos were chosen on the other folds. See
     `evaluation.cross_source_metrics`.
     """
@@ -176,27 +176,27 @@ class CrossSourceMetrics(Frozen):
     count: int  # photos
     folds: tuple[tuple[str, ...], ...]  # the sources that each model was trained without
     balanced_accuracy: Estimate  # the mean of recall and specificity
-    recall: Estimate  # the share of damaged cars found, mean over sources
-    specificity: Estimate  # the share of undamaged cars cleared, mean over sources
+    recall: Estimate  # the share of damaged cars recognised, mean over sources
+    specificity: Estimate  # the share of undamaged cars recognised, mean over sources
     ece: Estimate  # expected calibration error
-    review_target: float  # accuracy among the photos that are decided, when the band is chosen
+    review_target: float  # accuracy on the photos decided without a person, to choose the band
     review: DecidedEstimate
     sources: dict[str, SourceMetrics]
     worst_source: WorstSource | None = None
-    roc_auc_by_fold: tuple[float | None, ...]  # None where a fold shows one class only
+    roc_auc_by_fold: tuple[float | None, ...]  # None for a fold with one class only
     logit_scale: LogitScale  # from the final model's logits to those of the folds
-    threshold: float  # a probability: chosen on held-out sources, for the final model
-    home_threshold: float  # the same, had it been chosen on validation photos of known sources
+    threshold: float  # a probability for the final model, chosen on held-out sources
+    home_threshold: float  # the same, chosen on validation photos of known sources
 
     @property
     def roc_auc(self) -> float | None:
-        """The mean over folds of the ROC AUC within each."""
+        """The mean of the folds' ROC AUCs."""
         found = [each for each in self.roc_auc_by_fold if each is not None]
         return sum(found) / len(found) if found else None
 
 
 class Metrics(Frozen):
-    """All that was measured of a version, on the test photos unless a field says otherwise."""
+    """All measurements of a version, on the test photos unless a field says otherwise."""
 
     photos: MetricSet | None = None
     close_ups: MetricSet | None = None
@@ -206,10 +206,10 @@ class Metrics(Frozen):
     review: ReviewMetrics | None = None
     attention: AttentionMetrics | None = None
     export: ExportComparison | None = None
-    cost: CostMetrics | None = None  # None: no costs were given
+    cost: CostMetrics | None = None  # None: the user gave no costs
     warnings: dict[str, dict[str, float]] | None = None  # shares, by kind of photo and warning
-    abroad: CrossSourceMetrics | None = None  # on train and val photos; None: never measured
-    # Of the features that the head pools, over 300 validation photos; see `evaluation.features`.
+    abroad: CrossSourceMetrics | None = None  # on train and val photos; None: not measured
+    # Of the pooled features of 300 validation photos; see `evaluation.features`.
     effective_dimension: float | None = None
 
 
@@ -225,14 +225,14 @@ class CopyCounts(Frozen):
 
 
 class DatasetConfig(Frozen):
-    """`dataset.json`: what a data set holds, and what it was made from."""
+    """`dataset.json`: the contents of a data set and the settings that made it."""
 
     sample: bool = False  # drawn cars
     size: int  # pixels: the side of the model's image
     stored: int | None = None  # pixels: the side of the squares in the arrays; None: `size`
     seed: int
     shares: dict[str, float]
-    close_ups: int  # crops cut out of each undamaged photo
+    close_ups: int  # crops cut from each undamaged photo
     counts: dict[str, SplitCounts]
     copies: CopyCounts
     rejected: dict[str, int]
@@ -242,7 +242,7 @@ class DatasetConfig(Frozen):
 
 
 class TrainingSettings(Frozen):
-    """The settings that, with the data set and the initial weights, determine the model."""
+    """The settings that determine the model, with the data set and the initial weights."""
 
     unfreeze: str
     epochs: int
@@ -282,7 +282,7 @@ class Manifest(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read `model.json`. Raises `ValueError` with a clause that says what is wrong."""
+        """Read `model.json`. Raises `ValueError` with a clause about what is wrong."""
         try:
             raw = json.loads(text, parse_constant=_finite, parse_float=_finite)
         except RecursionError as error:
@@ -290,22 +290,22 @@ class Manifest(Frozen):
         if isinstance(raw, dict) and "format" not in raw:
             raw = _from_format_1(raw)
         elif isinstance(raw, dict) and raw["format"] != FORMAT:
-            raise ValueError(f"it has format {raw['format']}, and this program reads {FORMAT}")
+            raise ValueError(f"it has format {raw['format']}, but this program reads {FORMAT}")
         for part, name in DROPPED_LATER:
             if isinstance(raw, dict) and isinstance(raw.get(part), dict):
                 raw[part].pop(name, None)
         return validated(cls, raw)
 
     def to_json(self) -> str:
-        """The text of `model.json`; what was never set is left out."""
+        """The text of `model.json`, without entries that were never set."""
         entries = {"format": FORMAT} | self.model_dump(mode="json", exclude_unset=True)
         return json.dumps(entries, indent=2) + "\n"
 
 
 def validated(model: type[Model], raw: object) -> Model:
-    """`raw`, read from JSON, as a `model`. Raises `ValueError` that names the first wrong entry."""
+    """Check `raw`, read from JSON, as a `model`. Raises `ValueError` on the first wrong entry."""
     try:
-        # Strict, so that a text is no number. As JSON, in which a list may be a tuple.
+        # Strict, so that text does not pass for a number. As JSON, where a list may be a tuple.
         return model.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
@@ -313,25 +313,25 @@ def validated(model: type[Model], raw: object) -> Model:
         what = {
             "json_invalid": f"it is not JSON: {first['msg']}",
             "model_type": f"{name or 'it'} is not a JSON object",
-            "extra_forbidden": f"it has the unknown entry {name}, of another program version",
+            "extra_forbidden": f"it has the unknown entry {name}, from another program version",
             "missing": f"it lacks the entry {name}",
         }.get(first["type"], f"its entry {name} is wrong: {first['msg']}")
         raise ValueError(what) from error
 
 
 def _finite(number: str) -> float:
-    """A number of JSON that is not whole. Raises `ValueError` for NaN, Infinity and 1e999."""
+    """Parse a JSON number. Raises `ValueError` for NaN, Infinity and 1e999."""
     if not math.isfinite(value := float(number)):
         raise ValueError(f"it contains {number}, which is not a finite number")
     return value
 
 
 def _from_format_1(raw: dict[str, Any]) -> dict[str, Any]:
-    """What `raw` is called now. Format 1 had no entry `format`."""
+    """Convert a manifest of format 1, which had no entry `format`, to the current names."""
     if raw.get("fit", "squeeze") != "squeeze":
-        raise ValueError(f"it was made with --fit {raw['fit']}, which no longer exists")
+        raise ValueError(f"it was made with --fit {raw['fit']}, an option that no longer exists")
     if raw.get("labels", list(LABELS)) != list(LABELS):
-        raise ValueError(f"its labels are {raw['labels']} and not {list(LABELS)}")
+        raise ValueError(f"its labels are {raw['labels']} instead of {list(LABELS)}")
     new = _renamed(raw)
     band = new.pop("review_band", None)
     decision = {
@@ -343,7 +343,7 @@ def _from_format_1(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rounded_up(limit: Any) -> Any:
-    """The limit as `decision.rounded_up` gives it; what is not a number stays, to be refused."""
+    """Round a limit with `decision.rounded_up`; keep other types, which validation refuses."""
     return float(rounded_up(limit)) if isinstance(limit, int | float) else limit
 
 

@@ -1,15 +1,14 @@
-"""The versions in `models/`, and which of them is in use.
+"""Manage the versions in `models/`: list them, choose the one in use, delete others.
 
-    python -m car_damage.model_store list             # each version, and which is current
-    python -m car_damage.model_store use VERSION      # make VERSION the current one
+    python -m car_damage.model_store list             # show all versions and the current one
+    python -m car_damage.model_store use VERSION      # make VERSION the current version
     python -m car_damage.model_store back             # return to the version in use before
     python -m car_damage.model_store remove VERSION   # delete a version that is not in use
 
-The file `models/current` names the version in use. Without it, the included version in
-`models/pretrained/` is in use, which nothing here changes. `use` with its name goes back to it.
-The file `models/previous` names the version that was in use before.
-A version is written next to its place and renamed, and `current` is replaced in one step: after a
-kill at any moment the version in use is whole.
+The file `models/current` names the version in use, and `models/previous` the one before it. Without
+`models/current`, the included version in `models/pretrained/` is in use. It is read-only. To return
+to it, run `use` with its name. All changes are atomic, so the version in use stays whole even if a
+command is killed.
 """
 
 import argparse
@@ -35,10 +34,10 @@ PRETRAINED = "pretrained"  # the folder of the included version, read-only
 MANIFEST = "model.json"
 GRAPH = "model.tflite"
 KERAS_MODEL = "model.keras"
-TRAINED_ON = "trained_on.txt"  # the SHA-256 of each training photo, one per line
+TRAINED_ON = "trained_on.txt"  # the SHA-256 of each training photo, one a line
 SEALED = (KERAS_MODEL, GRAPH, TRAINED_ON)
 VERSION = re.compile(r"\d{8}-\d{4}-[0-9a-f]{4}")  # safe in a path on every system
-# Bytes. Larger files are refused unread: they would fill the memory, or take minutes to check.
+# Limits in bytes. Larger files are refused unread: they could fill the memory or take minutes.
 LARGEST_NAME = 100
 LARGEST_MANIFEST = 16 * 2**20
 LARGEST_SEALED = 2 * 2**30  # no TFLite graph can be larger
@@ -46,7 +45,7 @@ LARGEST_SEALED = 2 * 2**30  # no TFLite graph can be larger
 
 @dataclass(frozen=True)
 class Record:
-    """A version that was found whole."""
+    """A version that is complete and unchanged."""
 
     folder: Path
     manifest: Manifest
@@ -61,35 +60,35 @@ class Record:
 
 
 def new_version_name(now: datetime) -> str:
-    """A name such as `20261122-1630-1f3a` that sorts by time: UTC and four random digits."""
-    # `secrets`, since a seeded generator would give every run of one minute the same digits.
+    """Make a name such as `20261122-1630-1f3a`: the time in UTC and four random digits."""
+    # `secrets`, because a seeded generator would give all runs of one minute the same digits.
     return f"{now.astimezone(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
 
 
 def versions(models: Path) -> list[str]:
-    """The names of all versions in `models`, the included one too, oldest first."""
+    """The names of all versions in `models`, including the included one, oldest first."""
     return sorted({*_names(models), *_names(models / PRETRAINED)})
 
 
 def current(models: Path) -> str | None:
-    """The name of the version in use: the chosen one, or else the included one, or else None.
+    """The name of the version in use: the chosen one, otherwise the included one, or None.
 
-    Raises `UserError` if `models/current` cannot be read or names no version. The included version
-    must not take over unnoticed.
+    Raises `UserError` if `models/current` cannot be read or does not contain a version name, so
+    that the included version does not take over unnoticed.
     """
     return _named_in(models / CURRENT) or max(_names(models / PRETRAINED), default=None)
 
 
 def is_included(folder: Path) -> bool:
-    """Whether a version's folder is that of the included version, where nothing may be written."""
+    """Whether a version's folder is the included version, which is read-only."""
     return folder.parent.name == PRETRAINED
 
 
 def load_record(models: Path, version: str | None = None) -> Record:
     """Open a version, the current one by default, and check it against its SHA-256s.
 
-    Raises `UserError` when it is not there, or its model's files are missing or have changed. Only
-    the graph must be there: copies of a version that are to answer photos leave the rest out.
+    Raises `UserError` if the version or its graph is missing, or if one of its model's files has
+    changed. Other files may be missing, because serving needs only the graph.
     """
     version = _chosen(models) if version is None else version
     with _reading():
@@ -107,30 +106,30 @@ def load_record(models: Path, version: str | None = None) -> Record:
 
 @contextmanager
 def add(models: Path, version: str) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes the version `version` when the block ends well.
+    """Yield an empty folder to fill; it becomes `version` when the block succeeds.
 
-    The block writes `model.json` without its entry `files`, which is added here: the SHA-256 of
-    each file in `SEALED`. The other files describe the model and may be added or deleted.
+    The block writes `model.json` without the entry `files`. This function adds it: the SHA-256 of
+    each file in `SEALED`. The other files describe the model and may be added or deleted later.
     """
     if (models / version).exists():
-        raise UserError(f"{models / version} is there already: start again under another name")
+        raise UserError(f"{models / version} already exists. Start again.")
     with _writing(models), staged_folder(models / version) as folder:
         yield folder
         _seal(folder)
 
 
 def trained_on(folder: Path) -> frozenset[str] | None:
-    """The SHA-256 of each photo that a version or an ancestor was trained on; None if unknown."""
+    """SHA-256s of the photos that a version and its ancestors were trained on; None if unknown."""
     path = folder / TRAINED_ON
     return frozenset(path.read_text(encoding="ascii").split()) if path.exists() else None
 
 
 def use(models: Path, version: str) -> None:
-    """Make `version` the current one. Raises `UserError` unless it is there and whole."""
+    """Make `version` the current one. Raises `UserError` if it is missing or damaged."""
     load_record(models, version)
     try:
         before = current(models)
-    except UserError:  # the file is damaged: what is written here repairs it
+    except UserError:  # the file is damaged, and is replaced below
         before = None
     if before and before != version:
         write_text(models / PREVIOUS, before + "\n")
@@ -138,15 +137,16 @@ def use(models: Path, version: str) -> None:
 
 
 def back(models: Path) -> str:
-    """Make the version that was in use before the current one again; return its name.
+    """Return to the version that was in use before, and return its name.
 
-    Going back twice ends where it began. Raises `UserError` if no version was in use before, or
-    if it is no longer there and whole.
+    A second call returns to the present one. Raises `UserError` if no version was in use before,
+    or if it is missing or damaged.
     """
     before = _named_in(models / PREVIOUS)
     if before is None or before == current(models):
         raise UserError(
-            f"no earlier version was in use in {models}: choose one with {command(models, 'use')}"
+            f"No other version was in use in {models} before. "
+            f"Choose one with: {command(models, 'use')}"
         )
     use(models, before)
     return before
@@ -156,19 +156,23 @@ def remove(models: Path, version: str) -> None:
     """Delete a version. Raises `UserError` if it is missing, included or the current one."""
     folder = _folder(models, version)
     if is_included(folder):
-        raise UserError(f"{version} is the included version: it is read-only and stays in {folder}")
+        raise UserError(
+            f"{version} is the included version, which is read-only. Choose another version."
+        )
     if version == current(models):
-        raise UserError(f"{version} is in use: {command(models, 'use')} another version first")
+        raise UserError(
+            f"{version} is in use. First switch to another version: {command(models, 'use')}"
+        )
     leaving = folder.with_name(version + PARTIAL)
     with _writing(models):
-        os.rename(folder, leaving)  # first, so that a half-deleted version is not taken for one
+        os.rename(folder, leaving)  # first, so that a half-deleted version never counts as one
         shutil.rmtree(leaving)
 
 
 def table(models: Path) -> str:
-    """A line for each version: name, date, backbone, accuracy on its test photos, if in use.
+    """Format a line for each version: name, date, backbone, test accuracy, whether it is current.
 
-    If `models/current` is damaged, the last line says so.
+    If `models/current` is damaged, the last line is the error message.
     """
     in_use, damage = None, []
     try:
@@ -186,9 +190,9 @@ def table(models: Path) -> str:
 
 @contextmanager
 def _writing(models: Path) -> Iterator[None]:
-    """While the block writes or deletes a version, let no other run take it for left behind.
+    """Mark this process as a writer of versions, so that no other run deletes its partial folders.
 
-    If no other run is at work in `models`, deletes what killed runs left there.
+    If no other process is writing in `models`, first delete what killed runs left there.
     """
     models.mkdir(parents=True, exist_ok=True)
     with sharing_writers(models, lambda: _clear_partial(models)):
@@ -202,7 +206,7 @@ def _clear_partial(models: Path) -> None:
 
 
 def _named_in(file: Path) -> str | None:
-    """The version that the file names, or None if it is missing."""
+    """The version name in a file, or None if the file is missing."""
     try:
         with _reading():
             name = _read(file, LARGEST_NAME).decode("utf-8").strip()
@@ -216,13 +220,13 @@ def _named_in(file: Path) -> str | None:
 
 
 def _no_name(file: Path, why: str) -> UserError:
-    way_out = f"choose with {command(file.parent, 'use')}"
-    return UserError(f"{file} does not name a version ({why}): {way_out}")
+    fix = f"Choose a version with: {command(file.parent, 'use')}"
+    return UserError(f"{file} does not contain a version name ({why}). {fix}")
 
 
 def _read(file: Path, at_most: int) -> bytes:
-    """The content of a regular file. Raises `ValueError` if it is none, or has more bytes."""
-    if file.exists() and not file.is_file():  # a FIFO would never end
+    """Read a regular file of at most `at_most` bytes. Raises `ValueError` for any other."""
+    if file.exists() and not file.is_file():  # reading a FIFO would never end
         raise ValueError(f"{file.name} is not a file")
     with file.open("rb") as opened:
         content = opened.read(at_most + 1)
@@ -233,15 +237,15 @@ def _read(file: Path, at_most: int) -> bytes:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turn a file that may not be read, a broken disk and the like into a `UserError`."""
+    """Turn errors such as a missing permission or a broken disk into a `UserError`."""
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
         raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}): "
-            "let the user who runs this program read it"
+            f"Cannot read {error.filename} ({error.strerror}). "
+            "Give the user who runs this program permission to read it."
         ) from error
 
 
@@ -262,38 +266,41 @@ def _chosen(models: Path) -> str:
     if name:
         return name
     if versions(models):
-        raise UserError(f"no version in {models} is in use: choose with {command(models, 'use')}")
-    raise UserError(
-        f"there is no model in {models}: run bash run_pipeline.sh first, or python "
-        "data_preprocessing.py and python model_training.py"
-    )
+        raise UserError(
+            f"No version in {models} is in use. Choose one with: {command(models, 'use')}"
+        )
+    raise UserError(f"There is no model in {models}. Train one with: bash run_pipeline.sh")
 
 
 def _folder(models: Path, version: str) -> Path:
     if not VERSION.fullmatch(version):
-        raise UserError(f"'{version}' is not the name of a version, such as 20261122-1630-1f3a")
+        raise UserError(
+            f"'{version}' is not a version name such as 20261122-1630-1f3a. "
+            f"List all versions with: {command(models, 'list')}"
+        )
     for folder in (models / version, models / PRETRAINED / version):
         if (folder / MANIFEST).is_file():
             return folder
-    raise UserError(f"there is no version {version} in {models}: see {command(models, 'list')}")
+    raise UserError(
+        f"There is no version {version} in {models}. "
+        f"List all versions with: {command(models, 'list')}"
+    )
 
 
 def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(_read(folder / MANIFEST, LARGEST_MANIFEST).decode("utf-8"))
-    except ValueError as error:  # neither UTF-8, nor JSON, nor a manifest
+    except ValueError as error:  # not UTF-8, not JSON, or not a manifest
         raise damaged(folder, f"{MANIFEST} cannot be used: {error}") from error
 
 
 def damaged(folder: Path, what: str) -> UserError:
-    """The error for a version that is not whole; `what` is a clause that says why."""
-    return UserError(
-        f"{folder} is not as it was written ({what}): use another version or train again"
-    )
+    """The error for a damaged version; `what` is a clause that gives the reason."""
+    return UserError(f"{folder} is damaged ({what}). Use another version or train again.")
 
 
 def command(models: Path, action: str, version: str = "VERSION") -> str:
-    """What to type in the project's folder to have this module do `action` in `models`."""
+    """The command line, for the project's folder, that does `action` in `models`."""
     where = "" if models.absolute() == paths.MODELS else f" --models {models}"
     name = "" if action in ("list", "back") else f" {version}"
     return f"python -m car_damage.model_store{where} {action}{name}"
@@ -327,12 +334,15 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         default=paths.shown(paths.MODELS),
         metavar="DIR",
-        help="default: %(default)s",
+        help="folder of the versions (default: %(default)s)",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|use|back|remove")
-    actions.add_parser("list", help="show the versions")
+    actions.add_parser("list", help="show all versions and the current one")
     actions.add_parser("back", help="return to the version that was in use before")
-    for action, what in (("use", "make a version the current one"), ("remove", "delete a version")):
+    for action, what in (
+        ("use", "make a version the current one"),
+        ("remove", "delete a version that is not in use"),
+    ):
         actions.add_parser(action, help=what).add_argument("version", metavar="VERSION")
     return parser
 
@@ -340,7 +350,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if args.action == "list":
-        print(table(args.models) if versions(args.models) else f"no version in {args.models} yet")
+        print(table(args.models) if versions(args.models) else f"no versions in {args.models} yet")
     elif args.action == "use":
         use(args.models, args.version)
         print(f"{args.version} is now the current version")

@@ -1,4 +1,4 @@
-"""Work on many things at once, in order, with only a few of them in memory."""
+"""Process many items in parallel and in order, with only a few of them in memory."""
 
 import math
 import os
@@ -13,11 +13,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CGROUPS = Path("/sys/fs/cgroup")
-AHEAD = 4  # results waiting per worker: enough to ride out one slow photo
+AHEAD = 4  # results per worker that may wait: enough to make up for one slow photo
 
 
 def cores() -> int:
-    """How many cores this process may really use: what a container's quota and affinity leave."""
+    """The number of cores that this process may use, given its affinity and its CPU quota."""
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
     else:
@@ -26,7 +26,7 @@ def cores() -> int:
 
 
 def _quota() -> float:
-    """The least CPU quota of this process's control groups, in cores; infinite without any."""
+    """The smallest CPU quota of this process's control groups, in cores; infinite without one."""
     limits = [file.read_text() for file in CGROUPS.glob("cpu.max")]  # version 2: of its own group
     for file in CGROUPS.glob("cpu/cpu.cfs_quota_us"):  # version 1
         period = file.with_name("cpu.cfs_period_us").read_text()
@@ -38,8 +38,8 @@ def _quota() -> float:
 def map_in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield `work(item)` for each item, in order, computed by a thread per core.
 
-    `ThreadPoolExecutor.map` would hold every result that is not asked for yet; here at most a few
-    per core wait. Threads do: decoding, resizing and hashing all release the interpreter's lock.
+    At most a few results per core wait in memory; `ThreadPoolExecutor.map` would keep all of them.
+    Threads are enough, because decoding, resizing and hashing release the interpreter's lock.
     """
     workers = cores()
     waiting: deque[Future[Result]] = deque()
@@ -56,7 +56,7 @@ def map_in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def per_thread(make: Callable[[], Result]) -> Callable[[], Result]:
-    """A function that returns the calling thread's own object, made by `make` the first time."""
+    """Return a function that gives each thread an object of its own, created by `make`."""
     own = threading.local()
 
     def get() -> Result:

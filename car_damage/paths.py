@@ -1,4 +1,4 @@
-"""The project's folders. They are the defaults of all commands, wherever these are started."""
+"""The project's folders: the defaults of all commands, from any working directory."""
 
 import os
 from pathlib import Path
@@ -14,15 +14,14 @@ SAMPLE_MODELS = MODELS / "sample"
 
 
 def shown(path: Path) -> Path:
-    """The path as the user would type it: relative if it is below the working directory."""
+    """The path as a user would type it: relative if it is below the working directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def stored(path: Path) -> str:
-    """The path as data sets store it, for `located` to find it from any working directory.
+    """The path to write into a data set; `located` finds the file from any working directory.
 
-    Relative to the project, unless it is absolute and outside: no other path names the folders
-    above the project.
+    It is relative to the project, unless it is absolute and outside the project.
     """
     if path.is_absolute() and not path.is_relative_to(ROOT):
         return path.as_posix()
@@ -30,5 +29,5 @@ def stored(path: Path) -> str:
 
 
 def located(stored_path: str) -> Path:
-    """Where the file is that `stored` gave this path."""
+    """The file of a path that `stored` returned."""
     return ROOT / stored_path

@@ -1,8 +1,8 @@
-"""What makes an answer doubtful: a photo too poor to judge, or unlike those the model learnt from.
+"""Warnings about doubtful answers: the photo is poor, or unlike the training photos.
 
-A version stores its `WarningLimits`, fitted by `car_damage.evaluation.ood`. All is measured on the
-model's image, which training has of every photo and serving has at hand; only the resolution is
-that of the photo itself. NumPy and OpenCV are enough for it.
+Each version stores its `WarningLimits`, fitted by `car_damage.evaluation.ood`. All values are
+measured on the model's input image, which training and serving both have. Only the resolution is
+that of the original photo.
 """
 
 import base64
@@ -17,22 +17,22 @@ from car_damage.photos import Photo
 
 WarningWord = Literal["blurred", "dark", "overexposed", "low_resolution", "unfamiliar"]
 
-# Pixels: no side of what sharpness is measured on is longer. A photo only a little smaller than the
-# image, enlarged to it, is as sharp there as any other: its size is for `low_resolution` to tell.
+# Pixels: the longest side of the image that sharpness is measured on. At this size, a photo that
+# was slightly enlarged looks as sharp as any other. `low_resolution` covers small photos.
 COMMON_SIDE = 128
-REBLUR = 9  # pixels: the blur that a sharp photo loses most of its detail to
-BRIGHTEST = 90  # percentile: a night photo's lamps and a dark photo's reflections lie above it
-BLOWN = 250  # luma from which no detail is left
+REBLUR = 9  # pixels: a blur that removes most of the detail of a sharp photo
+BRIGHTEST = 90  # percentile: lamps at night and reflections in dark photos are above it
+BLOWN = 250  # luma: at this value and above, no detail is left
 STORED = np.dtype("<f2")  # of components: half precision, whatever the machine's byte order
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How good a photo is to judge by."""
+    """The quality of a photo."""
 
-    sharpness: float  # share of its detail that a further blur would take: 0 to 1
+    sharpness: float  # share of its detail that another blur would remove: 0 to 1
     brightness: float  # luma, 0 to 255, that nine tenths of its pixels do not exceed
-    blown: float  # share of its middle, a quarter of its area, that is as good as white: 0 to 1
+    blown: float  # share of nearly white pixels in the middle quarter of its area: 0 to 1
     short_side: int  # pixels
 
 
@@ -55,9 +55,10 @@ def _unpacked(packed: Any) -> Any:
 
 
 class WarningLimits(BaseModel):
-    """From where on a version warns: below the first, second and fourth, above the others.
+    """The limits for a version's warnings.
 
-    None: it never gives that warning, as a version that is older than the warning.
+    A version warns below `sharpness`, `brightness` and `short_side`, and above the other limits.
+    None: it never gives that warning, for example because the version is older than the warning.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -65,7 +66,7 @@ class WarningLimits(BaseModel):
     sharpness: float | None = None
     brightness: float | None = None
     blown: float | None = None
-    short_side: int | None = None  # at most the model's: `photos.decode` may shrink photos to it
+    short_side: int | None = None  # at most the model's, because `photos.decode` shrinks photos
     distance: float | None = None
     # float32 (k, d): orthonormal rows that span the familiar embeddings; stored in half precision
     components: Annotated[
@@ -78,7 +79,7 @@ class WarningLimits(BaseModel):
 def find_warnings(
     quality: Quality, embedding: np.ndarray, limits: WarningLimits
 ) -> tuple[WarningWord, ...]:
-    """What to warn of, always in the same order; `embedding` is the graph's, float32 (d,)."""
+    """The warnings for a photo, in a fixed order; `embedding` is the graph's, float32 (d,)."""
     found: dict[WarningWord, bool] = {
         "blurred": _below(quality.sharpness, limits.sharpness),
         "dark": _below(quality.brightness, limits.brightness),
@@ -99,27 +100,27 @@ def _above(value: float, limit: float | None) -> bool:
 
 
 def measure_quality(image: Photo, short_side: int) -> Quality:
-    """Measure the model's image of a photo whose shorter side has `short_side` pixels."""
+    """Measure the quality of a photo on its model image; `short_side` is the photo's, in pixels."""
     luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     height, width = luma.shape
     middle = luma[height // 4 : height - height // 4, width // 4 : width - width // 4]
     return Quality(
         sharpness=_sharpness(luma),
         brightness=float(np.percentile(luma, BRIGHTEST)),
-        blown=float(np.mean(middle >= BLOWN)),  # the middle: a cut-out on white is no mistake
+        blown=float(np.mean(middle >= BLOWN)),  # the middle, because white backgrounds are fine
         short_side=short_side,
     )
 
 
 def distance(embedding: np.ndarray, components: np.ndarray) -> float:
-    """How far an embedding (d,) points away from the familiar ones: 0 to 1.
+    """The distance of an embedding (d,) from the familiar ones: 0 to 1.
 
-    The share of its squared length that lies outside the components (k, d), which pass through the
-    origin: the projection onto the principal space, as in Oja's subspace classifier (1983) and
-    ViM's residual (Wang et al. 2022, https://arxiv.org/abs/2203.10807), but by the embedding's
-    direction alone. Pictures of no car have embeddings that are short rather than far away, so that
-    Mahalanobis distances (Lee et al. 2018, https://arxiv.org/abs/1807.03888) find them familiar.
-    An embedding of zeros says nothing and is as far as can be.
+    This is the share of its squared length outside the components (k, d), which pass through the
+    origin. Oja's subspace classifier (1983) and ViM's residual (Wang et al. 2022,
+    https://arxiv.org/abs/2203.10807) use the same projection; here only the embedding's direction
+    counts. Pictures without a car have short embeddings rather than distant ones, so Mahalanobis
+    distances (Lee et al. 2018, https://arxiv.org/abs/1807.03888) would find them familiar. An
+    embedding of zeros has the distance 1.
     """
     whole = float(np.square(embedding, dtype=np.float64).sum())
     inside = float(np.square(components @ embedding, dtype=np.float64).sum())
@@ -127,11 +128,12 @@ def distance(embedding: np.ndarray, components: np.ndarray) -> float:
 
 
 def _sharpness(luma: np.ndarray) -> float:
-    """What a blur takes off the differences of neighbouring pixels: 0 (blurred already) to 1.
+    """The share of the differences between neighbouring pixels that a blur removes: 0 to 1.
 
-    Of the directions across and down the less sharp counts, so that a shaken photo is found. By
-    Crete et al. 2007, "The blur effect" (https://doi.org/10.1117/12.702790): unlike the variance of
-    the Laplacian it does not call a smooth car blurred, since only the detail that is there counts.
+    A photo that is already blurred has values near 0. The less sharp direction, horizontal or
+    vertical, counts, so that motion blur is found. The method is from Crete et al. 2007, "The blur
+    effect" (https://doi.org/10.1117/12.702790). Unlike the variance of the Laplacian, it does not
+    report a smooth car as blurred, because only existing detail counts.
     """
     height, width = (min(side, COMMON_SIDE) for side in luma.shape)
     small = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -141,7 +143,7 @@ def _sharpness(luma: np.ndarray) -> float:
 
 
 def _lost(before: np.ndarray, after: np.ndarray) -> float:
-    """The share of the differences `before` that is no longer there `after`; 0 where none were."""
+    """The share of the differences `before` that is gone `after`; 0 if there were none."""
     whole = float(np.abs(before).sum())
     lost = float(np.maximum(0, np.abs(before) - np.abs(after)).sum())
     return lost / whole if whole else 0.0

@@ -1,7 +1,7 @@
-"""Bytes to an upright RGB photo to the model's image: the one door for training and serving.
+"""Decode photos and fit them to the model's input. Training and serving both use this module.
 
-Orientation, colour and size are settled here. The scaling that a backbone wants is the first layer
-of the model, so that nobody can forget it and arrays stay a quarter of the size of floats.
+It handles orientation, colour and size. The first layer of the model scales the pixels as its
+backbone needs them, so nobody can forget that, and arrays take a quarter of the space of floats.
 """
 
 import io
@@ -25,25 +25,25 @@ from car_damage import exif, heif, jpeg, pixel_limits
 if TYPE_CHECKING:
     from pillow_heif import HeifImage
 
-SIZE = 224  # pixels: the side of the image that the backbones were pre-trained on
-MIN_SIDE = 64  # pixels: below it no damage can be told
+SIZE = 224  # pixels: the side of the images that the backbones were pre-trained on
+MIN_SIDE = 64  # pixels: in smaller photos, damage cannot be seen
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # Pillow's; JPEG includes MPO
-NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"  # for people
+NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"  # for messages
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".heic", ".heif", ".hif", ".avif"}
 )
 MID_GREY = 128
-STRIP = 1 << 20  # pixels that are turned to RGB at a time, to need no second copy of the photo
-MOST_RGB = 16_000_000  # pixels of a decoded photo, however narrow: 48 MB
-MOST_TEXT = 16 << 20  # bytes of a PNG's colour profile, or of one of its texts, inflated
+STRIP = 1 << 20  # pixels to convert to RGB at a time, which avoids a second copy of the photo
+MOST_RGB = 16_000_000  # pixels of a decoded photo of any proportions: 48 MB
+MOST_TEXT = 16 << 20  # bytes of a PNG's colour profile, or of one of its texts, decompressed
 
-# How files begin whose header, where it cannot be read, is a photo's all the same.
+# The first bytes of photos. A file that begins like this is a photo, even if its header is broken.
 SIGNATURES = (jpeg.START, b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
-# What Pillow itself takes for signs of a broken file while it opens one; fuzzing shows that such
-# errors escape while it decodes, too.
+# Exceptions that Pillow treats as signs of a broken file while it opens one. Fuzzing has shown that
+# it also raises them while it decodes.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, struct.error)
-# What turns the picture upright, by EXIF orientation.
+# For each EXIF orientation, the function that turns the picture upright.
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda picture: picture[:, ::-1],
     3: lambda picture: picture[::-1, ::-1],
@@ -56,19 +56,22 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 ON_ITS_SIDE = (5, 6, 7, 8)
 
 NO_HEIC = (
-    "HEIC photos cannot be read on this computer; save it as JPEG (on an iPhone: Settings, Camera, "
-    "Formats, Most Compatible)"
+    "HEIC photos cannot be read on this computer. Save the photo as JPEG (on an iPhone: Settings, "
+    "Camera, Formats, Most Compatible)"
 )
 
 Photo = np.ndarray  # uint8 (height, width, 3), RGB
 Decoder: TypeAlias = "Image.Image | HeifImage"
 Reason = Literal["empty", "not_a_photo", "truncated", "too_small", "too_large", "too_complex"]
 
-TOO_COMPLEX = "the photo takes too much time or memory to decode; save it as an ordinary JPEG"
+TOO_COMPLEX = "the photo takes too much time or memory to decode. Save it as an ordinary JPEG"
 
 
-class UnusablePhoto(Exception):  # noqa: N818 - the house's word
-    """A photo that cannot be used; `reason` is the stable word for why, the text the sentence."""
+class UnusablePhoto(Exception):  # noqa: N818 - the project's term
+    """A photo that cannot be used: `reason` is a stable word for programs, the text is for people.
+
+    The text begins in lower case and has no full stop at its end.
+    """
 
     def __init__(self, reason: Reason, message: str):
         super().__init__(message)
@@ -77,7 +80,7 @@ class UnusablePhoto(Exception):  # noqa: N818 - the house's word
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels: the left and top edge belong to it, the right and bottom do not."""
+    """A rectangle in pixels; it includes its left and top edges, but not the right and bottom."""
 
     left: float
     top: float
@@ -86,24 +89,24 @@ class Box:
 
 
 class Header(NamedTuple):
-    """What is known of a photo before it is decoded: its upright size, and what decoding takes."""
+    """A photo's upright size and the memory to decode it, known before it is decoded."""
 
     width: int  # pixels
     height: int
-    memory: int  # about how many bytes
+    memory: int  # bytes, approximately
 
 
 def decode(data: bytes, at_least: int = SIZE) -> Photo:
-    """Decode a photo upright, in RGB, as `uint8` (height, width, 3).
+    """Decode a photo to upright RGB, `uint8` (height, width, 3).
 
-    A JPEG comes at the smallest number of eighths of its size that leaves both sides at least
-    `at_least` pixels: the decoder skips what a smaller picture does not need. Other formats come
-    at a whole fraction of their size that leaves both sides at least twice `at_least`, and at most
-    `MOST_RGB` pixels. Alpha is laid over mid-grey; of an animation or a burst the first or the
-    primary picture counts; 10, 12 and 16 bits become 8.
+    A JPEG is decoded at the smallest number of eighths of its size that leaves both sides at least
+    `at_least` pixels, because the decoder can skip the detail that a smaller picture does not need.
+    Other formats are reduced to a whole fraction of their size that leaves both sides at least
+    twice `at_least`, and at most `MOST_RGB` pixels. Transparent pixels are laid over mid-grey. An
+    animation gives its first picture, a burst its primary one. 10, 12 and 16 bits become 8.
 
-    Raises `UnusablePhoto`. The size that the header claims is checked before a pixel is decoded,
-    against what the format's decoder needs (`pixel_limits`); so is the work that a JPEG asks for.
+    Raises `UnusablePhoto`. The size in the header is checked before any pixel is decoded, against
+    the memory that the format's decoder needs (`pixel_limits`). So is the work for a JPEG.
     """
     opened = _open(data)
     picture, decoder = None, opened.decoder
@@ -116,9 +119,9 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
 
 
 def decode_ordinary_jpeg(data: bytes, at_least: int = SIZE) -> Photo | None:
-    """Decode as `decode` does; None where that would take another decoder than libjpeg-turbo.
+    """Decode like `decode`; None if the photo needs another decoder than libjpeg-turbo.
 
-    Time and memory are bounded by what `decode` checks. Raises `UnusablePhoto`.
+    The checks of `decode` bound time and memory. Raises `UnusablePhoto`.
     """
     if (opened := _open_ordinary_jpeg(data)) is None:
         return None
@@ -132,20 +135,20 @@ def read_header(data: bytes) -> Header:
 
 
 def read_ordinary_jpeg_header(data: bytes) -> Header | None:
-    """Read the header of what `decode_ordinary_jpeg` decodes; None for others."""
+    """Read the header of a photo that `decode_ordinary_jpeg` can decode; None for others."""
     opened = _open_ordinary_jpeg(data)
     return None if opened is None else _header(opened)
 
 
 def header_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the upright photo in pixels, from its header. Raises `UnusablePhoto`."""
+    """Width and height of an upright photo in pixels, from its header. Raises `UnusablePhoto`."""
     return read_header(data)[:2]
 
 
 def fit(photo: Photo, size: int = SIZE) -> Photo:
-    """Squeeze a photo to the model's image, `uint8` (size, size, 3), whatever its proportions."""
-    # Averaging areas keeps moiré out where a side is more than halved; below that, bilinear does,
-    # in a fifth of the time. OpenCV averages only where no side grows, so that one comes after.
+    """Squeeze a photo of any proportions to the model's image, `uint8` (size, size, 3)."""
+    # Averaging avoids moiré if a side shrinks to less than half. Otherwise bilinear is enough, in a
+    # fifth of the time. OpenCV averages only if no side grows, so a side that grows comes second.
     if max(photo.shape[:2]) > 2 * size:
         shrunk = (min(size, photo.shape[1]), min(size, photo.shape[0]))
         photo = cv2.resize(photo, shrunk, interpolation=cv2.INTER_AREA)
@@ -153,7 +156,7 @@ def fit(photo: Photo, size: int = SIZE) -> Photo:
 
 
 def shrink(photo: Photo, longest: int) -> Photo:
-    """The photo with no side above `longest` pixels: only JPEGs come small from `decode`."""
+    """Shrink a photo so that no side is above `longest` pixels; `decode` shrinks only JPEGs."""
     scale = longest / max(photo.shape[:2])
     if scale >= 1:
         return photo
@@ -162,18 +165,18 @@ def shrink(photo: Photo, longest: int) -> Photo:
 
 
 def encode_png(photo: Photo) -> bytes:
-    """The photo as a PNG file."""
+    """Encode a photo as a PNG file."""
     return cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def encode_jpeg(photo: Photo, quality: int = 85) -> bytes:
-    """The photo as a JPEG file of this quality, 1 to 100."""
+    """Encode a photo as a JPEG file of this quality, 1 to 100."""
     bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def recompress(image: Photo, quality: int) -> Photo:
-    """The image, `uint8` (size, size, 3), after a JPEG of this quality, 1 to 100."""
+    """Encode an image, `uint8` (size, size, 3), as a JPEG of quality 1 to 100, and decode it."""
     jpeg = np.frombuffer(encode_jpeg(image, quality), np.uint8)
     again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     assert again is not None, "OpenCV cannot read its own JPEG"
@@ -181,7 +184,7 @@ def recompress(image: Photo, quality: int) -> Photo:
 
 
 class _Opened(NamedTuple):
-    """A photo with its header read and its size checked, and no pixel decoded."""
+    """A photo whose header was read and whose size was checked, before decoding."""
 
     size: tuple[int, int]  # width and height as the pixels are stored
     orientation: int
@@ -211,7 +214,7 @@ def _open(data: bytes) -> _Opened:
 
 
 def _open_ordinary_jpeg(data: bytes) -> _Opened | None:
-    """Read an ordinary JPEG's header; None for others. Refuse any JPEG with too many parts."""
+    """Read an ordinary JPEG's header; None for others. Refuse all JPEGs with too many parts."""
     header = jpeg.read_header(data)
     if header is None:
         return None
@@ -243,11 +246,12 @@ def _open_with_pillow(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
-@cache  # once per process: `warnings.catch_warnings` around each photo is not safe in threads
+@cache  # once per process, because `warnings.catch_warnings` is not safe in threads
 def _prepare_pillow() -> None:
-    """Keep Pillow quiet about odd EXIF and large sizes: what matters is refused with a reason.
+    """Silence Pillow's warnings about odd EXIF and large sizes, and raise its limit for PNG texts.
 
-    Editors write PNGs with megabytes of profiles and text, which Pillow would refuse.
+    The functions here refuse unusable photos with a reason. Some editors write PNGs with megabytes
+    of profiles and text, which Pillow would refuse by default.
     """
     PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -256,7 +260,7 @@ def _prepare_pillow() -> None:
 
 @contextmanager
 def _broken_is(reason: Literal["not_a_photo", "truncated"]) -> Iterator[None]:
-    """Turn what the decoders raise on a broken file into `UnusablePhoto`; the rest are bugs."""
+    """Turn the decoders' exceptions for broken files into `UnusablePhoto`; others are bugs."""
     try:
         yield
     except Image.DecompressionBombError as error:
@@ -273,13 +277,13 @@ def _broken_is(reason: Literal["not_a_photo", "truncated"]) -> Iterator[None]:
 
 
 def _orientation(decoder: Decoder) -> int:
-    """The EXIF orientation, 1 to 8, from what stands before the pixels.
+    """The EXIF orientation, 1 to 8, from the metadata before the pixels.
 
-    EXIF that cannot be read turns nothing and refuses no photo. For an AVIF, Pillow puts what
-    `irot` and `imir` say in the place of what EXIF says.
+    If EXIF cannot be read, the photo is used as it is. For an AVIF, Pillow replaces the value in
+    EXIF with the one from `irot` and `imir`.
     """
     if not isinstance(decoder, Image.Image) or decoder.format == "TIFF":
-        return 1  # libheif and Pillow turn them while they decode, and give the upright size before
+        return 1  # libheif and Pillow turn these while decoding, and already give the upright size
     info = decoder.info
     stored = info.get("exif")
     if stored is None:
@@ -289,7 +293,7 @@ def _orientation(decoder: Decoder) -> int:
 
 
 def _hexadecimal(profile: str) -> bytes:
-    """What ImageMagick writes into a PNG: three lines, then bytes in hexadecimal digits."""
+    """Parse a profile that ImageMagick wrote into a PNG: three lines, then hexadecimal digits."""
     try:
         return bytes.fromhex("".join(profile.split("\n")[3:]))
     except ValueError:
@@ -297,10 +301,10 @@ def _hexadecimal(profile: str) -> bytes:
 
 
 def _decode_ordinary_jpeg(data: bytes, at_least: int) -> Photo | None:
-    """A JPEG by libjpeg-turbo itself, without Pillow's copies; None where it objects.
+    """Decode a JPEG with libjpeg-turbo, without Pillow's copies; None if it reports a problem.
 
-    Strict, so that a photo that is cut short is not filled up. What it objects to may still be
-    harmless, such as bytes between segments: Pillow decides then.
+    It is strict, so that it does not fill up a truncated photo. The problem may still be harmless,
+    such as bytes between segments. In that case Pillow decides.
     """
     try:
         return simplejpeg.decode_jpeg(data, min_height=at_least, min_width=at_least)
@@ -316,9 +320,8 @@ def _check_scans(width: int, height: int, scans: list[int]) -> None:
 
 def _check_size(width: int, height: int, kind: pixel_limits.Kind, allocated: int) -> None:
     if min(width, height) < MIN_SIDE:
-        raise UnusablePhoto(
-            "too_small", f"the photo has {width} x {height} pixels; {MIN_SIDE} a side are needed"
-        )
+        has = f"the photo has {width} x {height} pixels"
+        raise UnusablePhoto("too_small", f"{has}; each side needs at least {MIN_SIDE}")
     most = f"the limit for {kind.name} is {kind.pixels // 1_000_000} megapixels"
     if width * height > kind.pixels:
         has = f"the photo has {width * height / 1e6:,.1f} megapixels"
@@ -329,12 +332,12 @@ def _check_size(width: int, height: int, kind: pixel_limits.Kind, allocated: int
 
 
 def _decode_in_strips(image: Decoder, at_least: int) -> Photo:
-    """The whole picture in RGB, averaged over squares where it is much larger than needed.
+    """Decode a whole picture to RGB, and average it over squares if it is much too large.
 
-    Only the decoder holds all pixels: a strip at a time is turned to RGB and shrunk.
+    Only the decoder holds all pixels. One strip at a time is converted to RGB and shrunk.
     """
     if isinstance(image, Image.Image):
-        image.draft(None, (at_least, at_least))  # size only: a mode would drop CMYK's inversion
+        image.draft(None, (at_least, at_least))  # size only; a mode would lose CMYK's inversion
     image.load()
     width, height = image.size
     factor = _shrink_factor(width, height, at_least)
@@ -361,7 +364,7 @@ def _rows(image: Decoder, top: int, bottom: int) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # Pillow clips 16-bit grey at 255 where it should divide by 257: all but black turns white.
+        # Pillow clips 16-bit grey at 255 instead of dividing by 257, which turns nearly all white.
         image = Image.fromarray(cv2.convertScaleAbs(np.asarray(image.convert("I")), alpha=1 / 257))
     if not image.has_transparency_data:
         return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""How many pixels a photo of each kind may have: as many as can be decoded in `MOST_MEMORY`."""
+"""Limits on the pixels of each kind of photo, so that decoding fits in `MOST_MEMORY`."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,40 +8,40 @@ if TYPE_CHECKING:
     from pillow_heif import HeifImage
 
 MAX_PIXELS = 50_000_000
-MOST_MEMORY = 250_000_000  # bytes for one photo: with two workers, a container has 512 MB
+MOST_MEMORY = 250_000_000  # bytes for one photo; a container with two workers has 512 MB
 
 
 class Kind(NamedTuple):
-    """A kind of photo as the limits tell them apart: its name, and what decoding it takes."""
+    """A kind of photo that has a limit of its own: its name, and the memory to decode it."""
 
     name: str
     bytes_per_pixel: float
 
     @property
     def pixels(self) -> int:
-        """How many pixels a photo of this kind may have."""
+        """The maximum number of pixels of this kind."""
         return min(MAX_PIXELS, int(MOST_MEMORY / self.bytes_per_pixel))
 
 
-# The most that was measured, rounded up; docs/api.md lists the limits that follow.
+# The largest measured values, rounded up. docs/api.md lists the resulting limits.
 KINDS = {
-    "JPEG": Kind("JPEG", 1),  # decoded at an eighth of its size
+    "JPEG": Kind("JPEG", 1),  # can be decoded at an eighth of its size
     "PNG": Kind("PNG", 4),
     "GIF": Kind("GIF", 4),
     "BMP": Kind("BMP", 4),
-    "TIFF": Kind("TIFF", 8.3),  # compressed in one piece, it is in memory twice
-    "WEBP": Kind("WebP", 16.6),  # Pillow decodes it as an animation, which keeps several pictures
+    "TIFF": Kind("TIFF", 8.3),  # in memory twice if it is compressed in one piece
+    "WEBP": Kind("WebP", 16.6),  # Pillow decodes it as an animation and keeps several pictures
     "AVIF": Kind("AVIF", 14),
     "HEIF": Kind("HEIC", 5),
 }
 DEEP_HEIC = Kind("HEIC with more than 8 bits or with transparency", 8)
-# 4 bytes would do, but Pillow decodes it in Python: 10 megapixels take a second and a half.
+# It needs only 4 bytes, but Pillow decodes it in Python: 10 megapixels take 1.5 seconds.
 RUN_LENGTH_BMP = Kind("run-length coded BMP", 25)
 FULL_CHROMA_HEIC = Kind("HEIC with chroma subsampling other than 4:2:0", 16)
 
 
 def kind_of(image: "Image.Image | HeifImage", scans: list[int]) -> Kind:
-    """The kind of the opened photo; `scans` are those of a JPEG, see `jpeg.Header`."""
+    """The kind of an opened photo; `scans` are those of a JPEG, see `jpeg.Header`."""
     if not isinstance(image, Image.Image):
         return _heic_kind(image)
     if image.format == "BMP" and _is_run_length_coded(image):
@@ -65,7 +65,7 @@ def jpeg_kind(sampling: list[tuple[int, int]], scans: list[int]) -> Kind:
 
 
 def allocated(image: "Image.Image | HeifImage") -> int:
-    """How many pixels the decoder allocates: the tiles of a TIFF may be larger than its picture."""
+    """The number of pixels that the decoder allocates: a TIFF's tiles may exceed its picture."""
     width, height = image.size
     tags = getattr(image, "tag_v2", {})
     across, down = (
@@ -83,7 +83,7 @@ def _heic_kind(image: "HeifImage") -> Kind:
 
 
 def _progressive_kind(sampling: list[tuple[int, int]]) -> Kind:
-    """A JPEG in several scans, whose coefficients must be in memory together: 2 bytes for each."""
+    """The kind of a JPEG in several scans: all coefficients are in memory, with 2 bytes each."""
     across, down = (max(1, *(part[axis] for part in sampling)) for axis in (0, 1))
     shares = (part[0] * part[1] / (across * down) for part in sampling)
     return Kind("progressive JPEG", 2 * sum(shares) + 0.2)

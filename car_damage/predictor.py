@@ -1,4 +1,4 @@
-"""One version, loaded: a photo goes in, a prediction comes out. LiteRT and NumPy, no TensorFlow."""
+"""Load a version and classify photos with it, using LiteRT and NumPy instead of TensorFlow."""
 
 import math
 from collections.abc import Mapping
@@ -23,31 +23,31 @@ Shapes = dict[str, tuple[str, tuple[int | None, ...]]]  # dtype and sides by nam
 
 @dataclass(frozen=True)
 class GraphOutput:
-    """What the exported graph gives for one image."""
+    """The outputs of the exported graph for one image."""
 
     logit: float
-    heatmap: np.ndarray  # float32 (h, w); averages to the logit less the head's bias
+    heatmap: np.ndarray  # float32 (h, w); its mean is the logit minus the head's bias
     embedding: np.ndarray  # float32 (d,)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a version says of one photo."""
+    """A version's answer for one photo."""
 
     label: Label
-    probability: float  # calibrated, of damaged; to four digits
-    threshold: float  # from this probability on the label is "damaged"
+    probability: float  # calibrated probability of damage, rounded to four digits
+    threshold: float  # at or above this probability, the label is "damaged"
     model_version: str
-    review: bool  # the probability lies where the version needs a person to look
-    warnings: tuple[WarningWord, ...]  # what makes it doubtful, in a fixed order
-    # float32 (h, w), calibrated log-odds: each place as if the whole photo looked like it. They
-    # average to the log-odds of `probability` unrounded; above 0 a place speaks for damage.
+    review: bool  # the probability is in the review band: a person should look at the photo
+    warnings: tuple[WarningWord, ...]  # what makes the answer doubtful, in a fixed order
+    # float32 (h, w), calibrated log-odds: the answer for each place, as if the whole photo looked
+    # like it. Their mean is the log-odds of the unrounded `probability`. Above 0 means damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
-    seconds: dict[str, float] = field(repr=False, compare=False)  # that "fit" and "graph" took
+    seconds: dict[str, float] = field(repr=False, compare=False)  # for "fit" and "graph"
 
 
 class Graph:
-    """An exported graph; `run` serves one thread at a time, so each thread needs its own."""
+    """An exported graph. `run` is not safe in several threads, so each thread needs its own."""
 
     def __init__(self, path: Path, threads: int = 1):
         with without_chatter():
@@ -56,7 +56,7 @@ class Graph:
             self._run = interpreter.get_signature_runner(SIGNATURE)
 
     def check(self, manifest: Manifest) -> None:
-        """Raise `ValueError` with a clause if what goes in and comes out is not as it should be."""
+        """Raise `ValueError` with a clause if an input or output has a wrong type or shape."""
         limits = manifest.warning_limits
         components = None if limits is None else limits.components
         features = None if components is None else components.shape[1]
@@ -70,7 +70,7 @@ class Graph:
         _check_tensors("output", self._run.get_output_details(), outputs)
 
     def run(self, image: photos.Photo) -> GraphOutput:
-        """Put an image, `uint8` (size, size, 3) RGB, through the graph."""
+        """Run the graph on an image, `uint8` (size, size, 3) RGB."""
         outputs = self._run(photo=image[np.newaxis])
         return GraphOutput(
             float(outputs["logit"][0, 0]), outputs["heatmap"][0], outputs["embedding"][0]
@@ -78,22 +78,22 @@ class Graph:
 
 
 class Predictor:
-    """A version, ready to predict; serves one thread at a time, so each thread needs its own."""
+    """A loaded version. It is not safe in several threads, so each thread needs its own."""
 
     def __init__(self, record: model_store.Record, threads: int = 1):
         self.record = record
         try:
             self._graph = Graph(record.graph, threads)
             self._graph.check(record.manifest)
-        except (ValueError, RuntimeError) as error:  # LiteRT's own, and those of `check`
+        except (ValueError, RuntimeError) as error:  # from LiteRT and from `check`
             reason = str(error).strip().partition("\n")[0]
             what = f"{record.graph.name} cannot be used: {reason}"
             raise model_store.damaged(record.folder, what) from error
 
     def predict(self, photo: photos.Photo) -> Prediction:
-        """Classify an upright photo, `uint8` (height, width, 3) RGB, as `photos.decode` gives it.
+        """Classify an upright photo, `uint8` (height, width, 3) RGB, from `photos.decode`.
 
-        Decoded at the version's size or more, it is small here only if the file's photo is.
+        Decode it with at least the version's size, or the `low_resolution` warning may be wrong.
         Raises `UserError` if the graph gives NaN, which would otherwise mean "not damaged".
         """
         manifest, decision = self.record.manifest, self.record.manifest.decision
@@ -103,10 +103,13 @@ class Predictor:
         output = self._graph.run(image)
         seconds = {"fit": fitted - begun, "graph": perf_counter() - fitted}
         if not math.isfinite(output.logit):
-            raise UserError(f"{self.record.graph} does not answer a photo with a number")
+            raise UserError(
+                f"{self.record.graph} returned {output.logit} for a photo instead of a finite "
+                "number. Use another version or train again."
+            )
         probability = decision.probabilities(output.logit)
         quality = measure_quality(image, short_side=min(photo.shape[:2]))
-        limits = manifest.warning_limits or WarningLimits()  # without any, nothing is warned of
+        limits = manifest.warning_limits or WarningLimits()  # without limits, no warnings
         return Prediction(
             label=LABELS[int(decision.is_damaged(probability))],
             probability=float(probability),
@@ -120,12 +123,12 @@ class Predictor:
 
 
 def load(models: Path, version: str | None = None, threads: int = 1) -> Predictor:
-    """Load a version, the current one by default. Raises `UserError` unless it is there, whole."""
+    """Load a version, the current one by default. Raises `UserError` if missing or damaged."""
     return Predictor(model_store.load_record(models, version), threads)
 
 
 def _check_tensors(kind: str, found: Mapping[str, Mapping[str, Any]], expected: Shapes) -> None:
-    """Raise `ValueError` for a tensor that is missing or has another type or shape."""
+    """Raise `ValueError` for a tensor that is missing or has a wrong type or shape."""
     for name, (dtype, shape) in expected.items():
         if name not in found:
             raise ValueError(f"it has no {kind} {name}")
@@ -136,10 +139,10 @@ def _check_tensors(kind: str, found: Mapping[str, Mapping[str, Any]], expected: 
         if not fits or np.dtype(found[name]["dtype"]) != dtype:
             wanted = "x".join("?" if side is None else str(side) for side in shape)
             sides, of = "x".join(map(str, has)), np.dtype(found[name]["dtype"]).name
-            raise ValueError(f"its {kind} {name} is {of} {sides} and not {dtype} {wanted}")
+            raise ValueError(f"its {kind} {name} is {of} {sides} instead of {dtype} {wanted}")
 
 
 def _log_odds(output: GraphOutput, temperature: float) -> np.ndarray:
-    """The heatmap with the bias and the temperature in it: averages to logit / temperature."""
+    """The heatmap with bias and temperature applied, so that its mean is logit / temperature."""
     bias = output.logit - float(output.heatmap.mean())
     return ((output.heatmap + bias) / temperature).astype(np.float32)

@@ -1,6 +1,6 @@
-"""How far a long job is: a bar in a terminal, elsewhere a line every ten seconds.
+"""Progress of long jobs: a bar in a terminal, otherwise a line every ten seconds.
 
-Neither uses colours, so `NO_COLOR` holds. `TERM=dumb` names a terminal that cannot draw a bar.
+Both are without colours, as `NO_COLOR` asks for. With `TERM=dumb`, the terminal cannot draw a bar.
 """
 
 import os
@@ -17,12 +17,12 @@ EVERY = 10.0  # seconds between two lines
 
 
 def can_draw() -> bool:
-    """Whether stderr, where bars go, is a terminal that can draw one."""
+    """Whether stderr is a terminal that can draw a progress bar."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def progress(items: Iterable[Item], what: str, total: int, unit: str = "photo") -> Iterator[Item]:
-    """Pass the items on and show how many of `total` are done."""
+    """Yield the items and show how many of `total` are done."""
     with meter(what, total, unit) as advance:
         for item in items:
             yield item
@@ -31,7 +31,7 @@ def progress(items: Iterable[Item], what: str, total: int, unit: str = "photo") 
 
 @contextmanager
 def meter(what: str, total: int, unit: str) -> Iterator[Callable[[], object]]:
-    """Yield a function to call after each of `total` steps; it shows how many are done."""
+    """Yield a function to call after each of `total` steps; it shows the progress."""
     if can_draw():
         with tqdm(desc=what, total=total, unit=unit, dynamic_ncols=True, disable=not total) as bar:
             yield bar.update
@@ -49,7 +49,7 @@ def meter(what: str, total: int, unit: str) -> Iterator[Callable[[], object]]:
 
 
 def duration(seconds: float) -> str:
-    """A time for people: `40 s`, `12 min`, `2 h 5 min`."""
+    """Format a time for people: `40 s`, `12 min`, `2 h 5 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

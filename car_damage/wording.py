@@ -1,17 +1,17 @@
-"""Small pieces of sentences that several commands print."""
+"""Phrases that several commands print."""
 
 from collections.abc import Mapping
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: `1 photo`, `2 photos`, `1,204 test photos`."""
+    """Format a number of things: `1 photo`, `2 photos`, `1,204 test photos`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:
-    """The text with what would steer a terminal as escapes, such as \\x1b; lines stay lines.
+    """Escape control characters, such as \\x1b, except line breaks.
 
-    Names of files and folders may contain anything, and whoever made them chose it.
+    Names of files and folders may contain any characters, including ones that control a terminal.
     """
     return "".join(
         letter
@@ -22,14 +22,14 @@ def printable(text: str) -> str:
 
 
 def not_looked_at(skipped: Mapping[str, int]) -> str | None:
-    """A line that counts files by why nobody looked at them; None if there are none.
+    """Format a line with the number of skipped files by reason; None if there are none.
 
     A key is the ending of a file's name, such as `.mov`, or a phrase, such as `photo outside a/`.
     """
     if not skipped:
         return None
     by_count = sorted(skipped.items(), key=lambda each: (not each[0].startswith("."), -each[1]))
-    return printable("not looked at: " + ", ".join(_skipped(*each) for each in by_count))
+    return printable("skipped: " + ", ".join(_skipped(*each) for each in by_count))
 
 
 def _skipped(what: str, number: int) -> str:

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Pin what requirements/*.in ask for. Keeps the pins there are, unless told otherwise:
+# Pin the packages that requirements/*.in list. Existing pins stay, unless you ask for upgrades:
 #     bash scripts/compile_requirements.sh [--upgrade | --upgrade-package NAME]
 # Needs uv: pip install uv
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export UV_CUSTOM_COMPILE_COMMAND="bash scripts/compile_requirements.sh"
 
-compile() { # compile NAME FILE [OPTION...]: pins requirements/NAME.in in FILE, for every system
+compile() { # compile NAME FILE [OPTION...]: pins requirements/NAME.in in FILE, for all systems
   local name=$1 file=$2
   shift 2
   uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
@@ -14,6 +14,6 @@ compile() { # compile NAME FILE [OPTION...]: pins requirements/NAME.in in FILE, 
 }
 
 compile all requirements.txt "$@"
-for name in serve dev gpu; do # of a package that several files name, all take the same version
+for name in serve dev gpu; do # with the versions of requirements.txt
   compile "$name" "requirements-$name.txt" --constraint requirements.txt "$@"
 done

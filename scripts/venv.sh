@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# run_pipeline.sh and run_tests.sh source this for $root, the project's folder, and ready_venv.
-# It runs on bash 3.2, which macOS has, and in Git Bash on Windows.
+# run_pipeline.sh and run_tests.sh source this file. It sets $root, the project's folder, and
+# defines ready_venv. It works in bash 3.2 (macOS) and in Git Bash on Windows.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." >/dev/null && pwd)
 venv=$root/.venv
 
-# ready_venv FILE...: install what the requirement files pin into .venv, and put it on the PATH.
+# ready_venv FILE...: install the requirement files into .venv, and put .venv on the PATH.
 ready_venv() {
   local file
   for file in "$@"; do
@@ -14,7 +14,7 @@ ready_venv() {
   PATH=$(dirname "$(venv_python)"):$PATH
 }
 
-# .venv/installed has a copy of each installed file: while it is the same, nothing needs installing.
+# .venv/installed has a copy of each installed requirement file. If it is the same, skip the install.
 is_installed() {
   [ -x "$(venv_python)" ] && cmp -s "$root/$1" "$venv/installed/$1"
 }
@@ -23,25 +23,25 @@ install() {
   local python
   "$(venv_python)" -m pip --version >/dev/null 2>&1 || make_venv # missing or incomplete
   python=$(venv_python)
-  is_suitable "$python" || fail "$venv is not of Python 3.11, 3.12 or 3.13: remove it, then run this again"
+  is_suitable "$python" || fail "$venv was not made with Python 3.11, 3.12 or 3.13. Delete it and run this again."
   mkdir -p "$venv/installed"
   rm -f "$venv/installed/$1" # .venv is incomplete until the install finishes
-  echo "Installing $1 into .venv: this takes some minutes, once ..."
+  echo "Installing $1 into .venv. This takes a few minutes the first time ..."
   "$python" -m pip install -qq --disable-pip-version-check --no-input -r "$root/$1" ||
-    fail "$1 could not be installed (pip says why above): check the network"
+    fail "$1 could not be installed; pip's message is above. Check your network and run this again."
   cp "$root/$1" "$venv/installed/$1"
 }
 
 make_venv() {
   local python
   python=$(find_python)
-  echo "Making .venv with $("$python" --version)"
+  echo "Creating .venv with $("$python" --version)"
   rm -rf "$venv/installed"
   "$python" -m venv "$venv" ||
-    fail "$python could not make a virtual environment: on Debian and Ubuntu, apt install python3-venv, then run this again"
+    fail "$python could not create a virtual environment. On Debian and Ubuntu, run apt install python3-venv, then run this again."
 }
 
-venv_python() { # on Windows it is in another folder
+venv_python() { # Windows has it in another folder
   if [ -d "$venv/Scripts" ]; then
     echo "$venv/Scripts/python.exe"
   else
@@ -53,7 +53,7 @@ venv_python() { # on Windows it is in another folder
 find_python() {
   local candidate
   if [ -n "${PYTHON:-}" ]; then
-    is_suitable "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11, 3.12 or 3.13"
+    is_suitable "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11, 3.12 or 3.13. Choose one that is."
     echo "$PYTHON"
     return
   fi
@@ -63,10 +63,10 @@ find_python() {
       return
     fi
   done
-  fail "no Python 3.11, 3.12 or 3.13 was found, which TensorFlow needs: install one, or name it: PYTHON=/path/to/python bash $0"
+  fail "No Python 3.11, 3.12 or 3.13 was found. Install one, or set its path: PYTHON=/path/to/python bash $0"
 }
 
-is_suitable() { # runs it, because Windows has a `python` that only opens the store
+is_suitable() { # runs it, because Windows has a `python` that only opens the Microsoft Store
   "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
 }
 

@@ -113,7 +113,7 @@ def test_what_was_not_measured_is_counted_with_the_reason(run, cars, capsys):
     assert "23 photos of yours" in shown
     assert "left out: 1 photo, empty\n" in shown
     assert "left out: 2 photos, both_classes\n" in shown
-    assert "not looked at: 1 .mov\n" in shown
+    assert "skipped: 1 .mov\n" in shown
 
 
 def test_costs_choose_threshold_and_band_without_training(run, cars, models, capsys):
@@ -135,7 +135,7 @@ def test_what_the_costs_choose_is_put_into_use_and_taken_back(run, cars, models,
     before = sorted(model_store.versions(models))
     assert run(cars, *COSTS, "--use") == 0
     name = model_store.current(models)
-    assert f"{name} is in use: {tiny_model.VERSION} with this" in capsys.readouterr().out
+    assert f"{name} is now in use. It is {tiny_model.VERSION} with" in capsys.readouterr().out
     made = model_store.load_record(models).manifest
     assert (made.decision.threshold, made.decision.review_band) == (0.1, (0.01, 0.91))
     assert made.metrics.photos.count == 24
@@ -184,11 +184,11 @@ def test_the_report_of_the_version_in_use_names_the_next_training_to_paste(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{cars}/damaged"], "no photos of class"),
-        (["{cars}/gone"], "there is no folder"),
-        (["{cars}", "--model", "20990101-0000-0000"], "there is no version"),
-        (["{cars}", "--use"], "give --cost-missed, --cost-false-alarm and --cost-review too"),
-        (["{cars}", "--cost-missed", "9"], "give --cost-false-alarm and --cost-review too"),
+        (["{cars}/damaged"], "No photos of class"),
+        (["{cars}/gone"], "There is no folder"),
+        (["{cars}", "--model", "20990101-0000-0000"], "There is no version"),
+        (["{cars}", "--use"], "Add --cost-missed, --cost-false-alarm and --cost-review."),
+        (["{cars}", "--cost-missed", "9"], "Add --cost-false-alarm and --cost-review."),
     ],
 )
 def test_a_mistake_gets_one_sentence(run, cars, capsys, arguments, message):

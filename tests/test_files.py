@@ -78,8 +78,8 @@ def test_a_failure_leaves_the_old_folder_as_it_was(old, error):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_the_user_s_to_put_right(old, number):
-    with pytest.raises(UserError, match=r"disk is full: .*data was not written"):
+def test_a_full_disk_is_a_user_error(old, number):
+    with pytest.raises(UserError, match=r"disk is full, so .*data was not written"):
         write_and_fail(old, OSError(number, "No space left on device"))
     assert content(old) == OLD
 
@@ -164,7 +164,7 @@ def test_text_is_written_as_utf_8_with_plain_line_ends(tmp_path):
     [
         ("fsync", errno.EIO, OSError, "Input/output error"),
         ("replace", errno.EIO, OSError, "Input/output error"),
-        ("fsync", errno.ENOSPC, UserError, r"disk is full: .*a\.txt was not written"),
+        ("fsync", errno.ENOSPC, UserError, r"disk is full, so .*a\.txt was not written"),
     ],
 )
 def test_text_that_cannot_be_written_leaves_the_old_file(

@@ -38,7 +38,7 @@ def stored(write, turns: int, exif_says: int) -> bytes:
 @pytest.mark.parametrize("exif_says", [1, 3, 6])
 @pytest.mark.parametrize("turns", range(1, 9))
 @pytest.mark.parametrize("write", [heic, avif])
-def test_irot_and_imir_decide_how_a_photo_is_held_and_exif_does_not(write, turns, exif_says):
+def test_irot_and_imir_turn_a_photo_and_exif_does_not(write, turns, exif_says):
     data = stored(write, turns, exif_says)
     assert (b"irot" in data or b"imir" in data) is (turns > 1)
     assert alike(decode(data), quarters())
@@ -73,7 +73,7 @@ def test_an_avif_with_10_bits_becomes_one_with_8():
     assert alike(decode(data.tobytes()), quarters())
 
 
-def test_of_a_burst_the_primary_picture_counts():
+def test_a_burst_gives_its_primary_picture():
     burst = pillow_heif.from_pillow(Image.fromarray(255 - quarters()))
     burst.add_from_pillow(Image.fromarray(quarters()))
     burst.add_from_pillow(Image.fromarray(255 - quarters()))
@@ -87,7 +87,7 @@ def test_a_photo_in_tiles_comes_out_whole():
     assert alike(decode(heic(picture, tile_size=128)), picture)
 
 
-def test_thumbnails_and_depth_maps_are_not_even_looked_at():
+def test_thumbnails_and_depth_maps_are_not_read():
     picture = pillow_heif.from_pillow(Image.fromarray(quarters(400, 300)))
     file = io.BytesIO()
     picture.save(file)
@@ -133,15 +133,15 @@ def test_the_size_in_the_header_is_checked_before_a_pixel_is_decoded(write):
         assert caught.value.reason == reason
 
 
-def test_without_its_decoder_a_heic_gets_one_sentence_and_all_else_works(monkeypatch):
+def test_without_its_decoder_a_heic_is_refused_and_other_formats_work(monkeypatch):
     monkeypatch.setattr(heif, "AVAILABLE", False)
-    with pytest.raises(UnusablePhoto, match=r"save it as JPEG .*iPhone.*Most Compatible"):
+    with pytest.raises(UnusablePhoto, match=r"Save the photo as JPEG .*iPhone.*Most Compatible"):
         decode(heic(quarters()))
     assert alike(decode(avif(quarters())), quarters())
 
 
 @pytest.mark.parametrize("brand", [b"qt  ", b"isom", b"mp42", b"crx ", b"M4A "])
-def test_films_and_raw_photos_in_the_same_container_are_no_photos(brand):
+def test_rejects_films_and_raw_photos_in_the_same_container(brand):
     data = struct.pack(">I", 24) + b"ftyp" + brand + bytes(4) + brand + b"isom" + bytes(200)
     with pytest.raises(UnusablePhoto) as caught:
         decode(data)

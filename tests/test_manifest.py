@@ -31,7 +31,7 @@ FORMAT_1 = {
 }
 
 
-def test_what_was_written_is_read_again():
+def test_reads_what_it_has_written():
     again = Manifest.from_json(MANIFEST.to_json())
     assert again == MANIFEST
     assert again.to_json() == MANIFEST.to_json()
@@ -75,10 +75,10 @@ def limited(**limits) -> dict:
     [
         (
             {"colour": "red"},
-            "it has the unknown entry colour, of another program version",
+            "it has the unknown entry colour, from another program version",
         ),
         ({"metrics": {"beauty": 1}}, "it has the unknown entry metrics.beauty"),
-        ({"format": 3}, "it has format 3, and this program reads 2"),
+        ({"format": 3}, "it has format 3, but this program reads 2"),
         ({"size": "large"}, "its entry size is wrong"),
         ({"metrics": []}, "metrics is not a JSON object"),
         ({"decision": {"temperature": 1.0}}, "it lacks the entry decision.threshold"),
@@ -101,12 +101,12 @@ def limited(**limits) -> dict:
         ({"backbone": "\ud800"}, "it is not JSON"),
     ],
 )
-def test_what_it_does_not_know_is_refused_in_one_clause(change, said):
+def test_rejects_unknown_entries_and_wrong_values(change, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         Manifest.from_json(json.dumps(json.loads(MANIFEST.to_json()) | change))
 
 
-def test_a_version_of_a_fit_that_is_gone_is_refused():
+def test_rejects_a_version_made_with_a_removed_option():
     with pytest.raises(ValueError, match="--fit crop"):
         Manifest.from_json(json.dumps(FORMAT_1 | {"fit": "crop"}))
 
@@ -124,11 +124,11 @@ def test_a_version_of_a_fit_that_is_gone_is_refused():
         )
     ],
 )
-def test_any_nonsense_is_refused_and_ends_nothing(text):
+def test_rejects_any_nonsense_with_a_value_error(text):
     with pytest.raises(ValueError, match=r"\bits?\b"):
         Manifest.from_json(text)
 
 
-def test_nothing_of_a_manifest_can_be_changed():
+def test_a_manifest_is_immutable():
     with pytest.raises(ValueError, match="frozen"):
         MANIFEST.size = 128

@@ -54,7 +54,7 @@ def test_a_run_that_fails_adds_nothing_and_leaves_the_version_in_use(models):
     assert model_store.load_record(models) == before
 
 
-def test_what_a_killed_run_left_is_no_version_and_stops_no_other(models):
+def test_the_remains_of_a_killed_run_are_not_a_version_and_do_not_stop_other_runs(models):
     shutil.copytree(models / VERSION, models / f"{OTHER}.partial")
     shutil.copytree(models / VERSION, models / "sample")
     (models / "20260601-0900-aaaa").mkdir()
@@ -80,7 +80,7 @@ def test_the_next_run_deletes_what_a_killed_run_left_unless_another_run_writes(m
     assert OTHER in model_store.versions(models)
 
 
-def test_a_run_that_writes_stops_no_other_run(models):
+def test_two_runs_can_write_versions_at_the_same_time(models):
     with model_store.add(models, OTHER) as first, model_store.add(models, THIRD) as second:
         for folder in (first, second):
             shutil.copy(models / VERSION / "model.json", folder)
@@ -88,7 +88,7 @@ def test_a_run_that_writes_stops_no_other_run(models):
 
 
 def test_a_version_is_neither_replaced_nor_removed_while_in_use(models):
-    with pytest.raises(UserError, match="is there already"), model_store.add(models, VERSION):
+    with pytest.raises(UserError, match="already exists"), model_store.add(models, VERSION):
         pass
     with pytest.raises(UserError, match="is in use"):
         model_store.remove(models, VERSION)
@@ -97,15 +97,15 @@ def test_a_version_is_neither_replaced_nor_removed_while_in_use(models):
 
 @pytest.mark.parametrize("name", ["../x", "/", "", ".", "sample", f"{VERSION}/..", VERSION.upper()])
 @pytest.mark.parametrize("action", ["use", "remove"])
-def test_only_the_name_of_a_version_is_taken(models, capsys, action, name):
+def test_rejects_anything_but_the_name_of_a_version(models, capsys, action, name):
     assert run("--models", models, action, name) == 2
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert "is not the name of a version" in sentence
+    assert "is not a version name" in sentence
 
 
 @pytest.mark.parametrize("action", [model_store.use, model_store.remove, model_store.load_record])
 def test_a_version_that_is_not_there_is_refused(models, action):
-    with pytest.raises(UserError, match=f"there is no version {OTHER}"):
+    with pytest.raises(UserError, match=f"There is no version {OTHER}"):
         action(models, OTHER)
 
 
@@ -117,7 +117,7 @@ def test_a_version_that_is_not_there_is_refused(models, action):
         ("model.keras", b"something else", "model.keras has changed"),
     ],
 )
-def test_a_version_that_is_not_whole_cannot_be_put_to_use(models, name, content, said):
+def test_rejects_the_use_of_a_damaged_version(models, name, content, said):
     add(models, OTHER)
     (models / OTHER / name).unlink()
     if content is not None:
@@ -136,17 +136,17 @@ def test_a_model_json_that_cannot_be_used_is_refused(models, text):
         model_store.load_record(models)
 
 
-def test_without_any_model_the_message_says_how_to_make_one(tmp_path):
-    with pytest.raises(UserError, match=r"no model in .*: run bash run_pipeline\.sh"):
+def test_without_any_model_the_error_says_how_to_train_one(tmp_path):
+    with pytest.raises(UserError, match=r"no model in .*: bash run_pipeline\.sh"):
         model_store.load_record(tmp_path)
 
 
 @pytest.mark.parametrize("text", [None, "", "../elsewhere"])
-def test_without_a_choice_the_message_says_how_to_choose(models, text):
+def test_without_a_current_version_the_error_says_how_to_choose_one(models, text):
     (models / "current").unlink()
     if text is not None:
         (models / "current").write_text(text)
-    with pytest.raises(UserError, match=f"choose with .* --models {models} use VERSION"):
+    with pytest.raises(UserError, match=f"Choose .* with: .* --models {models} use VERSION"):
         model_store.load_record(models)
 
 
@@ -173,13 +173,13 @@ def put_fifo(path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_choice_is_no_way_to_the_included_version(included, capsys, damage):
+def test_a_damaged_current_file_does_not_select_the_included_version(included, capsys, damage):
     model_store.use(included, add(included, OTHER))
     damage(included / "current")
-    with pytest.raises(UserError, match=r"current does not name a version .* use VERSION"):
+    with pytest.raises(UserError, match=r"current does not contain a version name .* use VERSION"):
         model_store.load_record(included)
     assert run("--models", included, "list") == 0
-    assert "does not name a version" in capsys.readouterr().out
+    assert "does not contain a version name" in capsys.readouterr().out
     if not (included / "current").is_dir():
         model_store.use(included, OTHER)
         assert model_store.current(included) == OTHER
@@ -195,12 +195,12 @@ def test_a_file_that_may_not_be_read_is_named(models, monkeypatch, name):
         return real(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(UserError, match=re.escape(f"{models / name} cannot be read (Permission")):
+    with pytest.raises(UserError, match=re.escape(f"Cannot read {models / name} (Permission")):
         model_store.load_record(models)
 
 
 @pytest.mark.parametrize("name", ["model.json", "model.tflite"])
-def test_a_file_that_is_far_too_large_is_refused_unread(models, name):
+def test_rejects_a_file_that_is_far_too_large_without_reading_it(models, name):
     os.truncate(models / VERSION / name, 2**40)
     with pytest.raises(UserError, match=rf"{name} has more than .* bytes"):
         model_store.load_record(models)
@@ -216,7 +216,7 @@ def test_the_list_shows_each_version_and_which_is_in_use(models, capsys):
     assert run("--models", models, "list") == 0
     assert "current" in capsys.readouterr().out
     assert run("--models", models / "none", "list") == 0
-    assert capsys.readouterr().out.startswith("no version in")
+    assert capsys.readouterr().out.startswith("no versions in")
 
 
 def test_versions_are_switched_and_removed_on_the_command_line(models, capsys):
@@ -240,11 +240,11 @@ def test_back_returns_to_the_version_that_was_in_use_before_and_back_again(model
 
 def test_back_without_an_earlier_version_is_refused_and_changes_nothing(models, capsys):
     assert run("--models", models, "back") == 2
-    assert f"no earlier version was in use in {models}: choose" in capsys.readouterr().err
+    assert f"No other version was in use in {models} before." in capsys.readouterr().err
     model_store.use(models, add(models, OTHER))
     model_store.remove(models, VERSION)
     assert run("--models", models, "back") == 2
-    assert f"there is no version {VERSION}" in capsys.readouterr().err
+    assert f"There is no version {VERSION}" in capsys.readouterr().err
     assert model_store.current(models) == OTHER
 
 

@@ -1,4 +1,4 @@
-"""How many pixels a photo of each kind may have, and that decoding it stays within the memory."""
+"""Limits on the pixels of each kind of photo, and the memory that decoding takes."""
 
 import io
 import math

@@ -21,13 +21,13 @@ from tests.tiny_model import plain_photo
 
 @pytest.fixture
 def cars(tmp_path) -> Path:
-    """A folder with one damaged and one undamaged photo, and one that is no photo."""
+    """A folder with one damaged and one undamaged photo, and a file that is not a photo."""
     folder = tmp_path / "cars"
     (folder / "deep" / "er").mkdir(parents=True)
     (folder / "b-red.JPG").write_bytes(jpeg(plain_photo(red=True)))
     (folder / "deep" / "er" / "blue.jpeg").write_bytes(jpeg(plain_photo(red=False)))
     (folder / "broken.jpg").write_bytes(b"no photo at all")
-    (folder / "notes.txt").write_text("not looked at")
+    (folder / "notes.txt").write_text("skipped")
     return folder
 
 
@@ -56,8 +56,8 @@ def test_every_photo_of_a_folder_gets_a_line(run, cars, capsys):
     assert blue["prediction"] == "not_damaged"
     assert float(blue["probability"]) < 0.5 < float(red["probability"]) < 1
     assert shown.err.splitlines() == [
-        "1 of 3 photos could not be used: see the column error",
-        "not looked at: 1 .txt",
+        "1 of 3 photos could not be used; see the column error",
+        "skipped: 1 .txt",
     ]
 
 
@@ -94,7 +94,7 @@ def test_the_csv_file_never_replaces_a_photo(run, cars, capsys, name):
     (cars / "b-red.JPG").rename(cars / "upload")
     before = (cars / "upload").read_bytes()
     assert run(cars / "upload", "--csv", cars / "deep" / ".." / name) == 2
-    assert "names a photo" in capsys.readouterr().err
+    assert "is a photo. Choose another file" in capsys.readouterr().err
     assert (cars / "upload").read_bytes() == before
 
 
@@ -142,15 +142,15 @@ def test_the_answers_of_an_earlier_run_and_litter_are_not_said_to_be_passed_over
     (cars / "._b-red.JPG").touch()
     for _ in range(2):
         assert run(cars, "--csv", cars / "answers.csv") == 0
-    assert "not looked at" not in capsys.readouterr().err
+    assert "skipped" not in capsys.readouterr().err
     assert len(rows((cars / "answers.csv").read_text())) == 3
 
 
-def test_a_folder_of_other_files_says_which(run, cars, capsys):
+def test_the_error_for_a_folder_without_photos_lists_the_other_files(run, cars, capsys):
     (cars / "films").mkdir()
     (cars / "films" / "a.MOV").touch()
     assert run(cars / "films") == 2
-    assert capsys.readouterr().err.endswith("films (not looked at: 1 .mov)\n")
+    assert "films (skipped: 1 .mov). Choose a folder" in capsys.readouterr().err
 
 
 def test_photos_in_a_linked_folder_are_answered(run, cars, tmp_path, capsys):
@@ -216,7 +216,7 @@ def test_heatmaps_never_replace_photos(run, cars, capsys):
     before = jpeg(plain_photo(red=False))
     (cars / "deep" / "b-red.png").write_bytes(before)
     assert run(cars / "b-red.JPG", "--heatmaps", cars / "deep") == 2
-    assert "give --heatmaps another folder" in capsys.readouterr().err
+    assert "Choose another folder for --heatmaps." in capsys.readouterr().err
     assert (cars / "deep" / "b-red.png").read_bytes() == before
 
 
@@ -225,20 +225,20 @@ def test_a_sample_model_says_that_it_only_knows_drawn_cars(run, cars, models, ti
     model_store.use(sample, tiny_model.add_version(sample, tiny_graph, sample=True))
     assert run(cars / "b-red.JPG", "--models", sample) == 0
     shown = capsys.readouterr()
-    assert shown.err.endswith("is a sample model: it only knows drawn cars\n")
+    assert shown.err.endswith("is a sample model, trained on drawn cars only\n")
     assert rows(shown.out)[0]["prediction"] == "damaged"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{cars}/gone.jpg"], "there is no photo or folder"),
-        (["{empty}"], "there is no photo in"),
-        (["{cars}", "--models", "{empty}"], "there is no model in"),
-        (["{cars}", "--model", "20990101-0000-0000"], "there is no version"),
+        (["{cars}/gone.jpg"], "There is no photo or folder"),
+        (["{empty}"], "No photos in"),
+        (["{cars}", "--models", "{empty}"], "There is no model in"),
+        (["{cars}", "--model", "20990101-0000-0000"], "There is no version"),
         (["{cars}", "--csv", "{empty}"], "is a folder"),
-        (["{cars}", "--csv", "{cars}/notes.txt/a.csv"], "cannot be written"),
-        (["{cars}", "--heatmaps", "{cars}/notes.txt"], "cannot be written"),
+        (["{cars}", "--csv", "{cars}/notes.txt/a.csv"], "Cannot write"),
+        (["{cars}", "--heatmaps", "{cars}/notes.txt"], "Cannot write"),
     ],
 )
 def test_a_mistake_gets_one_sentence_before_any_work(

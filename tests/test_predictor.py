@@ -56,7 +56,7 @@ def test_a_graph_that_gives_no_number_never_means_not_damaged(models, monkeypatc
     loaded = predictor.load(models)
     broken = predictor.GraphOutput(math.nan, np.zeros((4, 4), np.float32), np.zeros(FEATURES))
     monkeypatch.setattr(loaded._graph, "run", lambda image: broken)
-    with pytest.raises(UserError, match="does not answer a photo with a number"):
+    with pytest.raises(UserError, match="instead of a finite number"):
         loaded.predict(plain_photo(red=True))
 
 

@@ -224,20 +224,20 @@ def test_the_run_ends_with_the_next_command_for_the_model_that_it_made(project):
     assert result.stdout.endswith("python predict.py PHOTO_OR_FOLDER --models 'my models'\n")
 
 
-def test_a_python_of_another_age_is_refused_by_name(project):
+def test_rejects_an_unsupported_python_by_name(project):
     write_program(project.root / "old", OTHER_PYTHON)
     stderr = project.run(PYTHON="./old", exit_code=2).stderr
-    assert stderr == "error: PYTHON=./old is not Python 3.11, 3.12 or 3.13\n"
+    assert stderr == "error: PYTHON=./old is not Python 3.11, 3.12 or 3.13. Choose one that is.\n"
 
 
-def test_the_first_suitable_python_is_taken_and_none_is_said_so(project):
+def test_uses_the_first_suitable_python_and_reports_if_there_is_none(project):
     programs = project.root / "programs"
     programs.mkdir()
     for name in ("python3.13", "python3.12", "python3.11", "python3", "python"):
         write_program(programs / name, OTHER_PYTHON)
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     result = project.run(PYTHON="", PATH=path, exit_code=2)
-    assert "no Python 3.11, 3.12 or 3.13 was found" in result.stderr
+    assert "No Python 3.11, 3.12 or 3.13 was found" in result.stderr
     write_program(programs / "python3.11", PYTHON)
     project.run(PYTHON="", PATH=path)
 

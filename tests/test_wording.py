@@ -12,7 +12,7 @@ def test_one_photo_is_not_called_photos():
 
 def test_files_that_were_passed_over_are_listed_by_why():
     skipped = {"photo outside damaged/ and not-damaged/": 2, ".pdf": 1, ".mov": 2}
-    said = "not looked at: 2 .mov, 1 .pdf, 2 photos outside damaged/ and not-damaged/"
+    said = "skipped: 2 .mov, 1 .pdf, 2 photos outside damaged/ and not-damaged/"
     assert not_looked_at(skipped) == said
     assert not_looked_at({}) is None
 
@@ -20,4 +20,4 @@ def test_files_that_were_passed_over_are_listed_by_why():
 def test_a_name_cannot_steer_the_terminal():
     assert printable("a\x1b[31mb\r\x9b\u202ec\udcff") == "a\\x1b[31mb\\r\\x9b\\u202ec\\udcff"
     assert printable("Zoë's car.jpg\n") == "Zoë's car.jpg\n"
-    assert not_looked_at({".\x1b]0;x": 1}) == "not looked at: 1 .\\x1b]0;x"
+    assert not_looked_at({".\x1b]0;x": 1}) == "skipped: 1 .\\x1b]0;x"

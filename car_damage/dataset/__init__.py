@@ -1,1 +1,1 @@
-"""Step 1: from folders of photos to checked, grouped, split arrays. No TensorFlow here."""
+"""Step 1: turn folders of photos into checked, grouped and split arrays, without TensorFlow."""

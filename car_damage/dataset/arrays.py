@@ -1,4 +1,4 @@
-"""The data set on disk: what `data/processed/` holds, written by step 1 and read by step 2."""
+"""The data set on disk, `data/processed/`: step 1 writes it, step 2 reads it."""
 
 import csv
 import hashlib
@@ -20,29 +20,29 @@ from car_damage.photos import Photo, fit
 CONFIG = "dataset.json"
 FILES = ("photos.csv", "rejected.csv", *(f"{one}_{split}.npy" for split in SPLITS for one in "Xy"))
 Line = TypeVar("Line")
-AGAIN = "run python data_preprocessing.py again"
+AGAIN = "Run python data_preprocessing.py again."
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `photos.csv`, which step 1 fills in as it goes: what an image was made of."""
+    """A line of `photos.csv`: the photo behind an image. Step 1 fills in the fields one by one."""
 
     split: str = ""
-    row: int = -1  # until the splits are known: among all usable photos
+    row: int = -1  # in the split's arrays; before the splits are known, among all usable photos
     label: str = ""
-    kind: str = "photo"  # or `close_up`, cut out of the photo that the other columns name
+    kind: str = "photo"  # or `close_up`: a crop of the photo in the other columns
     path: str = ""
     source: str = ""  # where the photo comes from
     group: str = ""
     width: int = 0  # pixels, in the upright photo
     height: int = 0
     sha256: str = ""
-    phash: str = ""  # in `photos.csv` without the photo's windows: a spreadsheet takes 48 digits
+    phash: str = ""  # `photos.csv` has only the 48 digits of the whole photo
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A line of `rejected.csv`: a photo that was left out; `reason` is a stable word."""
+    """A line of `rejected.csv`: a photo that was left out, and a stable word for the reason."""
 
     path: str
     label: str
@@ -50,7 +50,7 @@ class RejectedRow:
 
 
 class Images:
-    """Images that are made when they are read: `uint8` (n, side, side, 3)."""
+    """Images that are computed on access: `uint8` (n, side, side, 3)."""
 
     dtype = np.dtype(np.uint8)
 
@@ -71,10 +71,10 @@ class Images:
 
 @dataclass(frozen=True)
 class Split:
-    """One split of n images.
+    """One split with n images.
 
     `stored`: squares, `uint8` (n, stored, stored, 3), RGB, read from disk on access. `y`: `uint8`
-    (n,), 1 for damaged. `size`: the side in pixels of the model's image, at most that of a square.
+    (n,), 1 for damaged. `size`: the side of the model's image in pixels, at most the square's.
     """
 
     stored: Any
@@ -84,19 +84,19 @@ class Split:
 
     @cached_property
     def X(self) -> Any:  # noqa: N802 - the field's name for it
-        """The squares as the model sees them, `uint8` (n, size, size, 3), shrunk on access."""
+        """The model's images, `uint8` (n, size, size, 3), shrunk from the squares on access."""
         if self.stored.shape[1] == self.size:
             return self.stored
         return Images(lambda row: fit(self.stored[row], self.size), len(self.y), self.size)
 
     def of_kind(self, kind: str) -> np.ndarray:
-        """Which rows are of this kind: bool (n,)."""
+        """Which rows have this kind: bool (n,)."""
         return np.array([row.kind == kind for row in self.rows], dtype=bool)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A whole, checked data set; `config` is `dataset.json`."""
+    """A complete, checked data set; `config` is `dataset.json`."""
 
     train: Split
     val: Split
@@ -105,19 +105,19 @@ class Dataset:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `UserError` when a data set in `folder` would replace anything but an older one."""
+    """Raise `UserError` if a data set in `folder` would replace anything but an older data set."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: choose another --out")
+        raise UserError(f"{folder} is a file. Choose a folder for --out.")
     names = {path.name for path in folder.glob("*") if path.name.lower() not in LITTER}
     if others := names - {CONFIG, *FILES} if CONFIG in names else names:
         raise UserError(
-            f"step 1 did not write {folder / min(others)} and would delete it: move it elsewhere, "
-            "or choose another --out"
+            f"{folder} contains other files, such as {min(others)}, which would be deleted. "
+            "Move them, or choose another folder for --out."
         )
 
 
 def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequence[Row]) -> None:
-    """Write both arrays, one image at a time: a memory map would count as the process's memory."""
+    """Write both arrays, one image at a time. A memory map would count as process memory."""
     labels = np.array([row.label == "damaged" for row in rows], dtype=np.uint8)
     np.save(folder / f"y_{split}.npy", labels)
     with (folder / f"X_{split}.npy").open("wb") as file:
@@ -130,7 +130,7 @@ def write_split(folder: Path, split: str, images: Iterable[Photo], rows: Sequenc
 
 
 def write_table(path: Path, rows: Sequence[Any], kind: type) -> None:
-    """Write a CSV file with a column for each field of `kind`, a dataclass that `rows` are of."""
+    """Write a CSV file with a column for each field of `kind`, the dataclass of the rows."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(kind)])
         table.writeheader()
@@ -138,7 +138,7 @@ def write_table(path: Path, rows: Sequence[Any], kind: type) -> None:
 
 
 def read_table(path: Path, kind: type[Line]) -> list[Line]:
-    """Read what `write_table` wrote. Raises `UserError` where it did not write it so."""
+    """Read a file from `write_table`. Raises `UserError` if it has changed."""
     columns = fields(kind)  # type: ignore[arg-type]  # a dataclass
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -147,7 +147,7 @@ def read_table(path: Path, kind: type[Line]) -> list[Line]:
                 for line in csv.DictReader(file)
             ]
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not as this program wrote it: make it again") from error
+        raise UserError(f"{path} has changed since it was written. Create it again.") from error
 
 
 def write_config(folder: Path, config: DatasetConfig) -> None:
@@ -156,10 +156,10 @@ def write_config(folder: Path, config: DatasetConfig) -> None:
 
 
 def load(folder: Path) -> Dataset:
-    """Open a data set, with its images on disk. Raises `UserError` unless step 1 wrote it so."""
+    """Open a data set; its images stay on disk. Raises `UserError` if it is missing or changed."""
     config = _read_config(folder)
     if config.fingerprint != fingerprint(folder):
-        raise UserError(f"{folder} is not what step 1 wrote (its fingerprint differs): {AGAIN}")
+        raise UserError(f"{folder} has changed since step 1 wrote it. {AGAIN}")
     rows = read_table(folder / "photos.csv", Row)
     splits = {
         split: Split(
@@ -177,10 +177,10 @@ def _read_config(folder: Path) -> DatasetConfig:
     try:
         return validated(DatasetConfig, json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        hint = "run python data_preprocessing.py first"
-        raise UserError(f"there is no data set in {folder}: {hint}") from error
+        hint = "Run python data_preprocessing.py first."
+        raise UserError(f"There is no data set in {folder}. {hint}") from error
     except ValueError as error:
-        raise UserError(f"{folder / CONFIG} cannot be used ({error}): {AGAIN}") from error
+        raise UserError(f"{folder / CONFIG} cannot be used ({error}). {AGAIN}") from error
 
 
 def fingerprint(folder: Path) -> str:

@@ -1,7 +1,7 @@
-"""Undamaged close-ups, cut out of photos of undamaged cars.
+"""Cut close-ups from photos of undamaged cars.
 
-Nearly every near view that people collect shows damage, so a model learns that close means
-damaged. A crop of a whole, undamaged car says the opposite, at the same resolution.
+Nearly all close-ups in collected photos show damage, so a model learns that close-ups are damaged.
+Crops of undamaged cars, at the same resolution, teach it the opposite.
 """
 
 import math
@@ -11,16 +11,16 @@ import numpy as np
 
 from car_damage import photos
 
-SIDE = (0.35, 0.6)  # of the photo's shorter side: about a wheel, up to about a door
-MIDDLE = (0.2, 0.8)  # of each side: where a crop's centre lies, since cars stand in the middle
+SIDE = (0.35, 0.6)  # of the photo's shorter side: from about a wheel to about a door
+MIDDLE = (0.2, 0.8)  # of each side: the range of a crop's centre, because cars are in the middle
 
 
 def cut_close_ups(
     path: Path, count: int, size: int, rng: np.random.Generator
 ) -> list[photos.Photo]:
-    """Cut `count` random images out of a photo, each scaled to `uint8` (size, size, 3).
+    """Cut `count` random crops from a photo, each scaled to `uint8` (size, size, 3).
 
-    The photo is decoded just large enough that no crop is enlarged where it has the pixels.
+    The photo is decoded just large enough that no crop has to be enlarged, if it has the pixels.
     """
     photo = photos.decode(path.read_bytes(), at_least=math.ceil(size / SIDE[0]))
     return [photos.fit(_crop(photo, rng), size) for _ in range(count)]

@@ -1,17 +1,17 @@
-"""Near-identical copies of photos: a perceptual hash each, and groups of hashes that lie close.
+"""Find near-identical copies of photos: compute perceptual hashes and group similar ones.
 
-The hash keeps the signs of a photo's lowest DCT frequencies (Zauner 2010, "Implementation and
-Benchmarking of Perceptual Image Hash Functions"): scale, compression and brightness hardly touch
-them, and mirroring flips just those of odd horizontal frequency, so that a mirrored photo's hash
-needs no second look at the photo. Two things are added. The colour channels count too, for their
-low frequencies tell more photos apart than high ones of the luma, and outlast more. And the photo
-is hashed whole and again in four windows, each a little off one of its corners: a crop that takes
-up to 5 % off each side is never far from one of them.
+The hash consists of the signs of a photo's lowest DCT frequencies (Zauner 2010, "Implementation and
+Benchmarking of Perceptual Image Hash Functions"). Scale, compression and brightness hardly change
+them. Mirroring flips only those with an odd horizontal frequency, so the hash of a mirrored photo
+can be computed without the photo. We add two things. The hash includes the colour channels, because
+their low frequencies distinguish more photos than high frequencies of the luma and are more robust.
+The hash also covers four windows, each slightly off one of the photo's corners, so that a crop of
+up to 5 % on each side is always close to one of them.
 
-Close hashes are found by sorting all of them by randomly drawn bits, again and again, and comparing
-only neighbours (Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms";
-Ravichandran, Pantel and Hovy 2005): O(n log n) whatever the hashes, even all alike. A pair that
-every sorting keeps apart is missed; `benchmarks/copies.py` measures how rare that is.
+To find similar hashes, we sort all hashes by random bits, several times, and compare neighbours
+only (Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms"; Ravichandran,
+Pantel and Hovy 2005). This takes O(n log n), even if all hashes are the same. A pair is missed if
+no sorting brings it together; `benchmarks/copies.py` measures how rare that is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,21 +25,21 @@ from scipy.sparse.csgraph import connected_components
 LUMA_BITS = 104
 COLOUR_BITS = 44  # for each of the two colour differences
 VIEW_BITS = LUMA_BITS + 2 * COLOUR_BITS
-VIEWS = 5  # the photo whole, and its windows
+VIEWS = 5  # the whole photo and its four windows
 HASH_BYTES = VIEWS * VIEW_BITS // 8
 WORDS = VIEW_BITS // 64  # hashes are compared 64 bits at a time
 
-SQUARE = 80  # pixels: what a photo is shrunk to, once, before the views are taken from it
-WINDOW = 76  # pixels: 95 % of the square, as half of a slight crop's most off every side leaves
-OFFSETS = (1, 3)  # pixels from the top, and from the left
-SIDE = 32  # pixels: the square that is transformed, twice as fine as the highest frequency needs
-# Above it, ever more different cars that dealers took before one backdrop join on real photos.
-NEAR = 22  # bits of a view's 192: up to here two photos are copies
+SQUARE = 80  # pixels: the side to which a photo is shrunk before the views are cut from it
+WINDOW = 76  # pixels: 95 % of the square, about half way to the largest crop that must be found
+OFFSETS = (1, 3)  # pixels from the top and from the left
+SIDE = 32  # pixels: the side of the transformed square, twice what the highest frequency needs
+# With a higher limit, more and more different cars in front of the same backdrop become copies.
+NEAR = 22  # of a view's 192 bits: two photos are copies if at most this many bits differ
 SORTINGS = 32
 SORTING_BITS = 32  # more than enough to tell a million hashes apart
-NEIGHBOURS = 4  # compared with each hash in each sorting
+NEIGHBOURS = 4  # to compare with each hash after each sorting
 
-# Of a grey photo the colour differences are noise; leaning on the luma they repeat its signs.
+# A little luma is added to the colour differences. In a grey photo, they would only be noise.
 OPPONENT = np.array(
     [[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32
 )
@@ -47,7 +47,7 @@ OPPONENT[1:] += 0.05 * OPPONENT[0]
 
 
 def _lowest_frequencies(count: int) -> np.ndarray:
-    """(count, 2): vertical and horizontal frequency, lowest first, without the mean (0, 0)."""
+    """Vertical and horizontal frequencies (count, 2), lowest first, without the mean (0, 0)."""
     grid = np.argwhere(np.ones((SIDE, SIDE), bool))[1:]
     order = grid.sum(axis=1)
     return grid[np.lexsort((np.square(grid).sum(axis=1), order))][:count]
@@ -60,7 +60,7 @@ _MIRROR = np.packbits(_ACROSS % 2).view(np.uint64)  # the bits that mirroring fl
 
 
 def perceptual_hash(photo: np.ndarray) -> np.ndarray:
-    """Hash an upright RGB photo to `uint8` (HASH_BYTES,): 192 bits of it, then of each window."""
+    """Hash an upright RGB photo to `uint8` (HASH_BYTES,): 192 bits for it and for each window."""
     whole = _shrink(photo, SQUARE)
     windows = [
         whole[top : top + WINDOW, left : left + WINDOW] for top in OFFSETS for left in OFFSETS
@@ -71,20 +71,20 @@ def perceptual_hash(photo: np.ndarray) -> np.ndarray:
 
 
 def of_the_whole(phash: str) -> str:
-    """The part of a hash, in hexadecimal, that says what the whole photo looks like: 48 digits."""
+    """The 48 digits of a hexadecimal hash that describe the whole photo, without its windows."""
     return phash[: VIEW_BITS // 4]
 
 
 def group_copies(hashes: np.ndarray, sha256s: Sequence[str]) -> np.ndarray:
-    """Number the groups of copies: `int64` (n,), each from 0 to the number of groups less one.
+    """Assign each photo the number of its group of copies: `int64` (n,), starting at 0.
 
-    `hashes` is `uint8` (n, HASH_BYTES). Photos of one SHA-256 share a group; so do those with a
-    view, mirrored or not, that differs from one of the other's in `NEAR` bits or fewer, and the
-    copies of copies. The same photos in another order give the same groups, if other numbers.
+    `hashes` is `uint8` (n, HASH_BYTES). Two photos are copies if they have the same SHA-256, or if
+    one view of each, mirrored or not, differs in at most `NEAR` bits. Copies of copies are in the
+    same group. The order of the photos changes the numbers, but not the groups.
     """
     if len(hashes) == 0:
         return np.zeros(0, np.int64)
-    # Sorted and each one once: the order of the photos is forgotten, thousands of equals are one.
+    # Sorted and unique: the result does not depend on the order, and equal hashes count once.
     distinct, which = np.unique(hashes, axis=0, return_inverse=True)
     groups = np.arange(len(distinct))
     for left, right in _near_pairs(distinct):
@@ -97,7 +97,7 @@ def _shrink(photo: np.ndarray, side: int) -> np.ndarray:
 
 
 def _near_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of near hashes as two arrays of indices, for each sorting; most come repeatedly."""
+    """Yield pairs of near hashes as two arrays of indices; most pairs come several times."""
     views, owners = _all_views(hashes)
     random = np.random.default_rng(0)
     for _ in range(SORTINGS):
@@ -109,9 +109,10 @@ def _near_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _all_views(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each hash's views and the whole photo's mirror image, `uint64` (WORDS, 6 n), and whose.
+    """The views of all hashes, `uint64` (WORDS, 6 n), and the index of each view's hash.
 
-    The windows need no mirror image: whole against mirrored window is mirrored whole against it.
+    Each hash has its five views and the mirrored whole photo. The windows need no mirror image,
+    because comparing one with a mirrored whole photo gives the same result.
     """
     views = np.ascontiguousarray(hashes).view(np.uint64).reshape(-1, VIEWS, WORDS)
     mirrored = views[:, :1] ^ _MIRROR
@@ -120,7 +121,7 @@ def _all_views(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bits_of(views: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """`SORTING_BITS` randomly drawn bits of each view, the same of all, as a number to sort by."""
+    """A number for each view to sort by: the same `SORTING_BITS` random bits of all views."""
     keys = np.zeros(views.shape[1], np.uint64)
     for bit in random.choice(VIEW_BITS, SORTING_BITS, replace=False):
         word, place = divmod(int(bit), 64)
@@ -133,7 +134,7 @@ def _differing_bits(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _merge(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The groups once those of each pair of members, `left` and `right`, have become one."""
+    """Merge the groups of each pair of members, `left` and `right`."""
     count = groups.max() + 1
     links = coo_array((np.ones(len(left), bool), (groups[left], groups[right])), (count, count))
     return connected_components(links, directed=False)[1][groups]

@@ -1,4 +1,4 @@
-"""Finding photos in the two class folders, wherever they lie below the raw folders."""
+"""Find the photos in the two class folders, at any depth in the raw folders."""
 
 import os
 import re
@@ -14,22 +14,22 @@ from car_damage.paths import stored
 from car_damage.wording import counted
 
 LABELS = ("not-damaged", "damaged")  # the position is the label's number
-CLASS_FOLDERS = {  # in lower case, without separators; the Kaggle set's own names come last
+CLASS_FOLDERS = {  # lower case, without separators; the names in the Kaggle set come last
     **dict.fromkeys(("notdamaged", "undamaged", "nondamaged", "nodamage", "01whole"), LABELS[0]),
     **dict.fromkeys(("damaged", "damage", "00damage"), LABELS[1]),
 }
 
 
 def find_photos(raw_dirs: Sequence[Path]) -> list[Row]:
-    """Return path, source and label of all photos below the class folders, sorted by path.
+    """Find all photos in the class folders, with path, source and label, sorted by path.
 
-    A class folder may lie at any depth below one of the `raw_dirs`, and photos at any depth below
-    it. Links to folders are followed; each file comes once, or once in each class. Raises
-    `UserError` when a folder is missing, a class has no photo, or a `sources.csv` is wrong.
+    Class folders may be at any depth in the `raw_dirs`, and photos at any depth in a class folder.
+    Links to folders are followed. Each file is listed once, or once in each class. Raises
+    `UserError` if a folder is missing, a class has no photos, or a `sources.csv` is wrong.
     """
     for raw_dir in raw_dirs:
         if not raw_dir.is_dir():
-            raise UserError(f"there is no folder {raw_dir}: check --raw-dir")
+            raise UserError(f"There is no folder {raw_dir}. Check --raw-dir.")
     files = [(*file, raw_dir) for raw_dir in raw_dirs for file in _files(raw_dir)]
     named = {folder: name for raw_dir in raw_dirs for folder, name in read_sources(raw_dir).items()}
     photos: dict[tuple[Path, str], Row] = {}
@@ -46,7 +46,7 @@ def find_photos(raw_dirs: Sequence[Path]) -> list[Row]:
 
 
 def skipped_files(raw_dirs: Sequence[Path]) -> Counter[str]:
-    """How many files `find_photos` passes over, by why, as `wording.not_looked_at` takes them."""
+    """Count the files that `find_photos` skips, by reason, for `wording.not_looked_at`."""
     outside = f"photo outside {LABELS[1]}/ and {LABELS[0]}/"
     reasons: dict[Path, str] = {}
     for raw_dir in raw_dirs:
@@ -57,17 +57,17 @@ def skipped_files(raw_dirs: Sequence[Path]) -> Counter[str]:
 
 
 def holds_files(raw_dir: Path) -> bool:
-    """Whether there is anything but folders and litter; a link to nowhere counts, too."""
+    """Whether the folder contains any file, except system files; a broken link counts."""
     return os.path.lexists(raw_dir) and (not raw_dir.is_dir() or any(_files(raw_dir)))
 
 
 def folder_label(name: str) -> str | None:
-    """The class that a folder of this name holds; None unless it is a class folder."""
+    """The class of the photos in a folder of this name; None if it is not a class folder."""
     return CLASS_FOLDERS.get(re.sub(r"[\s_-]", "", name).lower())
 
 
 def _files(raw_dir: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Each file below `raw_dir` with the outermost class folder on the way to it."""
+    """Yield each file in `raw_dir` with its outermost class folder, if any."""
     for path in files_below(raw_dir):
         if path.name != SOURCES:
             yield path, _class_folder(path, raw_dir)
@@ -85,8 +85,7 @@ def _no_photos(
 ) -> UserError:
     names = " and ".join(f"'{label}'" for label in missing)
     where = " and ".join(map(str, raw_dirs))
-    example = min(files, key=lambda file: file[1] is not None, default=None)  # a stray one first
-    found = f" ({counted(len(files), 'file')} there, such as {example[0]})" if example else ""
-    return UserError(
-        f"no photos of class {names} in {where}{found}: put some in a folder named {names} there"
-    )
+    outside = min(files, key=lambda file: file[1] is not None, default=None)  # if there is one
+    found = f" ({counted(len(files), 'file')} there, such as {outside[0]})" if outside else ""
+    folders = " and ".join(str(raw_dirs[0] / label) for label in missing)
+    return UserError(f"No photos of class {names} in {where}{found}. Put some in {folders}.")

@@ -1,4 +1,4 @@
-"""The Kaggle set of damaged and whole cars, for whoever has no photos of their own."""
+"""Download the Kaggle set of damaged and undamaged cars, for users without photos."""
 
 import http.client
 import threading
@@ -9,28 +9,30 @@ from pathlib import Path
 from car_damage.errors import UserError
 
 SET = "anujms/car-damage-detection"
-VERSION = 1  # named, or kagglehub asks Kaggle for the newest even when it has the set already
-ADDRESS = "https://api.kaggle.com"  # where kagglehub fetches from
-TIMEOUT = 10.0  # seconds, for everything between the question and the answer
-WAY_OUT = "put photos of your own into data/raw, or take drawn cars with --sample"
+VERSION = 1  # without it, kagglehub asks Kaggle for the newest version every time
+ADDRESS = "https://api.kaggle.com"  # the server that kagglehub downloads from
+TIMEOUT = 10.0  # seconds, for the whole request
+FIX = "put your own photos into data/raw, or use drawn cars with --sample"
 
 
 def fetch() -> Path:
-    """Fetch the set, unless an earlier call has; return its folder. Raises `UserError`."""
-    import kagglehub  # only where it is needed: the import takes a second
+    """Download the set, unless it is already there; return its folder. Raises `UserError`."""
+    import kagglehub  # imported here, because it takes a second
     from kagglehub.exceptions import DataCorruptionError
 
     if not is_reachable():
-        raise UserError(f"Kaggle does not answer: check the network; {WAY_OUT}")
+        raise UserError(f"Kaggle does not respond. Check your network, {FIX}.")
     try:
         return Path(kagglehub.dataset_download(f"{SET}/versions/{VERSION}"))
-    except (OSError, ValueError, DataCorruptionError) as error:  # all that requests raises is here
+    except (OSError, ValueError, DataCorruptionError) as error:  # includes all errors of requests
         reason = " ".join(str(error).split())
-        raise UserError(f"Kaggle's {SET} was not fetched ({reason}): {WAY_OUT}") from error
+        raise UserError(
+            f"Cannot download Kaggle's {SET} ({reason}). Check your network, {FIX}."
+        ) from error
 
 
 def is_reachable() -> bool:
-    """Whether the set can be had: an earlier call has fetched it, or Kaggle answers in time."""
+    """Whether the set is available: it was downloaded before, or Kaggle responds in time."""
     from kagglehub.cache import Cache
     from kagglehub.handle import parse_dataset_handle
 
@@ -39,9 +41,9 @@ def is_reachable() -> bool:
 
 
 def answers(address: str, timeout: float) -> bool:
-    """Whether anything answers at `address`, known after `timeout` seconds at the latest.
+    """Whether a server responds at `address` within `timeout` seconds.
 
-    Asked in a thread that may be left behind: looking a name up has no time limit of its own.
+    The request runs in a thread of its own, because looking up a name has no time limit.
     """
     request = urllib.request.Request(address, method="HEAD")
     answered = threading.Event()
@@ -50,7 +52,7 @@ def answers(address: str, timeout: float) -> bool:
         try:
             urllib.request.urlopen(request, timeout=timeout).close()
         except urllib.error.HTTPError:
-            pass  # a refusal is an answer
+            pass  # a refusal is also a response
         except (OSError, http.client.HTTPException):
             return
         answered.set()

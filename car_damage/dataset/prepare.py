@@ -1,4 +1,4 @@
-"""Step 1 from end to end: photos in folders become one whole data set."""
+"""Step 1 from end to end: make a data set from the photos found."""
 
 import platform
 from collections import Counter, defaultdict
@@ -26,26 +26,26 @@ from car_damage.paths import located
 from car_damage.photos import Photo
 from car_damage.progress import progress
 
-IMAGES = "images"  # raw bytes of every image in the order found, until each knows its split
+IMAGES = "images"  # a temporary file: the raw bytes of all images, until their splits are known
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides, together with the photos, what a data set holds."""
+    """The settings that determine a data set, together with the photos."""
 
     size: int  # pixels: the side of the model's image
     stored: int  # pixels: the side of the squares that crops are cut from, at least `size`
-    close_ups: int  # crops cut out of each undamaged photo
+    close_ups: int  # crops cut from each undamaged photo
     shares: Mapping[str, float]  # of training, validation and test; they sum to 1
     seed: int
-    sample: bool = False  # the photos are the drawn sample cars
+    sample: bool = False  # whether the photos are the drawn sample cars
 
 
 def prepare(found: Sequence[Row], folder: Path, settings: Settings) -> DatasetConfig:
-    """Make the data set of the photos found and swap it in at `folder`; return `dataset.json`.
+    """Make a data set of the photos found and move it to `folder`; return its `dataset.json`.
 
-    `folder` stays as it was where this raises `UserError`: it holds files that step 1 did not
-    write, a class is too small to split, or the disk is full.
+    Raises `UserError` and leaves `folder` unchanged if it contains files that step 1 did not
+    write, if no photo is usable, if a class is too small to split, or if the disk is full.
     """
     arrays.check_replaceable(folder)
     with staged_folder(folder) as staging:
@@ -79,12 +79,14 @@ def _scan_all(
     if not scanned:
         reasons = Counter(one.reason for one in rejected).items()
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
-        raise UserError(f"none of the {len(found)} files is a usable photo: {counts}")
+        raise UserError(
+            f"None of the {len(found)} files is a usable photo ({counts}). Add other photos."
+        )
     return scanned, rejected
 
 
 def groups_of_copies(scanned: Sequence[Row]) -> tuple[list[list[Row]], list[RejectedRow]]:
-    """Put copies into groups; leave out those that are in both classes."""
+    """Put copies into groups; reject copies that are in both classes."""
     hashes = np.frombuffer(bytes.fromhex("".join(photo.phash for photo in scanned)), np.uint8)
     sha256s = [photo.sha256 for photo in scanned]
     numbers = group_copies(hashes.reshape(len(scanned), -1), sha256s)
@@ -101,9 +103,9 @@ def groups_of_copies(scanned: Sequence[Row]) -> tuple[list[list[Row]], list[Reje
 
 
 def _split(groups: Sequence[Sequence[Row]], settings: Settings) -> list[Row]:
-    """The photos with the name and the split of their group, in the order in which they came.
+    """Give each photo the name and the split of its group; return them in their original order.
 
-    Their hashes are cut to the part that `photos.csv` keeps.
+    The hashes are cut to the part that `photos.csv` keeps.
     """
     photos: list[Row] = []
     for label in LABELS:
@@ -145,7 +147,7 @@ def _read_image(path: Path, number: int, size: int) -> Photo:
 
 def _close_up_images(sources: Sequence[Row], split: str, settings: Settings) -> Iterator[Photo]:
     def cut(photo: Row) -> list[Photo]:
-        # Seeded by the photo itself, so that a crop does not depend on which others are there.
+        # Seeded by the photo itself, so that a crop does not depend on other photos.
         rng = np.random.default_rng([settings.seed, int(photo.sha256[:8], 16)])
         return cut_close_ups(located(photo.path), settings.close_ups, settings.stored, rng)
 

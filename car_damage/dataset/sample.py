@@ -1,6 +1,7 @@
-"""Drawn sample cars, for a run without network and photos.
+"""Draw sample cars, for a run without photos and without a network.
 
-Both classes are drawn by the same rules: place, light, car, size and JPEG quality tell nothing.
+Both classes are drawn by the same rules, so place, light, car, size and JPEG quality do not reveal
+the class.
 """
 
 import io
@@ -19,14 +20,14 @@ from car_damage.parallel import map_in_order
 from car_damage.photos import Photo
 
 QUALITIES = (62, 95)  # of the JPEGs
-VISIBLE = 12  # grey levels by which a pixel has to change to count as damaged
+VISIBLE = 12  # grey levels: a pixel that changes by more counts as damaged
 
 
 def write_sample_photos(folder: Path, per_class: int, seed: int = 0) -> None:
-    """Write `per_class` JPEGs each into `folder`/damaged and `folder`/not-damaged.
+    """Write `per_class` JPEGs each into `folder`/damaged and `folder`/not-damaged, on all cores.
 
-    `folder` is replaced, and whole or absent. A photo depends on the seed, its class and its
-    number, not on how many are asked for; no two show the same scene. Runs on all cores.
+    `folder` is replaced atomically. A photo depends on the seed, its class and its number, but not
+    on `per_class`. No two photos show the same scene.
     """
     wanted = [(label, number) for label in LABELS for number in range(per_class)]
     with staged_folder(folder) as staged:
@@ -34,7 +35,7 @@ def write_sample_photos(folder: Path, per_class: int, seed: int = 0) -> None:
             (staged / label).mkdir()
         jpegs = map_in_order(lambda photo: _draw_jpeg(seed, *photo), wanted)
         for (label, number), jpeg in zip(wanted, jpegs, strict=True):
-            # A number at the end would mean views of one car (`sources.run_of`).
+            # A number at the end would mark views of one car (`sources.run_of`).
             (staged / label / f"{number:04}_drawn.jpg").write_bytes(jpeg)
 
 
@@ -50,9 +51,9 @@ def _draw_jpeg(seed: int, label: str, number: int) -> bytes:
 def draw_car(rng: np.random.Generator, damaged: bool) -> tuple[Photo, np.ndarray]:
     """Draw a car, uint8 RGB (height, width, 3), and where it is damaged, bool (height, width).
 
-    It is about 480 pixels wide. Generators of one seed give the same scene with and without damage.
+    It is about 480 pixels wide. The same seed gives the same scene with and without damage.
     """
-    scene_rng, damage_rng, lens_rng = rng.spawn(3)  # so that damage leaves the rest as it was
+    scene_rng, damage_rng, lens_rng = rng.spawn(3)  # so that damage does not change the rest
     drawing, car = draw_scene(scene_rng)
     before = _shrunk(drawing.pixels)
     if damaged:
@@ -70,7 +71,7 @@ def _shrunk(pixels: np.ndarray) -> np.ndarray:
 
 
 def _photographed(pixels: Photo, rng: np.random.Generator) -> Photo:
-    """What a camera makes of it: colour cast, exposure, contrast, a little blur and noise."""
+    """Simulate a camera: colour cast, exposure, contrast, a little blur and noise."""
     gain = rng.uniform(0.82, 1.10) * rng.normal(1, 0.025, 3)
     contrast, grey = rng.uniform(0.9, 1.15), 118.0
     levels = (np.arange(256)[:, None] * gain - grey) * contrast + grey

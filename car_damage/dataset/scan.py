@@ -1,4 +1,4 @@
-"""Reading a photo once: checked, upright, sized and hashed, or left out with a reason."""
+"""Read a photo: check, turn, resize and hash it, or reject it with a reason."""
 
 import hashlib
 from dataclasses import replace
@@ -10,7 +10,7 @@ from car_damage.paths import located
 
 
 def scan(found: Row, size: int) -> tuple[Row, photos.Photo] | RejectedRow:
-    """Return a photo with its size and hashes, and its image, `uint8` (size, size, 3)."""
+    """Read a photo; return its row with size and hashes, and its image, `uint8` (size, size, 3)."""
     try:
         data = located(found.path).read_bytes()
     except OSError:
@@ -18,8 +18,8 @@ def scan(found: Row, size: int) -> tuple[Row, photos.Photo] | RejectedRow:
     try:
         photo = photos.decode(data, at_least=size)
         width, height = photos.header_size(data)
-        # Always hashed as decoded for one size: groups, and with them the splits, are then the same
-        # for data sets of any size, whose models can be compared on the same photos.
+        # Hash the photo as decoded for one fixed size. Then data sets of all sizes have the same
+        # groups and splits, and their models can be compared on the same photos.
         hashed = photo if size == photos.SIZE else photos.decode(data, at_least=photos.SIZE)
     except photos.UnusablePhoto as error:
         return RejectedRow(found.path, found.label, error.reason)

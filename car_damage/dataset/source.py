@@ -1,4 +1,4 @@
-"""Where the photos come from: the user's folders, the Kaggle set, or drawn sample cars."""
+"""Choose where the photos come from: the user's folders, the Kaggle set, or drawn sample cars."""
 
 import sys
 from collections.abc import Callable
@@ -12,25 +12,25 @@ from car_damage.dataset.sample import write_sample_photos
 
 SAMPLE_PHOTOS = 500  # of each class
 SAMPLE_NOTICE = (
-    "\n*** SAMPLE RUN: no photos in data/raw and no way to Kaggle, so these are DRAWN cars. "
-    "The model will know nothing of real ones. ***\n"
+    "\n*** SAMPLE RUN: data/raw has no photos and Kaggle cannot be reached, so this run uses DRAWN "
+    "cars. The model will not work on real photos. ***\n"
 )
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where photos come from, and where their data set goes."""
+    """Where photos come from, and the default folder of their data set."""
 
-    raw_dirs: Callable[[], list[Path]]  # their folders; fetches or draws them first where needed
+    raw_dirs: Callable[[], list[Path]]  # returns their folders; first downloads or draws photos
     processed: Path
     sample: bool = False
-    is_here: bool = False  # nothing has to be fetched or drawn
+    is_here: bool = False  # nothing has to be downloaded or drawn
 
 
 def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample: bool) -> Source:
-    """The first of: the folders named, `data/raw`, the Kaggle set, the drawn sample cars.
+    """Choose the given folders, otherwise `data/raw`, the Kaggle set, or the drawn sample cars.
 
-    `data/raw` is chosen as soon as it holds any file. Nothing is fetched or drawn yet.
+    `data/raw` is chosen if it contains any file. Nothing is downloaded or drawn yet.
     """
     raw, processed = paths.shown(paths.RAW), paths.shown(paths.PROCESSED)
     if raw_dirs:
@@ -42,7 +42,7 @@ def choose_source(raw_dirs: list[Path], insist_on_kaggle: bool, insist_on_sample
     if holds_files(raw):
         return Source(lambda: [raw], processed, is_here=True)
     if kaggle.is_reachable():
-        print("no photos in data/raw: taking the Kaggle set anujms/car-damage-detection")
+        print("no photos in data/raw: using the Kaggle set anujms/car-damage-detection")
         return Source(lambda: [kaggle.fetch()], processed)
     print(SAMPLE_NOTICE, file=sys.stderr)
     return Source(_draw, paths.shown(paths.SAMPLE_PROCESSED), sample=True)

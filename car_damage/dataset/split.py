@@ -1,27 +1,28 @@
-"""Training, validation and test: a photo's split depends on the photo, not on what else is there.
+"""Split photos into training, validation and test; a photo's split does not depend on other photos.
 
-Each photo has a number from 0 to 1, a hash of the seed and its SHA-256. Groups of copies whose
-smallest number is below the first share are for training, those above the first two for test. So,
+Each photo has a number from 0 to 1, a hash of the seed and its SHA-256. The smallest number in a
+group of copies decides its split: training below the first share, test above the first two. So,
 with the same seed and shares:
 
-- Photos that come, go, are renamed or change folder do not change the split of other groups.
-- A copy that joins a group, or joins two groups, can move photos towards training only: the split
-  that was trained on wins.
-- Not covered: a group that loses the photo with its smallest number, or falls apart, may leave
-  training. No rule that knows only today's photos covers both this and the joining.
+- If photos are added, removed, renamed or moved, other groups keep their split.
+- A copy that joins a group, or connects two groups, can only move photos to training. So no photo
+  that was used for training is ever tested.
+- Limitation: a group may leave training if it loses the photo with its smallest number, or falls
+  apart. No rule that knows only the present photos can prevent both this and the case above.
 
-One exception: numbered photos that are likely to be views of one car (`sources.run_of`) stay
-together. Their number is a hash of the seed and their run's name, so they do move if they are
-renamed or get another source. Runs that share copies are treated as one.
+There is one exception. Numbered photos that are likely to be views of one car (`sources.run_of`)
+stay together. Their number is a hash of the seed and their run's name, so they may move if they are
+renamed or get another source. Runs that share copies count as one.
 
-The price: a group of n different files is for training with probability 1 - (1 - share)^n, for
-n = 2 and 70 % with 91 %. With a tenth of the photos in pairs, test gets 13.7 % instead of 15 %.
+The cost: a group of n different files is in training with probability 1 - (1 - share)^n, which is
+91 % for n = 2 and a share of 70 %. If a tenth of the photos are in pairs, test gets 13.7 % instead
+of 15 %.
 
-Where a split would get fewer than `MIN_GROUPS` groups, or less than half of its share because most
-photos have copies, the class is split by count, and a printed line says so: the groups, sorted by
-their numbers, are cut where the photos reach the shares. Folders still do not matter, but groups
-near a cut may move to the next split when photos come or go. More move when so many photos come or
-go that the class starts or stops being split by count.
+If a split would get fewer than `MIN_GROUPS` groups, or less than half of its share because most
+photos have copies, the class is split by count, and a line on the screen says so. The groups are
+sorted by their numbers and cut where the photos reach the shares. Folders still have no effect, but
+groups near a cut may move to the next split if photos are added or removed. More groups move if the
+class starts or stops being split by count.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ from scipy.sparse.csgraph import connected_components
 from car_damage.errors import UserError
 
 SPLITS = ("train", "val", "test")
-MIN_GROUPS = 10  # in each split of a class; with fewer, chance could leave one empty
+MIN_GROUPS = 10  # in each split of a class; with fewer, a split could be empty by chance
 
 
 def split_class(
@@ -44,21 +45,21 @@ def split_class(
     shares: Mapping[str, float],
     seed: int,
 ) -> list[str]:
-    """Choose each group's split by the SHA-256 and the run (None: not numbered) of its photos.
+    """Choose each group's split from the SHA-256 and the run (None: no number) of its photos.
 
-    Raises `UserError` for too few groups.
+    Raises `UserError` if there are too few groups.
     """
     if len(groups) < len(SPLITS):
         raise UserError(
-            f"the class '{label}' is too small to split: {len(groups)} different photos do not "
-            "reach training, validation and test; add photos"
+            f"Class '{label}' has {len(groups)} different photos, too few for training, "
+            "validation and test. Add photos."
         )
     keys = [{run or sha256 for sha256, run in group} for group in groups]
     unit = _linked(keys)
     if unit.max() + 1 < len(SPLITS):
         print(
-            f"class '{label}' has too few runs of numbered photos to keep each in one split: "
-            "photos of one car may be in two splits"
+            f"class '{label}' has too few runs of numbered photos to keep each run in one split, "
+            "so photos of one car may be in two splits"
         )
         keys = [{sha256 for sha256, _ in group} for group in groups]
         unit = np.arange(len(groups))
@@ -68,8 +69,8 @@ def split_class(
     chosen = np.searchsorted(np.cumsum(wanted)[:-1], numbers[unit], side="right")
     if (np.bincount(chosen, minlength=3) < np.maximum(MIN_GROUPS, wanted * len(groups) / 2)).any():
         print(
-            f"class '{label}' has too few photos without copies ({len(groups)}) for a split that "
-            "never changes: it is split by count, and new photos may move others between splits"
+            f"class '{label}' has too few photos without copies ({len(groups)}) for a fixed split, "
+            "so new photos may move others between training, validation and test"
         )
         sizes = np.bincount(unit, weights=[len(group) for group in groups])
         chosen = _by_count(numbers, sizes, wanted)[unit]
@@ -77,7 +78,7 @@ def split_class(
 
 
 def _linked(keys: Sequence[Collection[str]]) -> np.ndarray:
-    """Number the units of groups that are linked by common keys: int64 (n,), from 0."""
+    """Number the sets of groups that are linked by common keys: int64 (n,), from 0."""
     names = {key: number for number, key in enumerate(dict.fromkeys(chain.from_iterable(keys)))}
     count = len(keys) + len(names)
     pairs = [(at, len(keys) + names[key]) for at, each in enumerate(keys) for key in each]

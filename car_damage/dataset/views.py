@@ -13,10 +13,10 @@ from car_damage.photos import Photo
 
 
 def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> Dataset:
-    """The data set with each row in the split that `split_of` gives it, or in none.
+    """Put each row of the data set into the split that `split_of` returns, or leave it out.
 
-    `split_of` takes the split that the row is in, and the row. Raises `UserError` when training or
-    validation would lack a class, or no photo would be left to test on.
+    `split_of` takes the row's present split and the row. Raises `UserError` if training or
+    validation would lack a class, or if no test photo would be left.
     """
     splits = [getattr(dataset, name) for name in SPLITS]
     places: dict[str, list[tuple[int, int]]] = {name: [] for name in SPLITS}
@@ -27,17 +27,17 @@ def rearranged(dataset: Dataset, split_of: Callable[[str, Row], str | None]) -> 
     made = {name: _split(splits, name, places[name]) for name in SPLITS}
     for name in ("train", "val"):
         if len(np.unique(made[name].y)) < 2:
-            raise UserError(f"a class has no photo left in the {name} split")
+            raise UserError(f"a class has no photos left in the {name} split")
     if not len(made["test"].y):
-        raise UserError("no photo is left to test on")
+        raise UserError("no photos are left in the test split")
     return Dataset(made["train"], made["val"], made["test"], dataset.config)
 
 
 def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, dict[str, int]]:
     """Move each group with a photo whose SHA-256 is in `learnt` to training.
 
-    Also returns how many photos left validation and test. A model that starts from one trained on
-    these photos must not be calibrated or tested on them.
+    Also returns the number of photos that left validation and test. If a model starts from one that
+    was trained on these photos, it must not be calibrated or tested on them.
     """
     rows = [*dataset.val.rows, *dataset.test.rows]
     groups = {row.group for row in rows if row.sha256 in learnt}
@@ -47,15 +47,15 @@ def without_learnt(dataset: Dataset, learnt: frozenset[str]) -> tuple[Dataset, d
         moved = rearranged(dataset, lambda name, row: "train" if row.group in groups else name)
     except UserError as error:
         raise UserError(
-            f"the earlier model was trained on too many of these photos ({error}): add photos, or "
-            "start from other weights"
+            f"The earlier model was trained on too many of these photos ({error}). Add photos, or "
+            "choose other --weights."
         ) from error
     counts = Counter(row.split for row in rows if row.group in groups and row.kind == "photo")
     return moved, {name: counts[name] for name in ("val", "test")}
 
 
 def _split(splits: Sequence[Split], name: str, places: Sequence[tuple[int, int]]) -> Split:
-    """The split of the rows at `places`: which of `splits`, and the row there."""
+    """Make a split of the rows at `places`, each an index into `splits` and a row there."""
 
     def read(row: int) -> Photo:
         at, old = places[row]

@@ -1,1 +1,1 @@
-"""Step 2: from arrays to a measured, exported model."""
+"""Step 2: train a model on the arrays of step 1."""

@@ -1,24 +1,24 @@
-"""The backbones in one table: how each is built, where its stages begin, how fast it learns.
+"""The table of backbones: how each is built, its stages, and its learning rate.
 
-It imports no Keras, so that `--help` can list the names at once; `networks.py` builds them.
+This module does not import Keras, so that `--help` is fast. `networks.py` builds the networks.
 """
 
 from dataclasses import dataclass, replace
 
 from car_damage.errors import UserError
 
-HEAD = "head"  # the name of the classifier's last layer, and of the stage that is it alone
+HEAD = "head"  # the name of the classifier's last layer, and of the stage with only this layer
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """One line of the table.
+    """One row of the table.
 
-    `application` is its function in `keras.applications`; None: it is our own. `stages` maps each
-    stage's name to the prefix of its first layer's name, in the order of the layers. Fine-tuning
-    begins at `default_stage`, with `learning_rate` as AdamW's peak, unless the user says otherwise.
-    The network is cut after the layer `output`; the features of the layer `embedding` best show
-    that a photo has no car (docs/experiments.md).
+    `application` is the function in `keras.applications`; None: a network of our own. `stages` maps
+    each stage's name to the prefix of its first layer's name, in the order of the layers.
+    `default_stage` and `learning_rate` (AdamW's peak) are the defaults of fine-tuning. The network
+    ends with the layer `output`. The layer `embedding` has the features that best show whether a
+    photo has a car (docs/experiments.md).
     """
 
     name: str
@@ -31,7 +31,7 @@ class Backbone:
 
     @property
     def is_resnet(self) -> bool:
-        """Whether it takes pixels as Caffe's ResNets do, and works in plain convolutions."""
+        """Whether it is a ResNet: pixels as in Caffe, and ordinary convolutions."""
         return self.application == "ResNet50"
 
 
@@ -40,7 +40,7 @@ RESNET50 = Backbone(  # He et al. 2016, https://arxiv.org/abs/1512.03385
     "ResNet50",
     stages={f"conv{number}": f"conv{number}_" for number in range(1, 6)},
     default_stage="conv4",
-    learning_rate=1e-4,  # at 3e-4, ResNet-50 forgets what it knew in one epoch
+    learning_rate=1e-4,  # at 3e-4, ResNet-50 forgets its pre-training within one epoch
     output="conv5_block3_out",
     embedding="conv4_block3_out",
 )
@@ -67,18 +67,18 @@ TINY = Backbone(
     None,
     stages={f"conv{number}": f"conv{number}" for number in range(1, 6)},
     default_stage="conv1",
-    learning_rate=4e-3,  # it starts from random values, on drawn cars
+    learning_rate=4e-3,  # for drawn cars, from random values
     output="conv5_relu",
     embedding="conv5_relu",
 )
 
 BACKBONES = {each.name: each for each in (RESNET50, RESNET50_C4, MOBILENETV2, TINY)}
 DEFAULT = RESNET50
-SAMPLE_DEFAULT = MOBILENETV2  # small: a sample run should be over in minutes
+SAMPLE_DEFAULT = MOBILENETV2  # small, so that a sample run takes only minutes
 
 
 def named(name: str) -> Backbone:
-    """The backbone of that name; `UserError` with all names if there is none."""
+    """The backbone with this name. Raises `UserError` if there is none."""
     if name not in BACKBONES:
-        raise UserError(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+        raise UserError(f"There is no backbone {name!r}. Choose one of {', '.join(BACKBONES)}.")
     return BACKBONES[name]

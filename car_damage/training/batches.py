@@ -1,4 +1,4 @@
-"""Batches of images for Keras: shuffled and augmented for training, as they are for measuring."""
+"""Batches of images for Keras: shuffled and augmented for training, unchanged for evaluation."""
 
 import math
 
@@ -11,13 +11,13 @@ from car_damage.training.augmentation import augment, rng_for
 from car_damage.training.outliers import EVEN_CHANCE, outlier
 from car_damage.training.sampling import draw, patch_shares, sample_weights
 
-PHOTOS_PER_OUTLIER = 16  # outliers come on top of them
-PATCH_CHANCE = 0.2  # that an undamaged image gets a patch; half of the patches are damaged
-SCRATCH_CHANCE = 0.15  # that an undamaged close-up without a patch gets scratches
+PHOTOS_PER_OUTLIER = 16  # outliers are added to the photos
+PATCH_CHANCE = 0.2  # probability of a patch in an undamaged image; half of the patches are damaged
+SCRATCH_CHANCE = 0.15  # probability of scratches on an undamaged close-up without a patch
 
 
 class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carries no types
-    """Batches in the arrays' order, read from disk as they are needed.
+    """Batches in the order of the arrays, read from disk when they are needed.
 
     Each is `(uint8 (b, side, side, 3), float32 (b, 1), float32 (b,))`: images, labels, weights.
     """
@@ -38,20 +38,19 @@ class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras carrie
 
 
 class AugmentedBatches(PlainBatches):
-    """Shuffled and augmented batches to train on.
+    """Shuffled and augmented batches for training.
 
     Each is `(uint8 (b, size, size, 3), float32 (b, 1))`: images and labels. `sampling` decides how
     often an epoch shows a photo. An undamaged image may get `scratches`, or a patch (`pasting`) of
-    another photo, whose label it then has. For every 16 photos there is one more image
-    (`outliers`), on which no car can be classified; its label is 0.5. What a batch holds is a
-    function of seed, epoch and position, whichever thread computes it, so that a resumed run gets
-    the batches that it would have had.
+    another photo, and takes the patch's label. For every 16 photos, one image that shows no car
+    (`outliers`) is added, with the label 0.5. A batch depends only on seed, epoch and position, so
+    a resumed run gets the same batches.
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int):
         super().__init__(split, batch_size, workers=cores(), max_queue_size=8)
         self.seed = seed
-        # More undamaged images are drawn, as many as become damaged: both classes end up equal.
+        # Some undamaged images become damaged. Draw as many more, so that both classes are equal.
         self.drawn = self.weights * np.where(split.y == 1, 1, 1 / (1 - 2 * self._turned_damaged()))
         self.patches = [patch_shares(split, label) for label in (0, 1)]
         self.skip_to(0)
@@ -65,7 +64,7 @@ class AugmentedBatches(PlainBatches):
         return np.stack(images), np.array(labels, np.float32)[:, None]
 
     def _turned_damaged(self) -> float:
-        """The share of undamaged images that get damage."""
+        """The share of undamaged images that become damaged."""
         undamaged = self.split.y == 0
         close_ups = np.average(
             self.split.of_kind("close_up")[undamaged], weights=self.weights[undamaged]
@@ -75,7 +74,7 @@ class AugmentedBatches(PlainBatches):
     def _view(self, position: int) -> tuple[np.ndarray, float]:
         """An image and its label."""
         row = int(self.order[position])
-        # By position and not by row: a row that comes twice gets two views.
+        # By position and not by row, so that a row that is drawn twice gets two different views.
         rng = rng_for(self.seed, self.epoch, position)
         damaged = bool(self.split.y[row])
         stored, size = np.asarray(self.split.stored[row]), self.split.X.shape[1]
@@ -95,9 +94,9 @@ class AugmentedBatches(PlainBatches):
         return augment(outlier(image, rng), rng, image.shape[0])
 
     def skip_to(self, epoch: int) -> None:
-        """Go to this epoch, counted from 0: each has its own order and its own views.
+        """Go to this epoch, counted from 0; each has its own order and views.
 
-        Not left to `on_epoch_end`, which Keras calls before the first epoch, too.
+        `on_epoch_end` cannot do this, because Keras also calls it before the first epoch.
         """
         self.epoch = epoch
         self.order = draw(self.drawn, np.random.default_rng([self.seed, epoch]))

@@ -1,4 +1,4 @@
-"""A training run on disk, so that a killed one goes on from its last epoch."""
+"""Checkpoints: a training run on disk, so that it can resume after its last epoch."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ HISTORY = "history.csv"
 
 
 class Run:
-    """The folder of a run in progress; an epoch that its `history.csv` lacks did not happen."""
+    """The folder of a run in progress. Only epochs in its `history.csv` count as finished."""
 
     def __init__(
         self, models: Path, start: Start, settings: TrainingSettings, dataset: DatasetConfig
@@ -31,13 +31,13 @@ class Run:
         self.folder = models / f"training-{name}"
 
     def start(self) -> None:
-        """Begin anew; what a killed run with the same settings left is dropped."""
+        """Start again, and delete the checkpoints of a killed run with the same settings."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         write_text(self.folder / "settings.json", self._description)
 
     def history(self) -> list[dict[str, float]]:
-        """A row for each finished epoch."""
+        """Read a row of metrics for each finished epoch."""
         path = self.folder / HISTORY
         if not path.exists():
             return []
@@ -46,7 +46,7 @@ class Run:
             return [{key: float(value) for key, value in row.items()} for row in rows]
 
     def save(self, model: keras.Model, row: dict[str, float]) -> None:
-        """Record a finished epoch: the weights first, then the history that names them."""
+        """Save a finished epoch: first the weights, then the history."""
         history = [*self.history(), row]
         model.save_weights(self._state(len(history)))
         lines = [",".join(map(str, past.values())) for past in history]
@@ -54,14 +54,14 @@ class Run:
         self._state(len(history) - 1).unlink(missing_ok=True)
 
     def restore(self, model: keras.Model) -> int:
-        """Put weights and optimiser where the last finished epoch left them; return its number."""
+        """Load weights and optimiser of the last finished epoch; return its number."""
         epochs = len(self.history())
         model.optimizer.build(model.trainable_variables)
         model.load_weights(self._state(epochs))
         return epochs
 
     def finish(self) -> None:
-        """Delete the folder: the version has everything of it that matters."""
+        """Delete the folder after everything important was copied to the version."""
         shutil.rmtree(self.folder)
 
     def _state(self, epoch: int) -> Path:
@@ -72,6 +72,6 @@ def check_can_resume(runs: Sequence[Run]) -> None:
     """Raise `UserError` if none of the runs was interrupted after an epoch."""
     if not any(run.history() for run in runs):
         raise UserError(
-            f"no interrupted run with these settings and data in {runs[0].folder.parent}: "
-            "repeat its options, or leave --resume out"
+            f"There is no interrupted run with these options and data in {runs[0].folder.parent}. "
+            "Repeat the options of the interrupted run, or remove --resume."
         )

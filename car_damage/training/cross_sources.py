@@ -1,4 +1,4 @@
-"""Cross-source validation: models that answer the photos of sources they were trained without."""
+"""Cross-source validation: train models without some sources, and test them on these sources."""
 
 from collections.abc import Sequence
 
@@ -22,11 +22,11 @@ from car_damage.training.phases import train
 def answer_folds(
     start: Start, dataset: Dataset, runs: Sequence[Run], resume: bool
 ) -> list[FoldAnswer]:
-    """Train a model without each fold's sources and collect its answers to their photos.
+    """For each fold, train a model without its sources and collect the answers for their photos.
 
-    `runs` has a run for each fold, whose settings name the sources that are left out. The home test
-    photos take part in no fold. The model of `start` is left as it came. With `resume`, finished
-    folds are read, not trained again.
+    `runs` has a run for each fold; its settings list the sources to leave out. Test photos are in
+    no fold. The model of `start` has its initial weights again afterwards. With `resume`, finished
+    folds are read from disk, not trained again.
     """
     initial = start.model.get_weights()
     answers: list[FoldAnswer] = []
@@ -46,7 +46,7 @@ def answer_folds(
 
 
 def _answers(start: Start, fold: Dataset, number: int) -> list[FoldAnswer]:
-    """The answers to the fold's photos, and to the home validation photos for their scale."""
+    """The answers for the fold's photos, and for the home validation photos to compare scales."""
     return [
         answer
         for part, split in ((HELD_OUT, fold.test), (HOME, fold.val))

@@ -1,4 +1,4 @@
-"""What a training says of itself: a line an epoch, and a bar where there is a terminal."""
+"""The progress of training: a line per epoch, and a bar in a terminal."""
 
 from contextlib import ExitStack
 from time import monotonic
@@ -9,9 +9,9 @@ from car_damage.progress import can_draw, duration, meter
 
 
 class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
-    """Prints after each epoch how long it took, how good the model is, and how long the rest takes.
+    """Print each epoch's time and metrics, and an estimate of the remaining time.
 
-    Validation is the same as `fit`'s: with label smoothing, on the averaged weights.
+    The validation metrics are those of `fit`: with label smoothing and the averaged weights.
     """
 
     def __init__(self, epochs: int):
@@ -40,7 +40,7 @@ class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         left = (self.epochs - epoch - 1) * each
         print(
             f"epoch {epoch + 1} of {self.epochs}: {duration(seconds)}, loss {logs['loss']:.3f}, "
-            f"on the validation photos {logs['val_loss']:.3f} with {logs['val_accuracy']:.1%} right"
+            f"validation loss {logs['val_loss']:.3f}, accuracy {logs['val_accuracy']:.1%}"
             + (f"; about {duration(left)} left, then the export" if left else "")
         )
 

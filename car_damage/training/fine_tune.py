@@ -1,4 +1,4 @@
-"""Phase 2, the fine-tuning of LP-FT: the top stages learn, at a rate that keeps what they know."""
+"""Phase 2 of LP-FT: fine-tune the top stages at a low learning rate."""
 
 import math
 
@@ -13,18 +13,18 @@ from car_damage.training.epoch_lines import EpochLines
 
 WEIGHT_DECAY = 1e-4
 WARM_UP = 0.1  # of all steps: AdamW's second moments are noise at first
-LABEL_SMOOTHING = 0.02  # some labels are wrong: the model should not be sure of them at any cost
+LABEL_SMOOTHING = 0.02  # some labels are wrong, so the model should not be too sure of any
 GRADIENT_NORM = 1.0
 AVERAGED = 0.1  # of all steps: how far back the average of the weights reaches
 
 
 def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> None:
-    """Train the trainable layers of `model` in place and give it its averaged weights.
+    """Train the trainable layers of `model` in place, and give it the averaged weights.
 
-    The number of epochs is fixed. Stopping at the best epoch would choose it on photos of the
-    sources that are trained on, and such an epoch is not the best one for other sources. Instead
-    the weights are averaged along the run (Izmailov et al. 2018,
-    https://arxiv.org/abs/1803.05407, here exponentially). Raises `UserError` if training diverges.
+    The number of epochs is fixed. The best epoch on photos of known sources is not the best one for
+    other sources. Instead of early stopping, the weights are averaged during the run (Izmailov et
+    al. 2018, https://arxiv.org/abs/1803.05407, here exponentially). Raises `UserError` if training
+    diverges.
     """
     settings = run.settings
     train = AugmentedBatches(dataset.train, settings.batch_size, settings.seed)
@@ -34,7 +34,7 @@ def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> N
 
     def save(epoch: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
-            raise UserError("training diverged: choose a lower --learning-rate")
+            raise UserError("Training diverged. Choose a lower --learning-rate.")
         run.save(model, {"epoch": epoch + 1, **logs})
 
     train.skip_to(done)
@@ -43,13 +43,13 @@ def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> N
         validation_data=val,
         initial_epoch=done,
         epochs=settings.epochs,
-        shuffle=False,  # the batches bring their own order
+        shuffle=False,  # the batches are already shuffled
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(
                 on_epoch_begin=lambda epoch, _: train.skip_to(epoch), on_epoch_end=save
             ),
-            keras.callbacks.SwapEMAWeights(),  # validation measures the averaged weights
+            keras.callbacks.SwapEMAWeights(),  # validate the averaged weights
             keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
             EpochLines(settings.epochs),
         ],
@@ -58,11 +58,10 @@ def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> N
 
 
 def mix_in(model: keras.Model, before: list[np.ndarray], share: float) -> None:
-    """Average each weight with its value `before`, which counts for `share`.
+    """Average each weight with its value `before`, which has the weight `share`.
 
-    Between a good model and what fine-tuning made of it lie models that hold better on photos
-    unlike those of the fine-tuning (WiSE-FT, Wortsman et al. 2022,
-    https://arxiv.org/abs/2109.01903).
+    A mix of a good model and its fine-tuned version is better on photos unlike those of the
+    fine-tuning (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
     """
     pairs = zip(before, model.get_weights(), strict=True)
     model.set_weights([share * old + (1 - share) * new for old, new in pairs])

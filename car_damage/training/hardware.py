@@ -1,4 +1,4 @@
-"""What this machine does well, and making a run repeatable on it."""
+"""Settings for this machine: precision, memory and repeatable runs."""
 
 import ctypes
 import sys
@@ -10,32 +10,33 @@ import tensorflow as tf
 CPU_FLAGS = Path("/proc/cpuinfo")  # Linux only; elsewhere float32 is used
 TENSOR_CORES_WITH_BFLOAT16 = (8, 0)  # compute capability: NVIDIA's Ampere
 
-# glibc's names for what `mallopt` sets (malloc.h)
+# glibc's constants for `mallopt` (malloc.h)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 MOST_KEPT = 2**31 - 1  # bytes; a C int holds no more
 TOP_PAD = 64 * 1024 * 1024  # bytes
 
 
 def set_up(seed: int) -> None:
-    """Seed everything that draws numbers, and keep the memory that each step frees."""
+    """Seed all random generators, and keep freed memory for the next step."""
     keep_freed_memory()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
 
 def choose_precision(dense: bool) -> None:
-    """Have models that are built from now on train in bfloat16, where that is fast.
+    """Train models that are built from now on in bfloat16, if that is fast on this machine.
 
-    Their weights stay float32. `dense`: nearly all of their work is plain convolutions.
+    Their weights stay float32. `dense`: whether nearly all the work is ordinary convolutions.
     """
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if fast_bfloat16(dense) else "float32")
 
 
 def fast_bfloat16(dense: bool) -> bool:
-    """Whether the GPU, or without one the CPU, multiplies bfloat16 fast.
+    """Whether the GPU, or the CPU if there is no GPU, is fast with bfloat16.
 
-    A CPU's matrix unit (AMX) always does, AVX-512's instructions for plain convolutions only
-    (ResNet-50: 1.5 times as fast): depthwise ones wait for memory (MobileNetV2: 0.8 times).
+    A CPU with a matrix unit (AMX) always is. With AVX-512 only, bfloat16 speeds up ordinary
+    convolutions (ResNet-50: 1.5 times as fast), but not depthwise ones, which wait for memory
+    (MobileNetV2: 0.8 times).
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -47,10 +48,10 @@ def fast_bfloat16(dense: bool) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc, where there is one, keep freed memory instead of giving it back to the system.
+    """Let glibc, if present, keep freed memory instead of returning it to the system.
 
-    Every training step frees and fetches the same hundreds of megabytes; having the system clear
-    them each time takes about as long as the arithmetic.
+    Every training step frees and allocates the same hundreds of megabytes. If the system cleared
+    them each time, that would take about as long as the arithmetic.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""What training starts from: a backbone and its weights, from ImageNet, a file or at random."""
+"""Initial weights: from ImageNet, from a file, or random."""
 
 import socket
 import warnings
@@ -20,17 +20,17 @@ from car_damage.training.networks import features
 
 Arrays = dict[str, np.ndarray]  # by `layer/variable`, such as `conv1_conv/kernel`
 
-DOWNLOAD_TIMEOUT = 10  # seconds without a byte
+DOWNLOAD_TIMEOUT = 10  # seconds without data
 SUFFIXES = (".keras", ".weights.h5", ".h5", ".npz")
 
 
-class ImagenetUnavailable(UserError):  # noqa: N818 - it reads as what it says
-    """ImageNet's weights are not in Keras's cache and cannot be fetched."""
+class ImagenetUnavailable(UserError):  # noqa: N818 - reads better without "Error"
+    """ImageNet weights are not in Keras's cache and cannot be downloaded."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A model that is ready to train, and where it comes from."""
+    """A model that is ready for training, and its origin."""
 
     model: keras.Model
     backbone: Backbone
@@ -40,18 +40,18 @@ class Start:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on from an earlier model, and not from weights alone."""
+        """Whether training continues an earlier model instead of starting from weights only."""
         return self.weights.source.endswith(".keras")
 
 
 def starting_model(backbone: str | None, source: str | None, sample: bool, models: Path) -> Start:
     """Build a backbone in the precision that is fast on this machine, and load its weights.
 
-    Without a `source` these are ImageNet's; for drawn cars, those of the model of real photos in
-    use in `models`, or else in the project, which need no network. The backbone of an earlier
-    model is that of its manifest, unless another one is asked for. Where ImageNet's cannot be
-    fetched, a run on drawn cars prints so and trains a small network from random values; on real
-    photos it is an `ImagenetUnavailable`.
+    The default `source` is ImageNet. For drawn cars it is the model in use for real photos, in
+    `models` or in the project, which needs no network. The default backbone is the one in the
+    earlier model's manifest. If ImageNet weights cannot be downloaded, a run on drawn cars prints a
+    notice and trains a small network from random values. A run on real photos raises
+    `ImagenetUnavailable`.
     """
     if source is None:
         source = "imagenet"
@@ -65,7 +65,7 @@ def starting_model(backbone: str | None, source: str | None, sample: bool, model
     except ImagenetUnavailable as error:
         if not sample or backbone:
             raise
-        print(f"*** {error} ***\n*** a small network learns the drawn cars from random values ***")
+        print(f"*** {error} ***\n*** Training a small network from random values instead. ***")
         return _start(TINY, "none")
 
 
@@ -79,23 +79,23 @@ def _start(backbone: Backbone, source: str) -> Start:
     model = build(backbone)
     missing = load(model, source)
     if missing and source != "none":
-        print(f"not in {source}, so from random values: {', '.join(missing)}")
+        print(f"layers that are not in {source} start from random values: {', '.join(missing)}")
     path = Path(source)
     earlier = path.suffix == ".keras"
-    called = f"{path.parent.name}/{path.name}" if earlier else path.name  # without other folders
+    called = f"{path.parent.name}/{path.name}" if earlier else path.name  # no private folders
     origin = WeightsOrigin(source=called, missing_layers=tuple(missing))
     learnt = model_store.trained_on(path.parent) if earlier else frozenset()
     return Start(model, backbone, origin, learnt)
 
 
 def load(model: keras.Model, source: str) -> list[str]:
-    """Fill `model` (made by `classifier.build`) from `source`; return the layers left as they were.
+    """Load weights into `model` (from `classifier.build`); return the layers that were not loaded.
 
-    `source` is `imagenet`, `none`, or a file: Keras's `.h5` or `.weights.h5` of the whole backbone;
-    `.npz` with arrays `<layer>/<variable>`, which may lack layers; or an earlier `model.keras`, the
-    only one whose head is taken, if its backbone is the same. The head is never listed. Raises
-    `ImagenetUnavailable` if ImageNet's weights cannot be fetched, and `UserError` for a file that
-    is missing, unreadable, of another network, or holds nothing for this backbone.
+    `source` is `imagenet`, `none`, or a file: a Keras `.h5` or `.weights.h5` of the whole backbone;
+    a `.npz` with arrays `<layer>/<variable>`, which may lack layers; or an earlier `model.keras`.
+    The head is loaded only from a `model.keras` with the same backbone, and is never in the result.
+    Raises `ImagenetUnavailable` if ImageNet weights cannot be downloaded, and `UserError` for a
+    file that is missing, unreadable, or for another network.
     """
     layers = [layer for layer in model.layers if layer.weights]
     if source == "none":
@@ -107,25 +107,25 @@ def load(model: keras.Model, source: str) -> list[str]:
     lacking = [layer.name for layer in layers if not _fill(layer, arrays, source)]
     if len(lacking) == len(layers):
         raise UserError(
-            f"{source} holds nothing for the backbone {model.name}; "
-            "choose the --backbone it was made for, or another file"
+            f"{source} has no weights for {model.name}. "
+            "Choose the --backbone that it was made for, or another file."
         )
     return [name for name in lacking if name != HEAD]
 
 
 def _fill(layer: keras.layers.Layer, arrays: Arrays, source: str) -> bool:
-    """Copy what `arrays` has of a layer; return whether that is all of it."""
+    """Copy a layer's weights from `arrays`; return whether all of them were there."""
     whole = True
     for variable in layer.weights:
         array = arrays.get(f"{layer.name}/{variable.name}")
         if array is None:
-            # A convolution before a normalisation needs no bias: it may keep its 0.
+            # The bias may be missing: before a normalisation, a convolution needs none.
             whole = whole and variable.name == "bias"
         elif array.shape != tuple(variable.shape):
             raise UserError(
-                f"{source} is for another network: layer {layer.name} has a {variable.name} of "
-                f"shape {array.shape} there and {tuple(variable.shape)} here; choose the "
-                "--backbone it was made for, or another file"
+                f"{source} is for another network: the {variable.name} of layer {layer.name} has "
+                f"the shape {array.shape} instead of {tuple(variable.shape)}. Choose the "
+                "--backbone that it was made for, or another file."
             )
         else:
             variable.assign(array)
@@ -133,7 +133,7 @@ def _fill(layer: keras.layers.Layer, arrays: Arrays, source: str) -> bool:
 
 
 def arrays_of(model: keras.Model) -> Arrays:
-    """All weights of a model."""
+    """All weights of a model, by name."""
     return {
         f"{layer.name}/{variable.name}": keras.ops.convert_to_numpy(variable)
         for layer in model.layers
@@ -142,43 +142,44 @@ def arrays_of(model: keras.Model) -> Arrays:
 
 
 def imagenet_arrays(backbone: Backbone) -> Arrays:
-    """The weights that Keras fetches, or has in its cache, for the backbone."""
+    """The ImageNet weights for the backbone, which Keras downloads or has in its cache."""
     if backbone.application is None:
-        raise UserError(f"{backbone.name} has no ImageNet weights; pass --weights none")
+        raise UserError(f"There are no ImageNet weights for {backbone.name}. Use --weights none.")
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras's download has none and would wait for ever
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras's download has no timeout of its own
     try:
         return arrays_of(features(backbone, weights="imagenet"))
     except Exception as error:  # Keras raises a bare Exception for any failed download
         raise ImagenetUnavailable(
-            f"ImageNet weights for {backbone.name} could not be fetched ({error})"
+            f"ImageNet weights for {backbone.name} could not be downloaded ({error})."
         ) from error
     finally:
         socket.setdefaulttimeout(before)
 
 
 def file_arrays(path: Path, backbone: Backbone) -> Arrays:
-    """The weights in a file, named after the layers of the backbone."""
+    """The weights in a file, by the names of the backbone's layers."""
     if not path.name.endswith(SUFFIXES):
         raise UserError(
-            f"--weights {path} is not imagenet, none, or a file ending in {', '.join(SUFFIXES)}"
+            f"--weights {path} is unknown. "
+            f"Choose imagenet, none, or a file ending in {', '.join(SUFFIXES)}."
         )
     if not path.is_file():
-        raise UserError(f"the weights file {path} does not exist; check --weights")
+        raise UserError(f"The weights file {path} does not exist. Check --weights.")
     try:
         return _read(path, backbone)
     except UserError:
         raise
-    except Exception as error:  # a damaged file raises whatever its decoder trips over
+    except Exception as error:  # a damaged file can raise almost any exception
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"the weights file {path} cannot be read ({reason}); make or fetch it again"
+            f"Cannot read the weights file {path} ({reason}). Create or download it again."
         ) from error
 
 
 def _read(path: Path, backbone: Backbone) -> Arrays:
     if path.suffix == ".npz":
-        with path.open("rb") as file, np.load(file) as arrays:  # np.load leaves a broken file open
+        with path.open("rb") as file, np.load(file) as arrays:  # np.load does not close broken ones
             return {name: array.astype(np.float32) for name, array in arrays.items()}
     if path.suffix == ".keras":
         earlier = keras.saving.load_model(path, compile=False)
@@ -186,10 +187,10 @@ def _read(path: Path, backbone: Backbone) -> Arrays:
         of_head = () if earlier.name == backbone.name else (f"{HEAD}/",)
         return {name: array for name, array in arrays.items() if not name.startswith(of_head)}
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what older Keras did not write
+        with warnings.catch_warnings(action="ignore"):  # about files of older Keras versions
             return arrays_of(features(backbone, weights=str(path)))
-    except ValueError as error:  # it lists over many lines which layers do not fit
+    except ValueError as error:  # its message lists all layers that do not fit
         raise UserError(
-            f"{path} is not for {backbone.name} without its head; choose the --backbone that it "
-            "was made for, or another file"
+            f"{path} does not fit {backbone.name} without its head. Choose the --backbone that it "
+            "was made for, or another file."
         ) from error

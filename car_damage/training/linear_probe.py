@@ -1,9 +1,9 @@
-"""Phase 1, the linear probe of LP-FT: a head fitted on the frozen backbone's features.
+"""Phase 1 of LP-FT, the linear probe: fit the head on the frozen backbone's features.
 
-Fine-tuning from a random head first bends the backbone towards that head's noise; a fitted head
-leaves it nothing to bend for (Kumar et al. 2022, arXiv:2202.10054). The features are computed once
-and scikit-learn fits the head on them, which takes minutes where epochs over a frozen backbone
-take tens of them.
+Fine-tuning from a random head would first distort the features of the backbone. A fitted head
+prevents that (Kumar et al. 2022, arXiv:2202.10054). The features are computed once, and
+scikit-learn fits the head on them. This takes minutes; epochs over a frozen backbone would take
+ten times as long.
 """
 
 from dataclasses import dataclass
@@ -23,24 +23,25 @@ from car_damage.training.batches import PlainBatches
 from car_damage.training.classifier import feature_extractor, set_head
 from car_damage.training.sampling import sample_weights
 
-# Of the standard deviation that the feature which varies most has: below it a feature has no say.
-# A fine-tuned backbone leaves most features still. Scaled up to the others, one that lit up in a
-# single photo gets a weight of thousands, and whatever lights it up again a sure answer.
+# A share of the largest standard deviation of any feature. Features below it are not used. In a
+# fine-tuned backbone most features hardly vary. Scaled like the others, a feature that was active
+# in a single photo would get a weight of thousands, and make any photo that activates it certain.
 MIN_STD = 0.01
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of C, the inverse regularisation: features outnumber photos
+# Values of C, the inverse regularisation. They are small because features outnumber photos.
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What phase 1 found out."""
+    """The result of phase 1."""
 
-    loss: float  # nats, on the validation photos, weighed as for training
+    loss: float  # nats, on the validation photos, weighted as in training
     probe: Pipeline  # selects features, scales them, then classifies
-    features: dict[str, np.ndarray]  # of each split's images as they are, float32 (n, d)
+    features: dict[str, np.ndarray]  # of each split's images, not augmented: float32 (n, d)
 
 
 def fit_head(model: keras.Model, dataset: Dataset, batch_size: int) -> Fitted:
-    """Fit the head of `model` in place."""
+    """Fit the head of `model` in place, and choose its regularisation on validation photos."""
     extractor = feature_extractor(model)
     features = {
         name: _features(extractor, getattr(dataset, name), batch_size, f"features for {name}")
@@ -77,7 +78,7 @@ def _loss(probe: Pipeline, features: np.ndarray, split: Split) -> float:
 def _folded(
     selector: VarianceThreshold, scaler: StandardScaler, classifier: LogisticRegression
 ) -> tuple[np.ndarray, float]:
-    """The kernel (d,) and bias that act on raw features as the three do together."""
+    """Combine the three steps into a kernel (d,) and a bias for raw features."""
     of_selected = classifier.coef_[0] / scaler.scale_
-    kernel = selector.inverse_transform(of_selected[np.newaxis])[0]  # 0 for the others
+    kernel = selector.inverse_transform(of_selected[np.newaxis])[0]  # 0 for unselected ones
     return kernel, float(classifier.intercept_[0] - of_selected @ scaler.mean_)

@@ -1,24 +1,23 @@
-"""The networks behind the table of backbones, each with the scaling of its pixels in front.
+"""Build the networks in the table of backbones, with the scaling of pixels as their first layer.
 
-Every one is a flat functional model, so that each of its layers is reachable by name. The scaling
-is computed in float32 whatever the policy: bfloat16 keeps 8 bits, and a byte less its mean needs
-more.
+Each network is a flat functional model, so all layers can be found by name. The scaling is always
+computed in float32. A byte minus its mean needs more precision than the 8 bits of bfloat16.
 """
 
 import keras
 
 from car_damage.training.backbones import Backbone
 
-CAFFE_MEAN = (123.68, 116.779, 103.939)  # RGB, of pixels in 0..255
-TINY_MOMENTUM = 0.9  # Keras's 0.99 would take more steps than a sample run has
+CAFFE_MEAN = (123.68, 116.779, 103.939)  # RGB, for pixels in 0..255
+TINY_MOMENTUM = 0.9  # Keras's default, 0.99, needs more steps than a sample run has
 TINY_CONVOLUTIONS = ((24, 2), (32, 2), (48, 1), (64, 2), (96, 1))  # filters, stride
 
 
 def features(backbone: Backbone, weights: str | None = None) -> keras.Model:
-    """A new model: RGB photos, `uint8` (n, height, width, 3), to features, (n, h, w, d).
+    """Build a model: RGB photos, `uint8` (n, height, width, 3), to features, (n, h, w, d).
 
-    `weights` is what `keras.applications` takes: None for random values, `imagenet`, or the path
-    of a `.h5` or `.weights.h5` file. Keras's errors pass through.
+    `weights` is as in `keras.applications`: None for random values, `imagenet`, or the path of a
+    `.h5` or `.weights.h5` file. Keras's exceptions are not caught.
     """
     photo = keras.Input((None, None, 3), dtype="uint8", name="photo")
     pixels = scaled(photo, backbone)
@@ -35,9 +34,9 @@ def features(backbone: Backbone, weights: str | None = None) -> keras.Model:
 
 
 def scaled(photo: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:
-    """The pixels as the backbone was trained on them, float32.
+    """Scale pixels as in the backbone's pre-training; float32.
 
-    ResNets take BGR less the mean, not divided, as in Caffe; the others take RGB in -1..1.
+    ResNets take BGR minus the mean, not divided, as in Caffe. The others take RGB in -1..1.
     """
     resnet = backbone.is_resnet
     scale, offset = (1.0, [-mean for mean in CAFFE_MEAN]) if resnet else (1 / 127.5, [-1.0] * 3)
@@ -46,7 +45,7 @@ def scaled(photo: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:
 
 
 def tiny(pixels: keras.KerasTensor, weights: str | None) -> keras.Model:
-    """A plain CNN of 104,000 parameters that learns from random values: for the sample cars.
+    """Build a plain CNN of 104,000 parameters that learns drawn cars from random values.
 
     Features: (n, height / 8, width / 8, 96).
     """

@@ -1,9 +1,9 @@
-"""Images on which nobody could tell damage, for the model to learn to be unsure of.
+"""Outliers: images that show no car, so that the model learns to be unsure about them.
 
-A network that only ever saw cars answers noise as surely as a car. Trained towards an even chance
-on pictures that need not look like those it will meet, it becomes unsure of others, too (outlier
-exposure, Hendrycks et al. 2019, https://arxiv.org/abs/1812.04606), and its embedding tells them
-apart. With the middle of a car hidden, it learns that the border is no evidence.
+A network that has only seen cars is as sure about noise as about cars. If it is trained to answer
+0.5 on some images without cars, it becomes unsure about other such images too, even if they look
+different (outlier exposure, Hendrycks et al. 2019, https://arxiv.org/abs/1812.04606). Its embedding
+also separates them. From cars with a hidden middle, it learns that the border is no evidence.
 """
 
 import cv2
@@ -12,19 +12,19 @@ import numpy as np
 from car_damage.photos import Photo
 
 EVEN_CHANCE = 0.5  # the label of an outlier
-LEAVES = 120  # at most: more hide one another
-HIDDEN = (0.6, 0.9)  # of the side, about the middle
+LEAVES = 120  # maximum number of shapes; more would cover each other
+HIDDEN = (0.6, 0.9)  # of the side, around the middle
 NOISE_CELLS = 6  # powers of two: from single pixels to blobs of a seventh of 224 px
 
 
 def outlier(image: Photo, rng: np.random.Generator) -> Photo:
-    """A new array made of a training image, `uint8` (size, size, 3), that does not show its car."""
+    """Make an image without a car from a training image, `uint8` (size, size, 3)."""
     makers = (_noise, _dead_leaves, _scrambled, _hidden)
     return makers[rng.integers(len(makers))](image, rng)
 
 
 def _noise(image: Photo, rng: np.random.Generator) -> Photo:
-    """Grey or coloured noise, of single pixels up to blobs."""
+    """Grey or coloured noise, from single pixels to blobs."""
     side = max(2, len(image) >> int(rng.integers(NOISE_CELLS)))
     channels = int(rng.choice((1, 3)))
     noise = rng.normal(rng.uniform(0, 255), rng.uniform(5, 100), (side, side, channels))
@@ -33,9 +33,9 @@ def _noise(image: Photo, rng: np.random.Generator) -> Photo:
 
 
 def _dead_leaves(image: Photo, rng: np.random.Generator) -> Photo:
-    """Shapes of one colour each over one another, from none (a plain image) to a thicket.
+    """Overlapping shapes, each of one colour, from none (a plain image) to many.
 
-    Images of them have edges and sizes as photos have (Lee, Mumford and Huang 2001,
+    Their edges and sizes are distributed as in photos (Lee, Mumford and Huang 2001,
     https://doi.org/10.1023/A:1011109015675).
     """
     size = len(image)
@@ -53,7 +53,7 @@ def _dead_leaves(image: Photo, rng: np.random.Generator) -> Photo:
 
 
 def _scrambled(image: Photo, rng: np.random.Generator) -> Photo:
-    """A texture with the photo's colours and spectrum, but none of its shapes: random phases."""
+    """A texture with random phases: the photo's colours and spectrum, but none of its shapes."""
     phases = np.angle(np.fft.fft2(rng.normal(size=image.shape[:2])))  # of a real-valued image
     spectrum = np.fft.fft2(image, axes=(0, 1)) * np.exp(1j * phases)[:, :, np.newaxis]
     spectrum[0, 0] = np.abs(spectrum[0, 0])  # the mean colour stays
@@ -61,7 +61,7 @@ def _scrambled(image: Photo, rng: np.random.Generator) -> Photo:
 
 
 def _hidden(image: Photo, rng: np.random.Generator) -> Photo:
-    """The photo with its middle painted over in one colour, grey half of the time."""
+    """The photo with its middle covered by one colour, which is grey half of the time."""
     hidden = np.array(image)
     margin = round(len(image) * (1 - rng.uniform(*HIDDEN)) / 2)
     colours = 1 if rng.random() < 0.5 else 3

@@ -1,10 +1,10 @@
-"""Damage in another place: a photo pasted small into a photo of an undamaged car.
+"""Paste a small photo into a photo of an undamaged car, to create small damage.
 
-In most photos of damage it fills the picture, and most whole cars are undamaged. So a network
-learns that near means damaged, and overlooks small damage. Pasting breaks both: the answer then
-depends on what the patch shows. Half of the patches are undamaged, or the patch itself would give
-the answer away (as with Cut-Paste, Dwibedi et al. 2017, https://arxiv.org/abs/1708.01642, whose
-edges are blended for the same reason).
+In most photos of damage, the damage fills the picture, and most photos of whole cars show none. So
+a network learns that close-ups are damaged, and overlooks small damage. With pasted patches, the
+answer depends on the patch. Half of the patches are undamaged, because otherwise the patch itself
+would give the answer away. Cut-Paste (Dwibedi et al. 2017, https://arxiv.org/abs/1708.01642) blends
+the edges for the same reason.
 """
 
 import cv2
@@ -14,14 +14,14 @@ from car_damage.photos import Photo
 
 SIDE = (0.3, 0.6)  # of the host's side
 ASPECT = (3 / 4, 4 / 3)  # of the patch
-SOFT_CHANCE = 0.5  # that the patch fades out at its edges
-EDGE = 0.12  # of the patch's shorter side, over which it fades
-MATCH_CHANCE = 0.5  # that the patch takes on the colour of the place where it lands
+SOFT_CHANCE = 0.5  # probability that the patch fades out at its edges
+EDGE = 0.12  # of the patch's shorter side: the width of the fade
+MATCH_CHANCE = 0.5  # probability that the patch is adjusted to the colour of its surroundings
 MATCHED = (0.3, 1.0)  # of the difference in colour
 
 
 def paste(host: Photo, patch: Photo, rng: np.random.Generator) -> Photo:
-    """A new array: `host`, `uint8` (size, size, 3), with all of `patch` in it, shrunk."""
+    """Paste the shrunk `patch` into a copy of `host`, `uint8` (size, size, 3)."""
     size = len(host)
     width = round(size * rng.uniform(*SIDE))
     height = min(size, round(width * rng.uniform(*ASPECT)))

@@ -1,6 +1,6 @@
-"""Both phases of LP-FT in order: fit the head, then fine-tune.
+"""Run both phases of LP-FT: fit the head, then fine-tune.
 
-Linear probing, then fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054.
+LP-FT is linear probing, then fine-tuning: Kumar et al. 2022, https://arxiv.org/abs/2202.10054.
 """
 
 import keras
@@ -17,7 +17,7 @@ from car_damage.training.sampling import sample_weights
 
 
 def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
-    """Train the model of `start` in place; with `resume`, after the last epoch that `run` has."""
+    """Train the model of `start` in place; with `resume`, continue after `run`'s last epoch."""
     settings = run.settings
     before = start.model.get_weights()
     from_random = start.weights.source == "none"
@@ -26,10 +26,10 @@ def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
     head_alone = None
     if not resume:
         run.start()
-        if not (from_random and settings.epochs):  # random features would only mislead a head
+        if not (from_random and settings.epochs):  # a head on random features is of no use
             head_alone = _fit_head(start, dataset, run)
     if settings.epochs:
-        print(f"phase 2: fine-tuning from {settings.unfreeze} on")
+        print(f"phase 2: fine-tuning, starting at stage {settings.unfreeze}")
         fine_tune(start.model, dataset, run, resume)
         mix_in(start.model, before, settings.keep)
         after = log_loss(start.model, dataset.val)
@@ -38,22 +38,22 @@ def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
 
 
 def log_loss(model: keras.Model, split: Split) -> float:
-    """The log loss on the images of a split, in nats, weighed as for training."""
+    """The log loss on the images of a split, in nats, weighted as in training."""
     towards_label = np.where(split.y == 1, 1.0, -1.0) * predicted_logits(model, split)
     return float(np.average(np.logaddexp(0.0, -towards_label), weights=sample_weights(split)))
 
 
 def _fit_head(start: Start, dataset: Dataset, run: Run) -> float:
-    """Phase 1; its features also show which labels look wrong, unless they are random.
+    """Run phase 1 and return the log loss on the validation photos.
 
-    Returns the log loss on the validation photos.
+    If the features are not random, they are also used to find labels that look wrong.
     """
     settings = run.settings
-    print("phase 1: fitting the head on the frozen backbone's features")
+    print("phase 1: fitting the head on features of the frozen backbone")
     fitted = linear_probe.fit_head(start.model, dataset, settings.batch_size)
     print(f"log loss on the validation photos, with the head alone: {fitted.loss:.3f}")
     if start.weights.source != "none" and not settings.leave_out:
         issues = find_label_issues(dataset, fitted.features, fitted.probe, settings.seed)
         write_label_issues(run.folder, issues)
-        print(f"labels that look wrong: {len(issues)}, to be listed with the version")
+        print(f"labels that look wrong: {len(issues)} (the version will list them)")
     return fitted.loss

@@ -1,4 +1,4 @@
-"""How often each training image is shown, so that no source decides what the model learns."""
+"""Sampling: how often training shows each image, so that no source dominates."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from car_damage.dataset.arrays import Split
 
 
 def sample_weights(split: Split) -> np.ndarray:
-    """Weigh the images of a split: float32 (n,), with mean 1.
+    """Compute a weight for each image of a split: float32 (n,), with mean 1.
 
-    Both classes weigh the same. Within a class, a source weighs by the square root of its number of
-    images. By the number itself, the largest source would decide; if all weighed the same, the
-    model would memorise the photos of the smallest.
+    Both classes have the same total weight. Within a class, a source's weight is the square root of
+    its number of images. With the number itself, the largest source would dominate. With equal
+    weights, the model would memorise the photos of the smallest source.
     """
     names = np.array([row.source for row in split.rows])
     weights = np.zeros(len(split.y))
@@ -23,9 +23,10 @@ def sample_weights(split: Split) -> np.ndarray:
 
 
 def patch_shares(split: Split, label: int) -> np.ndarray:
-    """How often a patch of this label is cut from each image: float64 (n,), which sums to 1.
+    """The probability that a patch with this label comes from each image: float64 (n,).
 
-    Undamaged patches are of close-ups, if there are any: most damaged ones show it from near, too.
+    Undamaged patches come from close-ups, if there are any, because most damaged patches are
+    close-ups too.
     """
     chosen = split.y == label
     close_ups = chosen & split.of_kind("close_up")
@@ -36,11 +37,11 @@ def patch_shares(split: Split, label: int) -> np.ndarray:
 def draw(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw as many rows as there are weights, shuffled: int64 (n,).
 
-    A row comes as often as its weight says, rounded up or down at random (systematic sampling).
+    Each row is drawn as often as its weight, rounded up or down at random (systematic sampling).
     """
     count = len(weights)
-    order = rng.permutation(count)  # or rows that follow each other would share their luck
+    order = rng.permutation(count)  # otherwise the draws of neighbouring rows would be correlated
     ends = np.cumsum(weights[order], dtype=np.float64)
     whole = np.floor(ends * (count / ends[-1]) + rng.random()).astype(np.int64)
-    whole[-1] = count  # whatever rounding did
+    whole[-1] = count  # corrects rounding errors
     return rng.permutation(np.repeat(order, np.diff(whole, prepend=0)))

@@ -1,7 +1,8 @@
-"""Scratches drawn on undamaged cars, up close: the light damage that collections lack.
+"""Draw scratches on close-ups of undamaged cars, because collected photos lack light damage.
 
-Web photos of damage show crashes; what people send are scratches. Drawn ones teach that thin,
-irregular marks on plain paint are damage, and gaps, handles and reflections are not.
+Web photos of damage show crashes, but people send photos of scratches. From drawn scratches the
+model learns that thin, irregular marks on plain paint are damage, and that gaps, handles and
+reflections are not.
 """
 
 import cv2
@@ -9,22 +10,22 @@ import numpy as np
 
 from car_damage.photos import Photo
 
-FINE = 2  # times the side at which strokes are drawn, so that they come out smooth
+FINE = 2  # times the side: strokes are drawn larger and shrunk, which makes them smooth
 LENGTH = (0.06, 0.6)  # of the side
 WIDTHS = (1, 2, 2, 3, 4, 6)  # pixels on the fine grid at 224 px
-STROKES = (1, 1, 2, 3, 6)  # beside one another, as from gravel or a key
-SPREAD = (0.005, 0.04)  # of the side, how far strokes lie apart
+STROKES = (1, 1, 2, 3, 6)  # parallel strokes, as from gravel or a key
+SPREAD = (0.005, 0.04)  # of the side: the distance between strokes
 POINTS = 24  # of each stroke
 WOBBLE = 0.12  # radians from point to point, at most
-TONE = (45, 140)  # levels lighter, down to the primer, or darker, as dirt in it
+TONE = (45, 140)  # levels lighter, like the primer, or darker, like dirt
 BLUR = (0.4, 1.0)  # pixels
-RELIEF_CHANCE = 0.4  # that a stroke is dented and has a light and a dark edge
+RELIEF_CHANCE = 0.4  # probability of a groove with a light and a dark edge
 RELIEF = (20, 70)  # levels
-RUB_OFF_CHANCE = 0.15  # that it has a colour of its own: the other car's paint
+RUB_OFF_CHANCE = 0.15  # probability of any other colour, like the paint of another car
 
 
 def scratch(image: Photo, rng: np.random.Generator) -> Photo:
-    """A new array: `image`, `uint8` (size, size, 3), with one or two bundles of scratches."""
+    """Draw one or two bundles of scratches on a copy of `image`, `uint8` (size, size, 3)."""
     scratched = image.astype(np.float32)
     for _ in range(rng.integers(1, 3)):
         opacity = _bundle(len(image), rng)
@@ -36,7 +37,7 @@ def scratch(image: Photo, rng: np.random.Generator) -> Photo:
 
 
 def _bundle(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Strokes beside one another: opacity, float32 (size, size, 1)."""
+    """Draw parallel strokes; return their opacity, float32 (size, size, 1)."""
     side = FINE * size
     fine = np.zeros((side, side), np.float32)
     length = np.exp(rng.uniform(*np.log(LENGTH))) * side
@@ -54,7 +55,7 @@ def _bundle(size: int, rng: np.random.Generator) -> np.ndarray:
 def _stroke(
     fine: np.ndarray, middle: np.ndarray, direction: float, length: float, rng: np.random.Generator
 ) -> None:
-    """Draw an irregular line that fades and sets in again, in place."""
+    """Draw an irregular line that fades in and out, in place."""
     turns = np.cumsum(rng.normal(0, rng.uniform(0, WOBBLE), POINTS))
     steps = np.stack([np.cos(direction + turns), np.sin(direction + turns)], axis=1)
     points = np.cumsum(steps * length / POINTS, axis=0)
@@ -68,7 +69,7 @@ def _stroke(
 
 
 def _colour(image: Photo, opacity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Float (3,): lighter or darker than the paint under the strokes, or any colour."""
+    """Choose a colour lighter or darker than the paint under the strokes, or any colour."""
     if rng.random() < RUB_OFF_CHANCE:
         return rng.uniform(0, 255, 3)
     paint = (image * opacity).sum(axis=(0, 1)) / max(float(opacity.sum()), 1e-3)

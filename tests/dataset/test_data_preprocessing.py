@@ -49,7 +49,7 @@ def test_paths_that_are_given_start_at_the_working_directory(project, elsewhere,
     assert config.counts["train"] == SplitCounts(damaged=10, not_damaged=10, close_ups=0)
 
 
-def test_without_photos_and_network_cars_are_drawn_and_that_is_said(project, capsys):
+def test_without_photos_and_network_cars_are_drawn_with_a_notice(project, capsys):
     data_preprocessing.main([])
     dataset = load(project / "data" / "sample" / "processed")
     assert dataset.config.sample is True
@@ -68,15 +68,15 @@ def test_a_sample_run_leaves_the_real_data_set_alone(project):
 @pytest.mark.parametrize(
     ("split", "needed"), [("70 15 15", "440"), ("34 33 33", "200"), ("98 1 1", "6,600")]
 )
-def test_too_few_validation_photos_for_any_answer_are_said_early(elsewhere, capsys, split, needed):
+def test_step_1_warns_if_there_are_too_few_photos_for_a_review_band(elsewhere, capsys, split, needed):
     write_raw_dir(elsewhere / "cars", per_class=10)
     options = f"--raw-dir cars --out made --size 32 --split {split}"
     data_preprocessing.main(options.split())
     counts = load(elsewhere / "made").config.counts["val"]
     said = (
-        f"too few photos: there are {counts.damaged + counts.not_damaged} for validation and 66 "
-        "are needed, so the model will send every answer to a person; "
-        f"collect about {needed} photos in all\n"
+        f"too few photos: there are {counts.damaged + counts.not_damaged} for validation, and a "
+        "review band needs 66. So the model will send every photo to a person. "
+        f"Collect about {needed} photos in all.\n"
     )
     assert said in capsys.readouterr().out
 
@@ -86,11 +86,11 @@ def test_close_ups_do_not_count_for_the_fewest_validation_photos(damaged, warned
     val = SplitCounts(damaged=damaged, not_damaged=33, close_ups=200)
     test = SplitCounts(damaged=40, not_damaged=40, close_ups=0)
     data_preprocessing.print_summary(Path("made"), config_of(counts={"val": val, "test": test}))
-    assert ("every answer" in capsys.readouterr().out) is warned
+    assert ("every photo to a person" in capsys.readouterr().out) is warned
 
 
 @pytest.mark.parametrize(("damaged", "warned"), [(69, True), (70, False)])
-def test_a_class_with_fewer_than_100_photos_is_warned_of_with_what_they_cannot_show(
+def test_warns_how_uncertain_the_test_of_a_class_with_fewer_than_100_photos_is(
     damaged, warned, capsys
 ):
     counts = {
@@ -101,18 +101,18 @@ def test_a_class_with_fewer_than_100_photos_is_warned_of_with_what_they_cannot_s
     data_preprocessing.print_summary(Path("made"), config_of(counts=counts))
     shown = capsys.readouterr().out
     said = (
-        "few photos: 99 damaged, 15 of them for the test. Even if the model gets all 15 right, it "
-        "may be wrong on up to 22% of damaged cars."
+        "few photos: 99 damaged, 15 of them in the test set. Even if the model classifies all 15 "
+        "correctly, it may still be wrong on up to 22% of damaged cars."
     )
     assert (said in shown) == warned
     assert "not damaged, 30" not in shown
 
 
-def test_step_1_says_what_it_did_not_look_at(project, capsys):
+def test_step_1_counts_the_files_that_it_skips(project, capsys):
     raw_dir = write_raw_dir(project / "data" / "raw")
     (raw_dir / "damaged" / "film.mov").touch()
     data_preprocessing.main(["--size", "32"])
-    assert "not looked at: 1 .mov\n" in capsys.readouterr().out
+    assert "skipped: 1 .mov\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_step_1_says_what_it_did_not_look_at(project, capsys):
         ("--stored 600", 600),
     ],
 )
-def test_images_are_stored_larger_than_the_model_needs_unless_told(elsewhere, options, stored):
+def test_images_are_stored_larger_than_the_model_needs_by_default(elsewhere, options, stored):
     write_raw_dir(elsewhere / "cars", per_class=3)
     data_preprocessing.main(["--raw-dir", "cars", "--out", "made", *options.split()])
     assert load(elsewhere / "made").train.stored.shape[1:3] == (stored, stored)
 
 
-def test_images_that_would_be_stored_smaller_than_the_model_needs_are_refused(project):
-    with pytest.raises(UserError, match=r"--stored 200 is smaller .* at least --size, 224"):
+def test_rejects_stored_images_smaller_than_the_model_needs(project):
+    with pytest.raises(UserError, match=r"--stored 200 is smaller .*Choose at least 224"):
         data_preprocessing.main(["--sample", "--size", "224", "--stored", "200"])
     assert not list(project.iterdir())
 
@@ -149,13 +149,13 @@ def test_any_file_in_data_raw_is_named_and_no_cars_are_drawn(project, name):
 def test_a_file_that_the_data_set_would_replace_is_named_before_any_work(project):
     Path("made").mkdir()
     Path("made/thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match=r"made/thesis\.txt .* choose another --out"):
+    with pytest.raises(UserError, match=r"made contains .* thesis\.txt.*--out"):
         data_preprocessing.main(["--sample", "--out", "made"])
     assert Path("made/thesis.txt").read_text() == "years of work"
     assert not Path("data").exists()
 
 
-def test_kaggle_is_taken_where_it_can_be_reached(project, monkeypatch):
+def test_uses_the_kaggle_set_if_it_can_be_reached(project, monkeypatch):
     kaggle = write_raw_dir(project / "fetched")
     monkeypatch.setattr(source.kaggle, "is_reachable", lambda: True)
     monkeypatch.setattr(source.kaggle, "fetch", lambda: kaggle)
@@ -163,7 +163,7 @@ def test_kaggle_is_taken_where_it_can_be_reached(project, monkeypatch):
     assert load(project / "data" / "processed").config.counts["train"].damaged == 14
 
 
-def test_insisting_on_kaggle_without_network_fails_loudly(project, monkeypatch):
+def test_kaggle_without_a_network_is_an_error(project, monkeypatch):
     def fail():
         raise UserError("Kaggle cannot be reached")
 
@@ -192,6 +192,6 @@ def test_a_wrong_option_is_refused_before_any_work(project, capsys, wrong, said)
 
 def test_a_users_mistake_is_one_sentence_and_exit_code_2(project, capsys):
     assert exit_code(lambda: data_preprocessing.main(["--raw-dir", "nowhere"])) == 2
-    assert capsys.readouterr().err == "error: there is no folder nowhere: check --raw-dir\n"
+    assert capsys.readouterr().err == "error: There is no folder nowhere. Check --raw-dir.\n"
     assert exit_code(lambda: data_preprocessing.main(["--split", "70", "20", "20"])) == 2
-    assert capsys.readouterr().err == "error: --split 70 20 20 must sum to 100\n"
+    assert "--split 70 20 20 adds up to 110. Choose" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def test_only_folders_and_litter_make_a_raw_folder_empty(tmp_path):
     assert holds_files(tmp_path)
 
 
-def test_files_that_nobody_looks_at_are_counted_by_why(tmp_path):
+def test_counts_skipped_files_by_reason(tmp_path):
     raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
     write_photos(raw_dir / "to sort", 2, first_seed=5)
     for name in ("damaged/a.mov", "damaged/b.MOV", "c.pdf", "damaged/notes"):
@@ -89,12 +89,12 @@ def test_files_that_nobody_looks_at_are_counted_by_why(tmp_path):
         ".mov": 2,
         ".pdf": 1,
         "file without an ending": 1,
-        "link to a file that is gone": 1,
+        "link to a missing file": 1,
         "photo outside damaged/ and not-damaged/": 2,
     }
 
 
-def test_what_systems_leave_in_folders_is_neither_a_photo_nor_counted(tmp_path):
+def test_files_of_the_operating_system_are_ignored(tmp_path):
     raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
     (raw_dir / "damaged" / "__MACOSX").mkdir()
     (raw_dir / "sources.csv").write_text("folder,source\n")

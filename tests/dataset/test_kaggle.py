@@ -90,8 +90,8 @@ def test_a_download_that_was_cut_off_does_not_count_as_fetched(cache):
     assert not kaggle.is_reachable()
 
 
-def test_no_network_is_one_sentence_with_a_way_out():
-    with pytest.raises(UserError, match=r"Kaggle does not answer.*data/raw.*--sample"):
+def test_without_a_network_the_error_says_what_to_do():
+    with pytest.raises(UserError, match=r"Kaggle does not respond.*data/raw.*--sample"):
         kaggle.fetch()
 
 
@@ -103,7 +103,7 @@ def test_no_network_is_one_sentence_with_a_way_out():
         ValueError("Unsupported archive type."),
     ],
 )
-def test_a_failing_download_is_one_sentence_that_says_why(monkeypatch, failure):
+def test_the_error_of_a_failed_download_has_the_reason_in_one_line(monkeypatch, failure):
     def fail(handle):
         raise failure
 
@@ -119,7 +119,7 @@ def test_a_refusal_is_an_answer(site):
     assert kaggle.answers(site, timeout=5)
 
 
-def test_a_look_up_that_hangs_is_given_up_in_time(monkeypatch):
+def test_a_hanging_name_lookup_is_abandoned_in_time(monkeypatch):
     hanging = threading.Event()
 
     def hang(*args, **kwargs):

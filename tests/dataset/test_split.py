@@ -74,7 +74,7 @@ def test_another_seed_gives_another_split():
 
 
 @pytest.mark.parametrize("groups", [singles(40), [[f"{n}{c}" for c in "ab"] for n in range(1000)]])
-def test_few_photos_or_many_copies_are_split_by_count_and_that_is_said(groups, capsys):
+def test_few_photos_or_many_copies_are_split_by_count_with_a_notice(groups, capsys):
     before = split_photos(groups)
     assert "'damaged'" in capsys.readouterr().out
     counts = Counter(before.values())
@@ -93,7 +93,7 @@ def test_no_split_is_empty_however_small_or_uneven_the_groups(sizes, seed):
 
 
 def test_a_class_too_small_for_every_split_is_named():
-    with pytest.raises(UserError, match="'damaged' is too small to split: 2 different photos"):
+    with pytest.raises(UserError, match="'damaged' has 2 different photos, too few"):
         split_photos(singles(2))
 
 
@@ -125,7 +125,7 @@ def test_new_photos_with_new_numbers_move_no_other(capsys):
     assert capsys.readouterr().out == ""  # nothing was split by count
 
 
-def test_numbered_photos_of_too_few_runs_are_split_all_the_same_and_that_is_said(capsys):
+def test_numbered_photos_of_too_few_runs_are_split_with_a_notice(capsys):
     splits = split_class("damaged", numbered(range(40)), SHARES, 0)
     assert set(splits) == set(SPLITS)
     assert "photos of one car may be in two splits" in capsys.readouterr().out

@@ -56,5 +56,5 @@ def test_where_nothing_was_learnt_before_the_data_set_stays_as_it_is(dataset):
 
 
 def test_a_model_that_has_learnt_all_test_photos_is_refused(dataset):
-    with pytest.raises(UserError, match="no photo is left to test on"):
+    with pytest.raises(UserError, match="no photos are left in the test split"):
         without_learnt(dataset, frozenset(f"test-{number}" for number in range(9)))

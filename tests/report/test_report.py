@@ -667,7 +667,7 @@ def test_a_version_that_is_not_there_is_one_sentence(tmp_path, capsys):
     version = add(tmp_path)
     for wrong in ([EARLIER], [version, EARLIER], ["latest"]):
         assert run(*wrong, "--models", tmp_path) == 2
-        assert re.fullmatch(r"error: .*(no version|not the name).*\n", capsys.readouterr().err)
+        assert re.fullmatch(r"error: .*(no version|version name).*\n", capsys.readouterr().err)
     assert not list(tmp_path.rglob("report*"))
 
 

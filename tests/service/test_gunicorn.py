@@ -256,4 +256,4 @@ def test_gunicorn_exits_if_the_port_is_taken_and_leaves_no_files(tmp_path):
 def test_a_wrong_setting_stops_the_process_with_an_error_that_names_it(command):
     done = failed(*command, MAX_QUEUE="many")
     assert done.returncode == 2
-    assert done.stderr == "error: MAX_QUEUE: 'many' is not a whole number, 32 to 1000\n"
+    assert done.stderr == "error: MAX_QUEUE: 'many' is not a whole number from 32 to 1000\n"

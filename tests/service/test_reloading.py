@@ -67,7 +67,7 @@ def test_a_reload_that_would_fail_keeps_the_old_workers_and_logs_the_reason(
             return why
 
         config, manifest = tmp_path / "changed.conf.py", models / OTHER / "model.json"
-        assert "does not name a version" in refused(models / "current", "")
+        assert "does not contain a version name" in refused(models / "current", "")
         model_store.use(models, OTHER)
         assert "it is not a JSON object" in refused(manifest, "[]")
         assert "ended by SIGABRT" in refused(models / "how", "crashes")

@@ -47,11 +47,11 @@ def test_every_variable_is_read():
     ("variable", "value", "expected"),
     [
         ("HOST", "my-laptop", "an IP address. Use 127.0.0.1"),
-        ("PORT", "0", "a whole number, 1 to 65535"),
+        ("PORT", "0", "a whole number from 1 to 65535"),
         ("REQUEST_TIMEOUT", "1.5", "a whole number"),
         ("PORT", "+80", "a whole number"),
         ("PORT", "\u0665\u0660\u0660\u0660", "a whole number"),  # 5000 in Arabic digits
-        ("MAX_QUEUE", "1001", "a whole number, 32 to 1000"),
+        ("MAX_QUEUE", "1001", "a whole number from 32 to 1000"),
         ("CORS_ORIGINS", "example.org", "an origin. Use * for all, or origins such as https://"),
         ("CORS_ORIGINS", "https://example.org/path", "an origin. Use *"),
         ("CORS_ORIGINS", "https://a.org?x", "an origin. Use *"),

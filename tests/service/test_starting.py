@@ -105,7 +105,7 @@ def test_a_wrong_setting_stops_every_server_with_a_one_line_error(tmp_path, word
     options = {"cwd": tmp_path, "env": environment, "timeout": 60}
     done = subprocess.run([BIN / words[0], *words[1:]], capture_output=True, text=True, **options)
     assert done.returncode == code
-    assert "error: MAX_QUEUE: 'many' is not a whole number, 32 to 1000\n" in done.stderr
+    assert "error: MAX_QUEUE: 'many' is not a whole number from 32 to 1000\n" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""A run on disk, and what a killed one can go on from."""
+"""Checkpoints: a killed run resumes after its last epoch."""
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ def run(tmp_path):
     return run
 
 
-def test_a_run_killed_in_its_second_epoch_goes_on_from_the_first_as_it_was(run):
+def test_a_run_killed_in_its_second_epoch_resumes_after_the_first(run):
     model = small_model()
     train_an_epoch(model)
     run.save(model, {"epoch": 1, "val_loss": 1.0})
@@ -62,5 +62,5 @@ def test_only_the_last_epochs_weights_take_space(run):
 def test_resuming_needs_the_settings_of_the_killed_run(run, tmp_path):
     run.save(small_model(), {"epoch": 1, "val_loss": 1.0})
     check_can_resume([run_in(tmp_path, seed=1), run_in(tmp_path)])
-    with pytest.raises(UserError, match="no interrupted run with these settings"):
+    with pytest.raises(UserError, match="no interrupted run with these options"):
         check_can_resume([run_in(tmp_path, seed=1)])

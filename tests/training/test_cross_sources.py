@@ -104,5 +104,5 @@ def test_other_photos_cannot_resume_a_killed_run(folder, tmp_path, monkeypatch):
     (next((more / "raw" / "damaged" / "lot").iterdir())).unlink()
     settings = Settings(32, 48, close_ups=1, shares=SHARES, seed=0, sample=True)
     prepare(find_photos([more / "raw"]), more / "data", settings)
-    with pytest.raises(UserError, match="no interrupted run with these settings and data"):
+    with pytest.raises(UserError, match="no interrupted run with these options and data"):
         train(more, tmp_path / "models", "--cross-sources", "--resume")

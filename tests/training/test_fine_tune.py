@@ -81,10 +81,10 @@ def test_the_time_for_building_the_graph_does_not_count_for_the_estimate(monkeyp
     lines.on_epoch_begin(0)
     lines.on_train_batch_end(0)
     lines.on_epoch_end(0, {"loss": 0.5, "val_loss": 0.4, "val_accuracy": 0.9})
-    said = "2 min, loss 0.500, on the validation photos 0.400 with 90.0% right; about 2 min left"
+    said = "2 min, loss 0.500, validation loss 0.400, accuracy 90.0%; about 2 min left"
     assert said in capsys.readouterr().out
 
 
-def test_a_run_that_diverges_is_refused_with_the_way_to_fix_it(tmp_path):
+def test_a_run_that_diverges_ends_with_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match="lower --learning-rate"):
         trained(tmp_path, learning_rate=1e30)

@@ -99,18 +99,18 @@ def other_network(path) -> None:
     ("name", "make", "reason"),
     [
         ("missing.npz", lambda path: None, "does not exist"),
-        ("weights.txt", lambda path: path.touch(), "not imagenet, none, or a file ending in"),
-        ("broken.npz", lambda path: path.write_bytes(b"PK\x03\x04 cut"), "cannot be read"),
-        ("broken.h5", lambda path: path.write_bytes(b"no hdf5"), "cannot be read"),
-        ("broken.weights.h5", lambda path: path.touch(), "cannot be read"),
-        ("broken.keras", lambda path: path.write_bytes(b"no zip"), "cannot be read"),
-        ("damaged.keras", damaged_keras, "cannot be read"),
-        ("code.npz", npz(conv1__kernel=np.array([{}], dtype=object)), "cannot be read"),
-        ("empty.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
-        ("empty.weights.h5", lambda path: h5py.File(path, "w").close(), "not for tiny"),
-        ("other.h5", other_network, "not for tiny"),
-        ("other.weights.h5", other_network, "not for tiny"),
-        ("other.npz", npz(block_1_expand__kernel=np.zeros(3)), "nothing for the backbone tiny"),
+        ("weights.txt", lambda path: path.touch(), "Choose imagenet, none, or a file ending in"),
+        ("broken.npz", lambda path: path.write_bytes(b"PK\x03\x04 cut"), "Cannot read"),
+        ("broken.h5", lambda path: path.write_bytes(b"no hdf5"), "Cannot read"),
+        ("broken.weights.h5", lambda path: path.touch(), "Cannot read"),
+        ("broken.keras", lambda path: path.write_bytes(b"no zip"), "Cannot read"),
+        ("damaged.keras", damaged_keras, "Cannot read"),
+        ("code.npz", npz(conv1__kernel=np.array([{}], dtype=object)), "Cannot read"),
+        ("empty.h5", lambda path: h5py.File(path, "w").close(), "does not fit tiny"),
+        ("empty.weights.h5", lambda path: h5py.File(path, "w").close(), "does not fit tiny"),
+        ("other.h5", other_network, "does not fit tiny"),
+        ("other.weights.h5", other_network, "does not fit tiny"),
+        ("other.npz", npz(block_1_expand__kernel=np.zeros(3)), "no weights for tiny"),
         (
             "shape.npz",
             npz(conv1__kernel=np.zeros((7, 7, 3, 64))),
@@ -128,7 +128,7 @@ def test_rejects_an_unusable_file_in_one_sentence_with_its_name(name, make, reas
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Keras fetches no weights, as without a network."""
+    """Make every download of Keras fail, as without a network."""
 
     def cut_off(network):
         def build_network(weights, **options):
@@ -142,17 +142,17 @@ def offline(monkeypatch):
         monkeypatch.setattr(keras.applications, network.__name__, cut_off(network))
 
 
-def test_a_sample_run_says_so_and_starts_a_small_network_from_random_values(offline, capsys):
+def test_a_sample_run_without_weights_trains_a_small_network_and_says_so(offline, capsys):
     start = starting_model(None, "imagenet", SAMPLE, NOWHERE)
     assert start.backbone.name == "tiny"
     layers = [name for n in range(1, 6) for name in (f"conv{n}", f"conv{n}_bn")]
     assert start.weights == WeightsOrigin(source="none", missing_layers=tuple(layers))
-    assert "could not be fetched (URL fetch failure" in capsys.readouterr().out
+    assert "could not be downloaded (URL fetch failure" in capsys.readouterr().out
 
 
 @pytest.fixture
 def in_use(tmp_path):
-    """A models folder whose version in use can be trained on from."""
+    """A models folder whose version in use training can start from."""
     tiny().save(tmp_path / "model.keras")
     saved = (tmp_path / "model.keras").read_bytes()
     files = {"model.keras": saved, "trained_on.txt": b"5a"}
@@ -169,14 +169,14 @@ def in_use(tmp_path):
         (None, None, False),  # real photos start from ImageNet, not from the version in use
     ],
 )
-def test_imagenet_weights_that_cannot_be_fetched_are_an_error_and_never_random_ones(
+def test_an_error_and_not_random_values_if_imagenet_weights_cannot_be_downloaded(
     backbone, source, sample, offline, in_use
 ):
     with pytest.raises(weights.ImagenetUnavailable, match=r"no route to host"):
         starting_model(backbone, source, sample, in_use)
 
 
-def test_an_earlier_model_brings_its_own_backbone(offline, in_use):
+def test_the_default_backbone_is_that_of_the_earlier_model(offline, in_use):
     source = str(in_use / "20260401-0900-ffff" / "model.keras")
     start = starting_model(None, source, False, NOWHERE)
     assert start.backbone.name == "tiny"
@@ -196,7 +196,7 @@ def test_a_sample_run_starts_from_the_version_in_use_without_the_network(offline
     ("backbone", "source", "said"),
     [
         ("convnext-tiny", "none", r"'convnext-tiny'.*resnet50, resnet50-c4"),  # of an old version
-        ("tiny", "imagenet", "tiny has no ImageNet weights; pass --weights none"),
+        ("tiny", "imagenet", "no ImageNet weights for tiny. Use --weights none"),
     ],
 )
 def test_rejects_a_backbone_that_does_not_exist_or_has_no_such_weights(backbone, source, said):

@@ -1,4 +1,4 @@
-"""Going on from a model: what it has learnt is never a test photo, whatever the splits are now."""
+"""Training that starts from an earlier model never tests on that model's training photos."""
 
 import pytest
 
@@ -49,14 +49,14 @@ def test_a_version_lists_each_photo_that_it_was_trained_on(folder):
     assert "trained_on.txt" in the_record(folder, "first").manifest.files
 
 
-def test_photos_that_the_earlier_model_learnt_move_to_training_and_that_is_said(folder, capsys):
+def test_photos_that_the_earlier_model_learnt_move_to_training_with_a_notice(folder, capsys):
     earlier = the_record(folder, "first").folder
     train(folder, 1, "second", "--weights", str(earlier / "model.keras"))
     before, first = load(folder / "data-1"), model_store.trained_on(earlier)
     moved = {name: len(sha256s(getattr(before, name)) & first) for name in ("val", "test")}
     assert min(moved.values()) > 0
     said = capsys.readouterr().out
-    assert f"{moved['val']} validation and {moved['test']} test photos now train" in said
+    assert f"{moved['val']} validation and {moved['test']} test photos move to training" in said
     record = the_record(folder, "second")
     assert record.manifest.moved_to_training == moved
     assert record.manifest.metrics.photos.count == len(sha256s(before.test) - first)
@@ -82,10 +82,10 @@ def test_sources_that_the_earlier_model_learnt_are_refused_before_step_1(folder,
         model_training.check_unseen(args, model_training.choose_start(args, True, folder), photos)
 
 
-def test_a_model_of_which_nobody_knows_what_it_learnt_comes_with_a_warning(folder, capsys):
+def test_warns_if_the_training_photos_of_the_earlier_model_are_unknown(folder, capsys):
     earlier = the_record(folder, "first").folder
     alone = folder / "model.keras"
     alone.write_bytes((earlier / "model.keras").read_bytes())
     train(folder, 1, "third", "--weights", str(alone))
-    assert "it is not known which photos" in capsys.readouterr().out
+    assert "it is unknown which photos" in capsys.readouterr().out
     assert model_store.trained_on(the_record(folder, "third").folder) is None

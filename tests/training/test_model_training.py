@@ -199,10 +199,10 @@ def checked(*arguments, sample=True, photos=()):
     [
         (["--weights", "gone.keras"], "gone.keras does not exist"),
         (["--weights", "gone.npz"], "gone.npz does not exist"),
-        (["--weights", "none", "--keep", "0.5"], "--keep mixes with an earlier model"),
+        (["--weights", "none", "--keep", "0.5"], "--keep mixes in the weights of an earlier"),
         (["--weights", "none", "--unfreeze", "conv99"], "no stage 'conv99'"),
-        (["--cross-sources", "--leave-out", "a"], "drop --leave-out"),
-        (["--cost-missed", "9"], "--cost-false-alarm and --cost-review too"),
+        (["--cross-sources", "--leave-out", "a"], "Remove --leave-out"),
+        (["--cost-missed", "9"], "Add --cost-false-alarm and --cost-review"),
     ],
 )
 def test_what_step_2_would_refuse_is_refused_before_step_1(arguments, said):
@@ -246,7 +246,7 @@ def test_without_a_network_the_error_ends_with_a_line_to_paste(
     program, begins, monkeypatch, project, tiny_graph
 ):
     def unreachable(*_):
-        raise ImagenetUnavailable("no route to host")
+        raise ImagenetUnavailable("No route to host.")
 
     monkeypatch.setattr(initial_weights, "starting_model", unreachable)
     monkeypatch.setattr(sys, "argv", [program, "--raw-dir", "my cars"])
@@ -260,7 +260,7 @@ def test_without_a_network_the_error_ends_with_a_line_to_paste(
         checked("--backbone", "resnet50", sample=False)
 
 
-def test_step_1_takes_the_sizes_of_the_weights_unless_told(trained):
+def test_step_1_uses_the_sizes_of_the_earlier_model_by_default(trained):
     weights = str(the_version(trained) / "model.keras")
     for given, expected in (([], (48, 72)), (["--size", "64"], (64, None))):
         args = data_preprocessing.build_parser().parse_args(given)
@@ -271,11 +271,11 @@ def test_step_1_takes_the_sizes_of_the_weights_unless_told(trained):
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--keep", "0.5", "--keep mixes with an earlier model"),  # not with random values
+        ("--keep", "0.5", "--keep mixes in the weights of an earlier"),  # not with random values
         ("--unfreeze", "conv99", "conv1, conv2"),
     ],
 )
-def test_an_option_that_does_not_suit_the_network_is_refused(data, tmp_path, option, value, said):
+def test_rejects_an_option_that_does_not_suit_the_network(data, tmp_path, option, value, said):
     with pytest.raises(UserError, match=said):
         model_training.main(options(data, tmp_path, option, value))
     assert not list(tmp_path.iterdir())
@@ -300,10 +300,10 @@ def test_a_wrong_option_is_refused_before_any_work(capsys, wrong, said):
     assert said in capsys.readouterr().err
 
 
-def test_the_data_set_is_the_real_one_or_the_only_one_whichever_is_newer(project, data, capsys):
+def test_the_default_data_set_is_the_real_one_or_otherwise_the_drawn_one(project, data, capsys):
     shutil.copytree(data, paths.SAMPLE_PROCESSED)
     assert model_training.default_data_set() == paths.SAMPLE_PROCESSED
-    assert "taking that of drawn cars" in capsys.readouterr().out
+    assert "using the drawn cars in" in capsys.readouterr().out
     shutil.copytree(data, paths.PROCESSED)
     os.utime(paths.PROCESSED / "dataset.json", (0, 0))
     assert model_training.default_data_set() == paths.PROCESSED

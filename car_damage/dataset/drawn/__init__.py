@@ -1,1 +1,1 @@
-"""What the sample photos are drawn with: a canvas, a car, the scene round it, and damage."""
+"""Drawing of sample photos: the canvas, the scene, a car and damage."""

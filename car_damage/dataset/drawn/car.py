@@ -1,4 +1,4 @@
-"""A car that is not damaged, in a place: its shape, in the metres of `Drawing`, and its paint."""
+"""Draw an undamaged car in a scene. Its shape is in the metres of `Drawing`."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,7 +23,7 @@ FAR = (1, 1, -1)  # turns points on the near side into those on the far side
 
 
 class Car(NamedTuple):
-    """One car: corners (2,) in x and y as in `STYLES`, and its trim."""
+    """One car: its corners (2,) in x and y, as in `STYLES`, and its details."""
 
     nose: np.ndarray
     cowl: np.ndarray
@@ -38,23 +38,23 @@ class Car(NamedTuple):
     bumpers: Colour
 
     def from_end(self, rear: bool, metres: float) -> float:
-        """The x that lies so many metres behind the front, or before the rear."""
+        """The x at this distance behind the front, or in front of the rear."""
         return float(self.tail[0]) - metres if rear else metres
 
     def side(self, points: object) -> np.ndarray:
-        """Points (n, 3) on the near side of (n, 2) in x and y; it narrows to ends and roof."""
+        """Points (n, 3) on the near side for (n, 2) in x and y; it narrows to ends and roof."""
         x, y = np.asarray(points, float).T
         ends = np.clip(1 - np.minimum(x, self.tail[0] - x) / 0.35, 0, 1) ** 2
         above = np.clip((y - self.cowl[1]) / (self.roof[1] - self.cowl[1]), 0, 1)
         return np.stack([x, y, HALF_WIDTH * (1 - 0.12 * ends) * (1 - 0.17 * above)], axis=1)
 
     def disc(self, x: float, size: float) -> np.ndarray:
-        """A circle (41, 3) about the near wheel at `x`, of `size` times its radius."""
+        """A circle (41, 3) around the near wheel at `x`, with `size` times its radius."""
         flat = CIRCLE * size * self.radius + (x, self.radius)
         return np.insert(flat, 2, HALF_WIDTH, axis=1)
 
     def outline(self) -> np.ndarray:
-        """The near side's outline (n, 3), from the front's foot over the roof to the rear's."""
+        """The outline (n, 3) of the near side, from the front over the roof to the rear."""
         front = [(0.12, LOW), (0, LOW + 0.1), (0, self.nose[1] - 0.2), self.nose]
         rear = [(self.tail[0], y) for y in (self.tail[1] - 0.15, LOW + 0.1)]
         points = np.array([*front, *self[1:6], *rear, (self.tail[0] - 0.12, LOW)])
@@ -64,23 +64,23 @@ class Car(NamedTuple):
         return self.side(points)
 
     def band(self, rear: bool, low: float, high: float, depth: float, z: float) -> list[np.ndarray]:
-        """A band round a near corner: outlines (4, 3) on side and face, their end there last."""
+        """A band around a near corner: outlines (4, 3) on the side and on the face."""
         side = [(self.from_end(rear, metres), y) for metres in (depth, 0.02) for y in (low, high)]
         face = [(self.from_end(rear, 0.02), y, aside) for aside in (z, 0.77) for y in (low, high)]
         return [self.side(side), np.array(face)]
 
     def bumper(self, rear: bool) -> list[np.ndarray]:
-        """The outlines of a bumper, as of a `band`."""
+        """The outlines of a bumper, as from `band`."""
         overhang = self.from_end(rear, self.wheels[int(rear)]) - 1.2 * self.radius
         return self.band(rear, LOW, (LOW + self.nose[1]) / 2, overhang, -0.77)
 
     def seen_end(self, eye: np.ndarray) -> tuple[bool, int]:
-        """Whether the end nearer to `eye` is the rear, and whether 1 or 2 sides of it are seen."""
+        """Whether the end nearer to `eye` is the rear, and how many sides of it (1 or 2) show."""
         return bool(eye[0] > self.tail[0] / 2), 1 if 0 < eye[0] < self.tail[0] else 2
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[Drawing, Car]:
-    """Draw a place with an undamaged car in it, at `OVERSAMPLING` times the photo's size."""
+    """Draw a scene with an undamaged car, at `OVERSAMPLING` times the photo's size."""
     corners = np.array(STYLES[int(rng.integers(len(STYLES)))]) * rng.uniform(0.95, 1.05, 2)
     wheels, doors = corners[-1, 0] * np.array([0.175, 0.81]), corners[1, 0] + (0.08, 1.12, 2)
     radius, paint = 0.3 + 0.05 * corners[2, 1] * rng.uniform(0.4, 1), pick(rng, PAINTS)
@@ -92,7 +92,7 @@ def draw_scene(rng: np.random.Generator) -> tuple[Drawing, Car]:
 
 
 def _paint_car(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
-    """Paint the car and its shadow over the place: what is covered first, what covers it later."""
+    """Paint the car and its shadow over the scene, from back to front."""
     _paint_below(drawing, car)
     _paint_shell(drawing, car)
     _paint_side(drawing, car, rng)
@@ -105,7 +105,7 @@ def _paint_car(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
 
 
 def _paint_below(drawing: Drawing, car: Car) -> None:
-    """The shadow on the ground, the tyres and the dark belly."""
+    """Paint the shadow on the ground, the tyres and the dark underbody."""
     foot = car.side([(0.1, LOW), (car.tail[0] - 0.1, LOW)])
     ground = np.concatenate([foot * (1, 0, 1.2), foot[::-1] * (1, 0, -1.5)])
     shade = cv2.fillPoly(np.zeros_like(drawing.parts), [drawing.project(ground)], 190)
@@ -118,7 +118,7 @@ def _paint_below(drawing: Drawing, car: Car) -> None:
 
 
 def _paint_shell(drawing: Drawing, car: Car) -> None:
-    """The strips across the car, the farthest first: brighter towards the sky, or a window."""
+    """Paint strips across the car, the farthest first: brighter towards the sky, or a window."""
     outline = car.outline()
     for i in np.argsort(-(outline[:-1] + outline[1:]) @ drawing.camera[2, :3]):
         start, way = outline[i], outline[i + 1] - outline[i]
@@ -145,7 +145,7 @@ def _paint_side(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
 
 
 def _paint_windows(drawing: Drawing, car: Car) -> None:
-    """The side windows: dark glass that mirrors the sky in its upper half."""
+    """Paint the side windows: dark glass that reflects the sky in its upper half."""
     y = np.array([car.cowl[1] + 0.02, car.roof[1] - 0.1])
     front = np.interp(y, (car.cowl[1], car.roof[1]), (car.cowl[0], car.roof[0])) + 0.13
     back = np.interp(y, (car.cowl[1], car.roof[1]), (car.deck[0], car.roof_end[0])) - 0.16
@@ -160,7 +160,7 @@ def _paint_windows(drawing: Drawing, car: Car) -> None:
 
 
 def _paint_doors(drawing: Drawing, car: Car) -> None:
-    """Door gaps, handles, the sill, wheel arches and a mirror."""
+    """Paint door gaps, handles, the sill, wheel arches and a mirror."""
     (first, middle, last), dark = car.doors, lit(car.paint, 0.45)
     low, waist = LOW + 0.12, car.cowl[1]
     gaps = [(first, waist), (first, low), (last, low), (last, waist), (last, low), (middle, low)]
@@ -175,7 +175,7 @@ def _paint_doors(drawing: Drawing, car: Car) -> None:
 
 
 def _paint_end(drawing: Drawing, car: Car, rear: bool, sides: int) -> None:
-    """Bumper and lamps, and what only the face has: number plate, intake and grille."""
+    """Paint bumper and lamps, and on the face also number plate, intake and grille."""
     for part in car.bumper(rear)[:sides]:
         drawing.fill(part, car.bumpers, PAINT)
         drawing.line(part[[1, 3]], lit(car.bumpers, 0.5), 0.015)
@@ -193,7 +193,7 @@ def _paint_end(drawing: Drawing, car: Car, rear: bool, sides: int) -> None:
 
 
 def _paint_wheels(drawing: Drawing, car: Car, spokes: int) -> None:
-    """Tyre, rim and spokes of the near wheels."""
+    """Paint tyre, rim and spokes of the near wheels."""
     for x in car.wheels:
         drawing.fill(car.disc(x, 1), (30, 30, 32))
         drawing.line(car.disc(x, 0.67), CHROME, 0.035)

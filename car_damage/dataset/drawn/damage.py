@@ -1,4 +1,4 @@
-"""Damage to a drawn car, on its near side or at the end that is nearer to the camera."""
+"""Damage a drawn car, on its near side or at the end nearer to the camera."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ def add_damage(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
 
 
 def _dent(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
-    """A hollow in a door: it bends what the lacquer mirrors, and its edges catch the light."""
+    """Dent a door: bend the reflections in the paint and brighten the edges."""
     pixels, parts, across, down = _patch(drawing, _on_doors(car, rng), rng.uniform(0.55, 0.75))
     away = np.hypot(across, 1.4 * down) + 0.5 * smooth_noise(rng, parts.shape, 5)
     depth = np.clip(1.3 - away, 0, 1) ** 2
@@ -28,7 +28,7 @@ def _dent(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
 
 
 def _crumple(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
-    """A corner pushed in and folded: the metal breaks into flat pieces, dark and bright."""
+    """Push in a corner, so that the metal folds into flat pieces, dark and bright."""
     rear, _ = car.seen_end(drawing.eye)
     corner = car.side([(car.from_end(rear, 0.1), car.nose[1] * rng.uniform(0.6, 0.9))])
     pixels, parts, across, down = _patch(drawing, corner, rng.uniform(0.9, 1.2))
@@ -41,7 +41,7 @@ def _crumple(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
 
 
 def _crack_glass(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
-    """A web of cracks round where a pane was hit, and a hole there."""
+    """Crack a pane: a hole with a web of cracks around it."""
     glass = (drawing.parts == GLASS).astype(np.uint8)
     room, panes = cv2.distanceTransform(glass, cv2.DIST_L2, 3), cv2.connectedComponents(glass)[1]
     hits = np.argwhere(room > 0.7 * room.max())
@@ -58,7 +58,7 @@ def _crack_glass(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
 
 
 def _loosen_bumper(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
-    """A bumper that hangs down at the near corner, and the dark gap where it was."""
+    """Let a bumper hang down at the near corner, and leave a dark gap."""
     rear, sides = car.seen_end(drawing.eye)
     parts, drop = car.bumper(rear)[:sides], rng.uniform(0.2, 0.3)
     for part in parts:
@@ -69,7 +69,7 @@ def _loosen_bumper(drawing: Drawing, car: Car, rng: np.random.Generator) -> None
 
 
 def _scratch(drawing: Drawing, car: Car, rng: np.random.Generator) -> None:
-    """Lines along the doors, down to the primer."""
+    """Scratch the doors down to the primer."""
     start, slant = _on_doors(car, rng)[0, :2] - (0.5, 0), rng.normal(0, 0.15)
     colour = (92, 88, 84) if sum(car.paint) > 420 else (196, 194, 188)
     for _ in range(int(rng.integers(5, 14))):
@@ -85,7 +85,7 @@ def _on_doors(car: Car, rng: np.random.Generator) -> np.ndarray:
 
 
 def _patch(drawing: Drawing, centre: np.ndarray, radius: float) -> tuple[np.ndarray, ...]:
-    """Pixels and parts round `centre` (1, 3), and their distance from it in radii, in x and y."""
+    """Pixels and parts around `centre` (1, 3), and their distance from it in radii, in x and y."""
     ((x, y),), reach = drawing.project(centre).tolist(), round(radius * drawing.scale)
     area = slice(max(y - reach, 0), y + reach), slice(max(x - reach, 0), x + reach)
     down, across = (np.indices(drawing.parts.shape)[:, *area] - [[[y]], [[x]]]) / reach
@@ -93,7 +93,7 @@ def _patch(drawing: Drawing, centre: np.ndarray, radius: float) -> tuple[np.ndar
 
 
 def _bend(pixels: np.ndarray, parts: np.ndarray, shift: np.ndarray, tone: np.ndarray) -> None:
-    """Where `tone` is not 1, take what the car covers from `shift` (x, y) away, times `tone`."""
+    """Where `tone` is not 1, replace each pixel by the one `shift` (x, y) away, times `tone`."""
     rows, columns = np.indices(parts.shape)
     x = np.clip(np.round(columns + shift[..., 0]), 0, columns.max()).astype(int)
     y = np.clip(np.round(rows + shift[..., 1]), 0, rows.max()).astype(int)

@@ -1,12 +1,12 @@
-"""The picture, what each of its pixels shows, the camera, and the place where a car stands."""
+"""The picture, the meaning of its pixels, the camera, and the scene around a car."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-SCENE, PAINT, GLASS, TRIM = range(4)  # what a pixel of `Drawing.parts` shows
-OVERSAMPLING = 2  # the drawing is that much larger than the photo, so that shrinking smooths edges
+SCENE, PAINT, GLASS, TRIM = range(4)  # the values of `Drawing.parts`
+OVERSAMPLING = 2  # size of the drawing, in photos: shrinking it gives smooth edges
 SKIES, HAZE = "6898d6 96b0ce b0b8c0 807ea0", (222, 226, 230)
 GROUNDS, WALLS = "5c5d60 6e6e70 5c6e42 9a9180 a09e98 beb096", "9e6852 cec6b8 969694 bea478"
 Colour = tuple[int, ...]
@@ -16,7 +16,7 @@ Colour = tuple[int, ...]
 class Drawing:
     """`pixels` uint8 (height, width, 3) RGB, and `parts` uint8 (height, width).
 
-    `camera` (3, 4) projects metres to pixels, and `eye` (3,) is where it stands. `x` runs from the
+    `camera` (3, 4) projects metres to pixels, and `eye` (3,) is its position. `x` runs from the
     car's front to its rear, `y` from the ground up, `z` from the car's middle to its near side.
     """
 
@@ -24,10 +24,10 @@ class Drawing:
     parts: np.ndarray
     camera: np.ndarray
     eye: np.ndarray
-    scale: float  # pixels in a metre at the car's middle
+    scale: float  # pixels per metre at the car's middle
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels int32 (n, 2) of `points` (n, 3) in metres."""
+        """Project `points` (n, 3) in metres to pixels, int32 (n, 2)."""
         seen = points @ self.camera[:, :3].T + self.camera[:, 3]
         return np.asarray(np.round(seen[:, :2] / seen[:, 2:]).astype(np.int32))
 
@@ -38,31 +38,31 @@ class Drawing:
         cv2.fillPoly(self.parts, [corners], part)
 
     def line(self, points: np.ndarray, colour: Colour, width: float) -> None:
-        """Draw a line through `points` (n, 3), `width` metres thick. It changes no part."""
+        """Draw a line through `points` (n, 3), `width` metres thick. `parts` does not change."""
         thick = max(1, round(width * self.scale))
         cv2.polylines(self.pixels, [self.project(points)], False, colour, thick, cv2.LINE_AA)
 
 
 def lit(colour: Colour, light: float) -> Colour:
-    """`colour` under `light`, where 1 leaves it as it is."""
+    """`colour` under `light`; 1 leaves it unchanged."""
     return tuple(min(round(level * light), 255) for level in colour)
 
 
 def pick(rng: np.random.Generator, codes: str) -> Colour:
-    """Draw one of the hexadecimal colours `codes`, and vary it a little."""
+    """Pick one of the hexadecimal colours `codes` at random, and vary it a little."""
     levels = np.array(list(bytes.fromhex(str(rng.choice(codes.split())))))
     varied = levels * rng.uniform(0.9, 1.1) + rng.normal(0, 4, 3)
     return tuple(np.clip(varied, 0, 255).astype(int).tolist())
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], cells: int) -> np.ndarray:
-    """Noise from 0 to 1, float32 `shape` (height, width), with `cells` blobs each way."""
+    """Noise from 0 to 1, float32 of `shape` (height, width), with `cells` blobs each way."""
     coarse = rng.random((cells, cells), dtype=np.float32)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
 
 
 def draw_place(box: np.ndarray, rng: np.random.Generator) -> Drawing:
-    """Draw an empty place, `OVERSAMPLING` times too large, that has `box` (n, 3) in the frame."""
+    """Draw an empty scene with `box` (n, 3) in the frame, at `OVERSAMPLING` times the size."""
     drawing = _aim(box, rng)
     height, width = drawing.parts.shape
     horizon = drawing.camera[:, :3] @ (drawing.camera[2, :3] * (1, 0, 1))
@@ -81,7 +81,7 @@ def draw_place(box: np.ndarray, rng: np.random.Generator) -> Drawing:
 
 
 def _aim(box: np.ndarray, rng: np.random.Generator) -> Drawing:
-    """A black drawing whose camera looks at `box` from its near side."""
+    """Make a black drawing whose camera looks at `box` from its near side."""
     width, angle, distance = rng.uniform(400, 560), rng.uniform(0.7, 2.44), rng.uniform(6.5, 12)
     size = OVERSAMPLING * np.round([width, width / rng.uniform(1.25, 1.8)]).astype(int)
     middle = box.mean(axis=0)
