@@ -1,4 +1,4 @@
-"""Broken photos against the decoding door, guided by what code they reach (Linux).
+"""Fuzz the decoding of photos, guided by code coverage (Linux).
 
     python tests/fuzz_photos.py                        # for a minute, as in CI
     python tests/fuzz_photos.py -max_total_time=3600   # any option of libFuzzer

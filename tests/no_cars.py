@@ -1,4 +1,4 @@
-"""Pictures that show no car, for what should be called unfamiliar: drawn, or shipped in wheels.
+"""Pictures without a car, which should be unfamiliar: drawn, or from installed packages.
 
 `kinds()` gives them all, the same on every call: 244 pictures in a few seconds.
 """

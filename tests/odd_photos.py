@@ -1,4 +1,4 @@
-"""Files that ask a decoder for far more work or memory than their size suggests."""
+"""Files that need far more work or memory to decode than their size suggests."""
 
 import struct
 

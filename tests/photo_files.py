@@ -1,4 +1,4 @@
-"""Photos for tests: pictures of random texture, each unlike the others, written as files."""
+"""Photo files for tests: pictures of random texture, all different."""
 
 import io
 from pathlib import Path

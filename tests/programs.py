@@ -1,4 +1,4 @@
-"""Programs of the system that tests need, and that no Python package brings."""
+"""Programs that tests need and that are not in a Python package."""
 
 import os
 import shutil

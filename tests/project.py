@@ -1,4 +1,4 @@
-"""An empty project for tests, in whose folders the commands' defaults are."""
+"""An empty project for tests, whose folders are the defaults of the commands."""
 
 from pathlib import Path
 

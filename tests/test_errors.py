@@ -1,4 +1,4 @@
-"""A user's mistake gets one sentence and exit code 2; a bug keeps its traceback."""
+"""A user's mistake gives a short error and exit code 2; a bug keeps its traceback."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""evaluate.py on folders of red and blue photos, which the tiny model can tell apart."""
+"""evaluate.py on folders of red and blue photos, which the tiny model can distinguish."""
 
 import hashlib
 import importlib.util
@@ -51,7 +51,7 @@ def run(project, models):
 
 
 def report_of(shown: str) -> Path:
-    return Path(re.search(r"all figures: (.*)\n", shown)[1])
+    return Path(re.search(r"full report, with the worst mistakes: (.*)\n", shown)[1])
 
 
 def test_the_screen_and_the_report_say_how_good_the_model_is_on_my_photos(run, cars, capsys):
@@ -92,9 +92,7 @@ def test_a_version_whose_training_photos_are_unknown_says_what_that_means(run, c
     assert "it is not known which photos" in capsys.readouterr().out
 
 
-def test_photos_that_were_all_learnt_are_refused_in_one_sentence(
-    run, cars, models, tiny_graph, capsys
-):
+def test_rejects_a_folder_of_training_photos_only(run, cars, models, tiny_graph, capsys):
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in cars.rglob("*.jpg")]
     files = {"trained_on.txt": "\n".join(hashes).encode()}
     name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
@@ -103,7 +101,7 @@ def test_photos_that_were_all_learnt_are_refused_in_one_sentence(
     assert not list(models.glob("*.html"))
 
 
-def test_what_was_not_measured_is_counted_with_the_reason(run, cars, capsys):
+def test_counts_the_photos_that_it_leaves_out_by_reason(run, cars, capsys):
     (cars / "damaged" / "film.mov").touch()
     (cars / "damaged" / "empty.jpg").touch()
     both = (cars / "damaged" / "front" / "0.jpg").read_bytes()
@@ -131,7 +129,7 @@ def test_costs_choose_threshold_and_band_without_training(run, cars, models, cap
     assert (models / tiny_model.VERSION / "model.json").read_bytes() == before
 
 
-def test_what_the_costs_choose_is_put_into_use_and_taken_back(run, cars, models, capsys):
+def test_the_threshold_from_costs_can_be_put_into_use_and_undone(run, cars, models, capsys):
     before = sorted(model_store.versions(models))
     assert run(cars, *COSTS, "--use") == 0
     name = model_store.current(models)
@@ -147,9 +145,7 @@ def test_what_the_costs_choose_is_put_into_use_and_taken_back(run, cars, models,
     assert sorted(model_store.versions(models)) == sorted([*before, name])
 
 
-def test_the_version_with_another_threshold_can_be_trained_on_and_knows_what_it_has_learnt(
-    run, cars, models, tiny_graph
-):
+def test_training_can_start_from_a_version_with_another_threshold(run, cars, models, tiny_graph):
     files = {"model.keras": b"weights", "trained_on.txt": b"0" * 64, "comparison.json": b"{}"}
     name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
     assert run(cars, *COSTS, "--model", name, "--use") == 0
@@ -159,7 +155,7 @@ def test_the_version_with_another_threshold_can_be_trained_on_and_knows_what_it_
     assert not (folder / "comparison.json").exists()
 
 
-def test_the_line_that_puts_the_costs_choice_into_use_can_be_pasted(run, cars, capsys, monkeypatch):
+def test_prints_a_command_that_puts_the_threshold_into_use(run, cars, capsys, monkeypatch):
     words = [str(cars), *COSTS]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *words])
     assert run(*words) == 0
@@ -168,7 +164,7 @@ def test_the_line_that_puts_the_costs_choice_into_use_can_be_pasted(run, cars, c
     assert line.endswith("--cost-review 9 --use")
 
 
-def test_the_report_of_the_version_in_use_names_the_next_training_to_paste(
+def test_the_report_of_the_version_in_use_has_the_command_for_the_next_training(
     run, cars, models, tiny_graph, capsys
 ):
     files = {"model.keras": b"weights"}
@@ -191,14 +187,14 @@ def test_the_report_of_the_version_in_use_names_the_next_training_to_paste(
         (["{cars}", "--cost-missed", "9"], "Add --cost-false-alarm and --cost-review."),
     ],
 )
-def test_a_mistake_gets_one_sentence(run, cars, capsys, arguments, message):
+def test_a_wrong_option_gets_a_short_error(run, cars, capsys, arguments, message):
     assert run(*(argument.format(cars=cars) for argument in arguments)) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert len(shown.err.splitlines()) == 1
 
 
-def test_with_the_services_packages_alone_it_says_what_to_install(run, cars, capsys, monkeypatch):
+def test_says_what_to_install_with_only_the_services_packages(run, cars, capsys, monkeypatch):
     monkeypatch.setattr(evaluate, "find_spec", lambda name: None)
     assert importlib.util.find_spec("jinja2")
     assert run(cars) == 2

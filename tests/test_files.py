@@ -1,4 +1,4 @@
-"""Files and folders are whole or absent, whatever happens while they are written."""
+"""Files and folders are complete or missing, even if writing them fails."""
 
 import errno
 import hashlib
@@ -94,7 +94,7 @@ def test_a_disk_that_is_full_only_at_the_flush_leaves_the_old_folder(old, monkey
     assert content(old) == OLD
 
 
-def test_a_killed_run_leaves_the_old_folder_whole_and_the_next_one_clears_the_rest(old):
+def test_a_killed_run_leaves_the_old_folder_and_the_next_run_cleans_up(old):
     run = subprocess.Popen(
         [sys.executable, "-c", WRITES_HALF, str(old)],
         stdout=subprocess.PIPE,
@@ -181,7 +181,7 @@ def test_text_that_cannot_be_written_leaves_the_old_file(
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_sha256_is_the_file_s(tmp_path):
+def test_the_sha256_is_that_of_the_file(tmp_path):
     data = bytes(range(256)) * 10_000
     (tmp_path / "a").write_bytes(data)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()

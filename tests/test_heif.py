@@ -1,4 +1,4 @@
-"""HEIC and AVIF photos, as phones make them: the primary picture, upright, in 8 bits."""
+"""HEIC and AVIF photos from phones: the primary picture, upright, in 8 bits."""
 
 import io
 import struct

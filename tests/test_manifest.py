@@ -1,4 +1,4 @@
-"""`model.json` is read whole or refused, whichever version of the program wrote it."""
+"""`model.json`: read completely or refused, also from older versions of the program."""
 
 import json
 import re

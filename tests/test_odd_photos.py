@@ -1,4 +1,4 @@
-"""Photos whose files ask for far more than their pixels need, and others that only look so."""
+"""Photos that need far more time or memory than their pixels suggest, and harmless ones."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_scans_are_also_counted_behind_bytes_that_belong_to_no_segment():
     assert reason_for(many[:2] + b"\xff\xff" + many[2:]) == "too_complex"
 
 
-def test_a_progressive_photo_as_programs_write_it_is_answered():
+def test_an_ordinary_progressive_photo_is_accepted():
     picture = texture(1, 400, 300)
     assert np.abs(decode(jpeg(picture, progressive=True), 300).astype(int) - picture).mean() < 10
 
@@ -60,14 +60,14 @@ def test_a_tile_that_is_far_larger_than_its_picture_is_refused(bits):
     ],
     ids=["profile", "text", "xmp"],
 )
-def test_a_png_with_much_text_or_a_large_profile_is_answered(chunk):
+def test_a_png_with_much_text_or_a_large_profile_is_accepted(chunk):
     whole = encoded(grain())
     assert np.array_equal(decode(whole[:33] + chunk + whole[33:]), grain())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
-def test_exif_that_points_at_itself_many_times_takes_no_memory(file_format, tmp_path):
+def test_exif_with_many_references_to_itself_takes_no_memory(file_format, tmp_path):
     picture = tmp_path / "photo"
     picture.write_bytes(encoded(quarters(), file_format, exif=odd_photos.exif_with_copies()))
     code = "import sys, pathlib, resource; from car_damage import photos\n"

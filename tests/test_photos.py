@@ -1,4 +1,4 @@
-"""The photo door: what it takes, how it comes out, and what is refused with which reason."""
+"""Decoding and fitting photos: formats, orientation, colours, and reasons for a refusal."""
 
 import io
 import os
@@ -119,7 +119,7 @@ def test_a_photo_comes_out_upright(file_format, orientation):
     "exif",
     [*map(exif_with, (0, 9, 255)), b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"],
 )
-def test_exif_that_is_broken_or_means_nothing_neither_turns_nor_refuses_a_photo(exif):
+def test_a_photo_with_broken_exif_is_used_as_it_is(exif):
     stored = encoded(quarters(), "JPEG", exif=exif)
     assert alike(decode(stored), quarters())
     assert header_size(stored) == (WIDTH, HEIGHT)
@@ -136,7 +136,7 @@ def test_exif_that_is_broken_or_means_nothing_neither_turns_nor_refuses_a_photo(
         (4032, 3024, (504, 378)),  # one eighth is as small as it gets
     ],
 )
-def test_a_jpeg_comes_at_the_smallest_scale_that_is_large_enough(width, height, decoded):
+def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_large_enough(width, height, decoded):
     stored = encoded(np.full((height, width, 3), 90, np.uint8), "JPEG")
     assert decode(stored, at_least=224).shape[:2] == decoded[::-1]
     assert header_size(stored) == (width, height)
@@ -150,7 +150,7 @@ def test_a_jpeg_is_never_decoded_smaller_than_asked(width, height, at_least):
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "AVIF"])
-def test_other_formats_come_at_a_fraction_of_at_least_twice_what_is_asked(file_format):
+def test_other_formats_are_shrunk_to_at_least_twice_the_requested_size(file_format):
     stored = encoded(quarters(961, 650), file_format)
     assert decode(stored, at_least=224).shape == (650, 961, 3)
     assert alike(decode(stored, at_least=64), quarters(193, 130))  # a fifth, rounded up
@@ -163,7 +163,7 @@ def test_a_photo_that_is_shrunk_in_strips_is_the_average_of_its_pixels(monkeypat
     assert np.abs(decode(encoded(picture), at_least=108).astype(int) - expected).max() <= 1
 
 
-def test_however_narrow_a_photo_is_it_comes_with_at_most_16_megapixels():
+def test_even_a_narrow_photo_has_at_most_16_megapixels():
     narrow = Image.new("L", (70_000, 500), 90)
     height, width, _ = decode(encoded(narrow)).shape
     assert (width, height) == (35_000, 250)
@@ -216,14 +216,14 @@ def test_16_bit_rgb_keeps_its_brightness():
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])
-def test_of_an_animation_the_first_picture_counts(file_format):
+def test_an_animation_gives_its_first_picture(file_format):
     second = Image.fromarray(255 - quarters())
     options = {"lossless": True} if file_format == "WEBP" else {}
     stored = encoded(quarters(), file_format, save_all=True, append_images=[second], **options)
     assert alike(decode(stored), quarters())
 
 
-def test_of_a_phone_s_mpo_the_first_picture_counts_and_is_scaled():
+def test_a_phones_mpo_gives_its_first_picture_scaled():
     second = Image.fromarray(255 - quarters(480, 320))
     stored = encoded(quarters(480, 320), "MPO", save_all=True, append_images=[second])
     assert alike(decode(stored, at_least=80), quarters())
@@ -245,7 +245,7 @@ def test_of_a_phone_s_mpo_the_first_picture_counts_and_is_scaled():
     ],
     ids=["text", "html", "svg", "zip", "pdf", "one byte", "zeros"],
 )
-def test_what_is_not_a_photo_is_refused(data):
+def test_rejects_files_that_are_not_photos(data):
     assert reason_for(data) == "not_a_photo"
     with pytest.raises(UnusablePhoto):
         header_size(data)
@@ -260,7 +260,7 @@ def test_an_empty_file_is_refused():
     ("file_format", "options", "scale"),  # a large JPEG is decoded at a reduced scale
     [*((kind, {}, 1) for kind in FORMATS), ("JPEG", {}, 8), ("JPEG", {"progressive": True}, 8)],
 )
-def test_a_photo_cut_short_is_refused_and_never_filled_up(file_format, options, scale, tenth):
+def test_rejects_a_truncated_photo_and_never_fills_it_up(file_format, options, scale, tenth):
     stored = encoded(grain(scale * WIDTH, scale * HEIGHT), file_format, **options)
     assert reason_for(stored[: len(stored) * tenth // 10]) == "truncated"
 
@@ -289,12 +289,12 @@ def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(width, 
         header_size(png_header(width, height))
 
 
-def test_50_megapixels_are_not_too_many_and_need_not_be_there_to_be_counted():
+def test_accepts_50_megapixels_from_the_header_alone():
     assert header_size(png_header(10_000, 5_000)) == (10_000, 5_000)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
-def test_a_chunk_that_inflates_without_end_is_refused(kind):
+def test_rejects_a_chunk_that_decompresses_to_an_enormous_size(kind):
     bomb = zlib.compress(bytes(64_000_000), 9)
     body = b"x\0\1\0\0\0" + bomb if kind == b"iTXt" else b"x\0\0" + bomb
     whole = encoded(quarters())
@@ -335,7 +335,7 @@ BEGINNINGS = (
 
 
 @given(st.sampled_from(BEGINNINGS), st.binary())
-def test_arbitrary_bytes_also_after_a_photo_s_beginning_are_a_photo_or_refused(beginning, rest):
+def test_arbitrary_bytes_are_decoded_or_rejected(beginning, rest):
     checked(beginning + rest)
 
 
@@ -377,7 +377,7 @@ MUTABLE = mutable_photos()
 
 @settings(max_examples=400)
 @given(damaged_files())
-def test_a_damaged_file_is_a_photo_or_refused(data):
+def test_a_damaged_file_is_decoded_or_rejected(data):
     checked(data)
 
 
@@ -393,7 +393,7 @@ def test_every_photo_becomes_an_image_of_the_models_size(width, height):
     assert image.flags.writeable
 
 
-def test_the_image_shows_the_whole_photo_and_one_of_its_size_as_it_is():
+def test_the_image_shows_the_whole_photo_and_keeps_a_photo_of_its_size():
     assert alike(fit(quarters(), 96), quarters(96, 96))
     assert np.array_equal(fit(quarters(96, 96), 96), quarters(96, 96))
 

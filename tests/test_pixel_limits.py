@@ -54,7 +54,7 @@ def test_a_jpeg_in_several_scans_has_the_limit_that_its_coefficients_leave(
     assert kind_of(encoded(flat(mode), "JPEG", **options)).pixels // 10**6 == megapixels
 
 
-def test_a_baseline_jpeg_in_several_scans_is_found_out():
+def test_recognises_a_baseline_jpeg_in_several_scans():
     data = without_interleaving(encoded(flat(), "JPEG", subsampling=0))
     assert kind_of(data).pixels // 10**6 == 40
 
@@ -134,7 +134,7 @@ def largest(kind: str, mode: str, **options) -> bytes:
         ("AVIF", "RGBA", {"speed": 10}),
     ],
 )
-def test_no_photo_within_the_limits_takes_more_memory_than_is_promised(
+def test_no_photo_within_the_limits_takes_more_than_the_documented_memory(
     kind, mode, options, tmp_path
 ):
     data = largest(kind, mode, **options)
@@ -144,7 +144,7 @@ def test_no_photo_within_the_limits_takes_more_memory_than_is_promised(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
-def test_a_heic_of_48_megapixels_takes_no_more_memory_than_is_promised(tmp_path):
+def test_a_heic_of_48_megapixels_takes_no_more_than_the_documented_memory(tmp_path):
     picture = np.full((6048, 8064, 3), 90, np.uint8)
     data = heic(picture, tile_size=512, enc_params={"preset": "ultrafast"})
     assert peak_memory(data, tmp_path) < MOST_MEMORY

@@ -61,7 +61,7 @@ def test_every_photo_of_a_folder_gets_a_line(run, cars, capsys):
     ]
 
 
-def test_doubts_are_in_the_line_of_another_version_that_is_asked(
+def test_another_version_can_be_used_and_its_warnings_are_in_the_row(
     run, cars, models, tiny_graph, capsys
 ):
     familiar = np.full((1, tiny_model.FEATURES), tiny_model.FEATURES**-0.5, np.float32)
@@ -98,7 +98,7 @@ def test_the_csv_file_never_replaces_a_photo(run, cars, capsys, name):
     assert (cars / "upload").read_bytes() == before
 
 
-def test_rows_reach_the_disk_while_photos_are_classified_and_the_file_when_all_are(tmp_path):
+def test_rows_are_written_while_photos_are_classified_and_the_file_appears_at_the_end(tmp_path):
     def answers():
         for number in range(10_000):
             yield classify_files.Row(f"{number}.jpg")
@@ -113,7 +113,7 @@ def test_rows_reach_the_disk_while_photos_are_classified_and_the_file_when_all_a
     assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
 
 
-def test_a_file_that_cannot_be_read_is_named_unreadable(run, cars, capsys, monkeypatch):
+def test_a_file_that_cannot_be_read_gets_the_error_unreadable(run, cars, capsys, monkeypatch):
     read = Path.read_bytes
 
     def refuse(path: Path) -> bytes:
@@ -135,9 +135,7 @@ def test_photos_and_folders_may_be_mixed_and_each_photo_counts_once(run, cars, c
     assert answers[0]["prediction"] == "not_damaged"
 
 
-def test_the_answers_of_an_earlier_run_and_litter_are_not_said_to_be_passed_over(
-    run, cars, tmp_path, capsys
-):
+def test_earlier_answers_and_system_files_are_not_counted_as_skipped(run, cars, tmp_path, capsys):
     (cars / "notes.txt").unlink()
     (cars / "._b-red.JPG").touch()
     for _ in range(2):
@@ -161,7 +159,7 @@ def test_photos_in_a_linked_folder_are_answered(run, cars, tmp_path, capsys):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such names")
-def test_a_name_cannot_steer_the_terminal_and_the_csv_file_keeps_it(run, cars, tmp_path, capsys):
+def test_control_characters_in_names_are_escaped_on_the_screen_only(run, cars, tmp_path, capsys):
     cars.joinpath("\x1b[31mred.jpg").write_bytes(b"no photo")
     assert run(cars) == 0
     shown = capsys.readouterr()
@@ -202,7 +200,7 @@ def test_photos_of_one_name_get_heatmaps_of_their_own(tmp_path):
     assert names == ["car.png", "Car-2.png", "car-2-2.png", "car-3.png"]
 
 
-def test_heatmaps_below_the_photos_are_never_taken_for_photos(run, cars, capsys):
+def test_heatmaps_in_the_photo_folder_are_not_classified(run, cars, capsys):
     run(cars, "--heatmaps", cars / "deep" / "seen")
     first = capsys.readouterr().out
     assert run(cars, "--heatmaps", cars / "deep" / "seen") == 0
@@ -220,7 +218,7 @@ def test_heatmaps_never_replace_photos(run, cars, capsys):
     assert (cars / "deep" / "b-red.png").read_bytes() == before
 
 
-def test_a_sample_model_says_that_it_only_knows_drawn_cars(run, cars, models, tiny_graph, capsys):
+def test_warns_that_a_sample_model_was_trained_on_drawn_cars(run, cars, models, tiny_graph, capsys):
     sample = models / "sample"
     model_store.use(sample, tiny_model.add_version(sample, tiny_graph, sample=True))
     assert run(cars / "b-red.JPG", "--models", sample) == 0
@@ -241,7 +239,7 @@ def test_a_sample_model_says_that_it_only_knows_drawn_cars(run, cars, models, ti
         (["{cars}", "--heatmaps", "{cars}/notes.txt"], "Cannot write"),
     ],
 )
-def test_a_mistake_gets_one_sentence_before_any_work(
+def test_a_wrong_option_gets_a_short_error_before_any_work(
     run, cars, tmp_path, capsys, arguments, message
 ):
     (tmp_path / "empty").mkdir()
@@ -253,7 +251,7 @@ def test_a_mistake_gets_one_sentence_before_any_work(
     assert shown.out == ""
 
 
-def test_a_disk_that_fills_up_gets_one_sentence(run, cars, tmp_path, capsys, monkeypatch):
+def test_a_full_disk_gets_a_short_error(run, cars, tmp_path, capsys, monkeypatch):
     def refuse(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 

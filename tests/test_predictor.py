@@ -22,7 +22,7 @@ LIMITS = WarningLimits(  # by which grey is familiar and a strong colour is not
 
 
 @pytest.mark.parametrize(("red", "prediction"), [(True, "damaged"), (False, "not_damaged")])
-def test_a_photo_is_answered(models, red, prediction):
+def test_classifies_a_photo(models, red, prediction):
     answer = predictor.load(models).predict(plain_photo(red))
     assert answer.label == prediction
     assert (answer.probability > 0.5) == red
@@ -39,20 +39,20 @@ def test_a_photo_is_answered(models, red, prediction):
         ),
     ],
 )
-def test_a_graph_that_does_not_fit_its_model_json_is_refused(models, tiny_graph, changes, said):
+def test_rejects_a_graph_that_does_not_match_its_model_json(models, tiny_graph, changes, said):
     tiny_model.add_version(models, tiny_graph, "20260402-0900-0001", **changes)
     with pytest.raises(UserError, match=said):
         predictor.load(models, "20260402-0900-0001")
 
 
 @pytest.mark.parametrize("graph", [b"", b"x" * 1000, bytes(100_000)])
-def test_a_file_that_is_no_graph_is_refused(models, graph):
+def test_rejects_a_file_that_is_not_a_graph(models, graph):
     tiny_model.add_version(models, graph, "20260402-0900-0001")
     with pytest.raises(UserError, match=r"model\.tflite cannot be used"):
         predictor.load(models, "20260402-0900-0001")
 
 
-def test_a_graph_that_gives_no_number_never_means_not_damaged(models, monkeypatch):
+def test_a_graph_that_returns_nan_is_an_error(models, monkeypatch):
     loaded = predictor.load(models)
     broken = predictor.GraphOutput(math.nan, np.zeros((4, 4), np.float32), np.zeros(FEATURES))
     monkeypatch.setattr(loaded._graph, "run", lambda image: broken)
@@ -68,7 +68,7 @@ def test_the_probability_is_the_logit_by_the_temperature(models):
     assert predictor.load(models).predict(photo).probability == round(expected, 4)
 
 
-def test_who_compares_the_probability_that_was_told_agrees_with_the_prediction(models, tiny_graph):
+def test_comparing_the_rounded_probability_with_the_limits_gives_the_prediction(models, tiny_graph):
     photo = plain_photo(red=True)
     told = predictor.load(models).predict(photo).probability
     for number, threshold in enumerate((told, round(told + 1e-4, 4))):
@@ -99,7 +99,7 @@ def test_a_graph_gives_logit_heatmap_and_embedding_of_a_square(models):
     assert (outputs.embedding.shape, outputs.embedding.dtype) == ((FEATURES,), np.float32)
 
 
-def test_an_answer_outlives_the_next_one(models):
+def test_an_answer_does_not_change_with_the_next_photo(models):
     loaded = predictor.load(models)
     first = loaded.predict(plain_photo(red=True))
     kept = first.heatmap.copy()
@@ -107,13 +107,13 @@ def test_an_answer_outlives_the_next_one(models):
     np.testing.assert_array_equal(first.heatmap, kept)
 
 
-def test_a_version_without_band_and_limits_reviews_and_warns_of_nothing(models):
+def test_a_version_without_band_and_limits_gives_no_reviews_and_no_warnings(models):
     answer = predictor.load(models).predict(plain_photo(red=True))
     assert answer.review is False
     assert answer.warnings == ()
 
 
-def test_a_version_with_limits_warns_of_what_it_does_not_know(models, tiny_graph):
+def test_a_version_with_limits_warns_about_unfamiliar_photos(models, tiny_graph):
     name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", warning_limits=LIMITS)
     loaded = predictor.load(models, name)
     assert loaded.predict(texture(seed=1)).warnings == ()

@@ -43,5 +43,5 @@ def test_a_dumb_terminal_gets_no_bar(monkeypatch):
     ("seconds", "said"),
     [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")],
 )
-def test_a_time_is_said_as_people_say_it(seconds, said):
+def test_formats_a_time_for_people(seconds, said):
     assert duration(seconds) == said

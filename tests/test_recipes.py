@@ -1,4 +1,4 @@
-"""CONTRIBUTING's recipes: what a new warning or a new backbone must bring with it."""
+"""CONTRIBUTING's recipes: what a new warning or a new backbone needs."""
 
 import re
 from pathlib import Path

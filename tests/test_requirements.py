@@ -1,4 +1,4 @@
-"""The pinned requirements: consistent, and what the short lists in requirements/ ask for."""
+"""The pinned requirements are consistent and match the short lists in requirements/."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def asked_for(path: Path) -> set[str]:
 
 
 @every_file
-def test_a_compiled_file_has_what_its_short_list_asks_for(name):
+def test_a_compiled_file_has_all_packages_of_its_short_list(name):
     ours = {block.partition("==")[0] for block in BLOCKS[name] if "-r requirements/" in block}
     assert ours == asked_for(ROOT / "requirements" / f"{name}.in")
 

@@ -1,4 +1,4 @@
-"""The two commands, run in a copy of the project whose Python, pip and steps are stand-ins."""
+"""run_pipeline.sh and run_tests.sh, in a copy of the project with a fake Python, pip and steps."""
 
 import os
 import re
@@ -157,7 +157,7 @@ def test_requirements_are_installed_once_and_again_when_they_change(project):
         assert project.take_log() == installed + both_steps
 
 
-def test_an_install_that_failed_is_done_again_also_with_the_requirements_before_it(project):
+def test_a_failed_install_is_repeated(project):
     project.run()
     (project.root / "requirements.txt").write_text("a-package==2\n")
     project.take_log()
@@ -169,7 +169,7 @@ def test_an_install_that_failed_is_done_again_also_with_the_requirements_before_
     assert project.take_log()[0] == "pip requirements.txt"
 
 
-def test_options_reach_the_step_that_knows_them_and_step_2_trains_on_what_step_1_made(project):
+def test_each_step_gets_its_options_and_step_2_uses_the_data_set_of_step_1(project):
     words = "--raw-dir a --raw-dir b --out c -- --size=160 --epochs 3 --seed 7"
     project.run("run_pipeline.sh", *words.split())
     assert project.take_log()[1:] == [
@@ -178,7 +178,7 @@ def test_options_reach_the_step_that_knows_them_and_step_2_trains_on_what_step_1
     ]
 
 
-def test_paths_are_the_users_wherever_the_command_is_given(project, tmp_path):
+def test_paths_start_at_the_working_directory(project, tmp_path):
     elsewhere = tmp_path.resolve() / "elsewhere"
     elsewhere.mkdir()
     words = ("--raw-dir", "my photos", "--weights", "w.h5", "--leave-out", "uk/damaged")
@@ -201,7 +201,7 @@ def test_paths_are_the_users_wherever_the_command_is_given(project, tmp_path):
         ("--kaggle --sample", "--kaggle"),
     ],
 )
-def test_a_wrong_option_is_named_before_any_step_begins(project, words, named):
+def test_rejects_a_wrong_option_before_any_step_begins(project, words, named):
     result = project.run("run_pipeline.sh", *words.split(), exit_code=2)
     assert named in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
@@ -242,7 +242,7 @@ def test_uses_the_first_suitable_python_and_reports_if_there_is_none(project):
     project.run(PYTHON="", PATH=path)
 
 
-def test_a_python_without_ensurepip_is_explained(project):
+def test_explains_how_to_install_the_missing_venv_package(project):
     assert "apt install python3-venv" in project.run(NO_ENSUREPIP="1", exit_code=2).stderr
 
 

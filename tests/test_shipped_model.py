@@ -1,4 +1,4 @@
-"""How the model in `models/` behaves, on drawn cars: none of the photos it learnt from is here."""
+"""The behaviour of the included model, on drawn cars: its training photos are not here."""
 
 import json
 import re
@@ -45,13 +45,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_what_leaves_the_car_as_it_is_leaves_the_probability_nearly_so(predictor, cars, change):
+def test_harmless_changes_hardly_change_the_probability(predictor, cars, change):
     before = probabilities(predictor, cars)
     after = probabilities(predictor, [change(car) for car in cars])
     assert np.abs(after - before).mean() < LITTLE
 
 
-def test_grey_and_black_are_warned_of_and_like_noise_never_taken_for_surely_damaged(predictor):
+def test_plain_pictures_get_warnings_and_like_noise_are_never_surely_damaged(predictor):
     plain, noise = (
         [predictor.predict(picture) for picture in no_cars.kinds()[kind]]
         for kind in ("plain", "noise")

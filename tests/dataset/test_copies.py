@@ -1,4 +1,4 @@
-"""Copies of photos are found, different photos are not joined, and it stays far below quadratic."""
+"""Copies of photos are found, different photos are not, in far less than quadratic time."""
 
 import cv2
 import numpy as np
@@ -98,12 +98,12 @@ def test_different_photos_are_not_joined(hashes):
 
 
 @pytest.mark.parametrize("size", [(320, 240), (64, 64), (64, 900), (900, 64)])
-def test_a_hash_is_a_row_of_bytes_also_of_small_and_narrow_photos(size):
+def test_small_and_narrow_photos_have_a_hash_too(size):
     hashed = perceptual_hash(texture(0, *size))
     assert (hashed.shape, hashed.dtype) == ((HASH_BYTES,), np.uint8)
 
 
-def test_exact_copies_share_a_group_whatever_their_hashes():
+def test_exact_copies_share_a_group_even_with_different_hashes():
     groups = group_copies(random_hashes(4), ["a", "b", "a", "c"])
 
     assert partition(groups) == {frozenset({0, 2}), frozenset({1}), frozenset({3})}
@@ -157,7 +157,7 @@ def test_identical_plain_pictures_are_one_group():
 
 
 @pytest.mark.parametrize("flipped", [0.5, 0.03, 0.0], ids=["unlike", "alike", "identical"])
-def test_few_pairs_are_compared_whatever_the_hashes(monkeypatch, flipped):
+def test_compares_few_pairs_with_any_hashes(monkeypatch, flipped):
     compared = 0
     differing_bits = copies._differing_bits
 

@@ -24,7 +24,7 @@ def elsewhere(project, tmp_path_factory, monkeypatch):
     return folder
 
 
-def test_photos_in_data_raw_are_taken_without_asking(project, capsys):
+def test_uses_the_photos_in_data_raw_by_default(project, capsys):
     write_raw_dir(project / "data" / "raw")
     data_preprocessing.main([])
     dataset = load(project / "data" / "processed")
@@ -68,7 +68,7 @@ def test_a_sample_run_leaves_the_real_data_set_alone(project):
 @pytest.mark.parametrize(
     ("split", "needed"), [("70 15 15", "440"), ("34 33 33", "200"), ("98 1 1", "6,600")]
 )
-def test_step_1_warns_if_there_are_too_few_photos_for_a_review_band(elsewhere, capsys, split, needed):
+def test_warns_if_there_are_too_few_photos_for_a_review_band(elsewhere, capsys, split, needed):
     write_raw_dir(elsewhere / "cars", per_class=10)
     options = f"--raw-dir cars --out made --size 32 --split {split}"
     data_preprocessing.main(options.split())
@@ -137,7 +137,7 @@ def test_rejects_stored_images_smaller_than_the_model_needs(project):
 
 
 @pytest.mark.parametrize("name", ["damaged/1.jpg", "broken cars/1.jpg", "photos.zip"])
-def test_any_file_in_data_raw_is_named_and_no_cars_are_drawn(project, name):
+def test_with_any_file_in_data_raw_no_cars_are_drawn(project, name):
     path = project / "data" / "raw" / name
     path.parent.mkdir(parents=True)
     path.touch()
@@ -146,7 +146,7 @@ def test_any_file_in_data_raw_is_named_and_no_cars_are_drawn(project, name):
     assert not (project / "data" / "sample").exists()
 
 
-def test_a_file_that_the_data_set_would_replace_is_named_before_any_work(project):
+def test_rejects_an_out_folder_with_other_files_before_any_work(project):
     Path("made").mkdir()
     Path("made/thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match=r"made contains .* thesis\.txt.*--out"):
@@ -190,7 +190,7 @@ def test_a_wrong_option_is_refused_before_any_work(project, capsys, wrong, said)
     assert not list(project.iterdir())
 
 
-def test_a_users_mistake_is_one_sentence_and_exit_code_2(project, capsys):
+def test_a_users_mistake_gives_a_short_error_and_exit_code_2(project, capsys):
     assert exit_code(lambda: data_preprocessing.main(["--raw-dir", "nowhere"])) == 2
     assert capsys.readouterr().err == "error: There is no folder nowhere. Check --raw-dir.\n"
     assert exit_code(lambda: data_preprocessing.main(["--split", "70", "20", "20"])) == 2

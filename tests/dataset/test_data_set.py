@@ -1,4 +1,4 @@
-"""What any data set promises step 2: one made here, and the user's own where there is one."""
+"""Properties of every data set: one made here, and the user's own if there is one."""
 
 from collections import defaultdict
 

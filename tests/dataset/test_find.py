@@ -5,7 +5,7 @@ from car_damage.errors import UserError
 from tests.photo_files import write_photos, write_raw_dir
 
 
-def test_photos_are_found_in_nested_folders_whatever_the_case_of_their_ending(tmp_path):
+def test_finds_photos_in_nested_folders_with_endings_in_any_case(tmp_path):
     raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
     (nested,) = write_photos(raw_dir / "damaged" / "front" / "left", 1, first_seed=5)
     shouting = nested.rename(nested.with_suffix(".JPeG"))
@@ -17,7 +17,7 @@ def test_photos_are_found_in_nested_folders_whatever_the_case_of_their_ending(tm
     assert len(found) == 3
 
 
-def test_several_raw_folders_are_taken_together_and_each_file_once(tmp_path):
+def test_finds_each_file_once_in_several_raw_folders(tmp_path):
     first = write_raw_dir(tmp_path / "first", per_class=2)
     second = write_raw_dir(tmp_path / "second", per_class=3)
     assert len(find_photos([first, second, first, tmp_path])) == 10
@@ -27,7 +27,7 @@ def test_several_raw_folders_are_taken_together_and_each_file_once(tmp_path):
 @pytest.mark.parametrize(
     "whole", ["undamaged", "Not_Damaged", "not damaged", "NotDamaged", "non-damaged", "no-damage"]
 )
-def test_class_folders_are_known_however_they_are_spelt(tmp_path, damaged, whole):
+def test_recognises_class_folders_in_all_spellings(tmp_path, damaged, whole):
     write_photos(tmp_path / damaged, 1, first_seed=0)
     write_photos(tmp_path / whole, 1, first_seed=9)
     found = {photo.path: photo.label for photo in find_photos([tmp_path])}
@@ -54,7 +54,7 @@ def test_the_outermost_class_folder_decides(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["damaged", "not-damaged"])
-def test_a_class_without_photos_is_named_and_so_is_what_is_there_instead(tmp_path, missing):
+def test_the_error_for_a_class_without_photos_lists_the_files_found(tmp_path, missing):
     raw_dir = write_raw_dir(tmp_path / "raw", per_class=1)
     (raw_dir / missing).rename(raw_dir / f"{missing}-cars")
     (raw_dir / missing).mkdir()
@@ -64,12 +64,12 @@ def test_a_class_without_photos_is_named_and_so_is_what_is_there_instead(tmp_pat
         find_photos([raw_dir])
 
 
-def test_a_raw_folder_that_does_not_exist_is_named(tmp_path):
+def test_rejects_a_missing_raw_folder(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         find_photos([tmp_path / "nowhere"])
 
 
-def test_only_folders_and_litter_make_a_raw_folder_empty(tmp_path):
+def test_a_raw_folder_with_only_system_files_counts_as_empty(tmp_path):
     assert not holds_files(tmp_path / "nowhere")
     (tmp_path / "damaged").mkdir()
     for litter in (".gitkeep", ".DS_Store", "Thumbs.db", "desktop.ini"):

@@ -63,7 +63,7 @@ def site():
         server.shutdown()
 
 
-def test_the_fetched_sets_folders_are_mapped_to_our_classes(tmp_path, monkeypatch):
+def test_the_folders_of_the_kaggle_set_belong_to_our_classes(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(kaggle, "answers", lambda address, timeout: True)
     monkeypatch.setattr(
@@ -85,7 +85,7 @@ def test_a_set_that_was_fetched_before_needs_no_network(cache):
     assert kaggle.fetch() == folder
 
 
-def test_a_download_that_was_cut_off_does_not_count_as_fetched(cache):
+def test_an_incomplete_download_does_not_count(cache):
     (write_into_cache(cache).parents[1] / "1.complete").unlink()
     assert not kaggle.is_reachable()
 
@@ -115,7 +115,7 @@ def test_the_error_of_a_failed_download_has_the_reason_in_one_line(monkeypatch, 
     assert "\n" not in str(error.value)
 
 
-def test_a_refusal_is_an_answer(site):
+def test_a_refusal_counts_as_a_response(site):
     assert kaggle.answers(site, timeout=5)
 
 

@@ -1,4 +1,4 @@
-"""What step 1 promises of data/processed, on photos of texture with planted copies and faults."""
+"""Properties of data/processed, on photos of texture with copies and broken files."""
 
 import csv
 import shutil
@@ -53,14 +53,12 @@ def splits_by_path(dataset):
     return {(row.path, row.kind): row.split for row in rows_of(dataset)}
 
 
-def test_squares_of_another_size_leave_hashes_groups_and_splits_as_they_are(
-    raw_dir, processed, tmp_path
-):
+def test_another_size_does_not_change_hashes_groups_and_splits(raw_dir, processed, tmp_path):
     prepare(find_photos([raw_dir]), tmp_path / "larger", replace(SETTINGS, size=96))
     assert rows_of(load(tmp_path / "larger")) == rows_of(load(processed))
 
 
-def test_a_square_is_the_photo_that_its_row_names(processed):
+def test_each_square_shows_the_photo_of_its_row(processed):
     dataset = load(processed)
     for split in (dataset.train, dataset.val, dataset.test):
         for row in split.rows:
@@ -93,7 +91,7 @@ def test_no_cell_of_the_photos_table_is_too_long_for_a_spreadsheet(processed):
     assert len({row["phash"] for row in rows}) > 20, "different photos have different hashes"
 
 
-def test_the_same_photos_give_the_same_data_set_whatever_their_names_order(raw_dir, tmp_path):
+def test_the_order_of_names_does_not_change_the_data_set(raw_dir, tmp_path):
     found = find_photos([raw_dir])
     prepare(found, tmp_path / "forwards", SETTINGS)
     prepare(found[::-1], tmp_path / "backwards", SETTINGS)
@@ -109,7 +107,7 @@ def test_a_changed_file_is_noticed_before_training(processed, tmp_path):
         load(tampered)
 
 
-def test_a_missing_data_set_says_which_command_makes_it(tmp_path):
+def test_the_error_for_a_missing_data_set_has_the_command_that_makes_it(tmp_path):
     with pytest.raises(UserError, match=r"Run python data_preprocessing\.py first"):
         load(tmp_path)
 
@@ -127,9 +125,7 @@ def test_a_run_that_fails_leaves_the_old_data_set_whole(processed, raw_dir, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["processed"]
 
 
-def test_own_files_in_the_data_sets_folder_are_neither_read_nor_replaced(
-    processed, raw_dir, tmp_path
-):
+def test_other_files_in_the_data_sets_folder_are_kept(processed, raw_dir, tmp_path):
     folder = shutil.copytree(processed, tmp_path / "processed")
     (folder / "notes.csv").write_text("years of work")
     np.save(folder / "notes.npy", 1)
@@ -158,7 +154,7 @@ def test_photos_keep_their_splits_when_one_is_added_and_others_move_to_another_f
     assert len(after) == len(before) + 1 == 241
 
 
-def test_photos_that_cannot_be_used_at_all_are_counted_by_reason(tmp_path):
+def test_the_error_for_unusable_photos_counts_them_by_reason(tmp_path):
     for label in ("damaged", "not-damaged"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "a.jpg").write_text("nothing")
@@ -166,7 +162,7 @@ def test_photos_that_cannot_be_used_at_all_are_counted_by_reason(tmp_path):
         prepare(find_photos([tmp_path]), tmp_path / "out", SETTINGS)
 
 
-def test_a_class_that_is_too_small_is_named_and_nothing_is_left_behind(tmp_path):
+def test_rejects_a_class_that_is_too_small_and_leaves_nothing_behind(tmp_path):
     write_photos(tmp_path / "raw" / "damaged", 2, first_seed=0)
     write_photos(tmp_path / "raw" / "not-damaged", 20, first_seed=100)
     with pytest.raises(UserError, match="'damaged' has 2 different photos"):

@@ -1,4 +1,4 @@
-"""The drawn sample cars: seeded, alike in all but the damage, and photos like any other."""
+"""The drawn sample cars: seeded, the same in both classes except for the damage."""
 
 import io
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_run_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_as_many_photos_as_asked_for_come_through_the_door(written):
+def test_all_drawn_photos_can_be_decoded(written):
     assert [len(photos_of(written, label)) for label in LABELS] == [PER_CLASS, PER_CLASS]
     for data in contents(written).values():
         width, height = header_size(data)
@@ -75,7 +75,7 @@ def test_as_many_photos_as_asked_for_come_through_the_door(written):
     ],
     ids=["width", "proportions", "jpeg quality", "brightness"],
 )
-def test_size_quality_and_light_do_not_tell_the_class(written, measure):
+def test_size_quality_and_light_do_not_reveal_the_class(written, measure):
     damaged, undamaged = (
         np.array([measure(data) for data in photos_of(written, label)]) for label in LABELS
     )

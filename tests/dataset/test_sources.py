@@ -25,7 +25,7 @@ def sources(raw_dir):
     }
 
 
-def test_the_folder_below_the_class_folder_is_the_source_or_else_the_raw_folder(raw_dir):
+def test_the_default_source_is_the_folder_below_the_class_folder_or_the_raw_folder(raw_dir):
     assert sources(raw_dir) == {
         "damaged": "garage",
         "damaged/lot": "lot",

@@ -1,4 +1,4 @@
-"""A photo keeps its split whatever happens to others: on made-up groups, no photos."""
+"""A photo keeps its split when others change; tested on made-up groups without photos."""
 
 from collections import Counter
 
@@ -58,7 +58,7 @@ def test_photos_keep_their_split_and_what_was_trained_on_is_never_tested(change,
     assert set(moved) <= {("val", "train"), ("test", "train"), ("test", "val")}
 
 
-def test_shares_come_out_as_asked_in_a_class_and_on_average_in_each_folder(capsys):
+def test_splits_have_the_requested_shares_in_a_class_and_on_average_in_each_folder(capsys):
     splits = np.array(
         [split_class("damaged", unnumbered(singles(1_000)), SHARES, seed) for seed in range(50)]
     )
@@ -87,12 +87,12 @@ def test_few_photos_or_many_copies_are_split_by_count_with_a_notice(groups, caps
 
 
 @given(st.lists(st.integers(1, 40), min_size=3, max_size=60), st.integers(0, 5))
-def test_no_split_is_empty_however_small_or_uneven_the_groups(sizes, seed):
+def test_no_split_is_empty_with_small_or_uneven_groups(sizes, seed):
     groups = [[f"{number}-{one}" for one in range(size)] for number, size in enumerate(sizes)]
     assert set(split_photos(groups, seed).values()) == set(SPLITS)
 
 
-def test_a_class_too_small_for_every_split_is_named():
+def test_rejects_a_class_too_small_for_three_splits():
     with pytest.raises(UserError, match="'damaged' has 2 different photos, too few"):
         split_photos(singles(2))
 

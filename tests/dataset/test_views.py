@@ -1,4 +1,4 @@
-"""Photos that an earlier model has learnt are neither validated nor tested on."""
+"""Photos that an earlier model has learnt are not used for validation or testing."""
 
 import numpy as np
 import pytest
@@ -51,10 +51,10 @@ def test_images_labels_and_rows_stay_together(dataset):
         assert one.X[:0].shape == (0, 2, 2, 3)
 
 
-def test_where_nothing_was_learnt_before_the_data_set_stays_as_it_is(dataset):
+def test_a_data_set_without_learnt_photos_does_not_change(dataset):
     assert without_learnt(dataset, frozenset({"train-1", "elsewhere"})) == (dataset, {})
 
 
-def test_a_model_that_has_learnt_all_test_photos_is_refused(dataset):
+def test_rejects_a_model_that_has_learnt_all_test_photos(dataset):
     with pytest.raises(UserError, match="no photos are left in the test split"):
         without_learnt(dataset, frozenset(f"test-{number}" for number in range(9)))

@@ -1,4 +1,4 @@
-"""Augmentation: training photos change in ways that leave the answer as it is."""
+"""Augmentation: training photos change, but their label stays correct."""
 
 import cv2
 import numpy as np

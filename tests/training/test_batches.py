@@ -44,7 +44,7 @@ def test_one_outlier_comes_on_top_of_every_16_photos_at_any_batch_size(batch_siz
     assert max(outliers) - min(outliers) <= 1
 
 
-def test_outliers_come_last_differ_and_are_the_same_when_asked_again():
+def test_outliers_come_last_and_are_different_and_repeatable():
     batches = AugmentedBatches(photos(64), batch_size=32, seed=0)
     images, labels = batches[1]
     assert set(labels[:32, 0]) == {0, 1}

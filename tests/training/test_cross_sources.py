@@ -63,7 +63,7 @@ def killed_in_fold(number, monkeypatch):
     monkeypatch.setattr(cross_sources, "write_answers", write_answers)
 
 
-def test_each_source_is_answered_by_a_model_that_never_saw_it_also_after_a_kill(
+def test_each_source_is_classified_by_a_model_that_never_saw_it_even_after_a_kill(
     folder, tmp_path, monkeypatch, capsys
 ):
     with killed_in_fold(2, monkeypatch):
@@ -88,7 +88,7 @@ def test_each_source_is_answered_by_a_model_that_never_saw_it_also_after_a_kill(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("training")] == []
 
 
-def test_more_folds_than_the_sources_allow_are_refused_with_how_many_they_allow(folder, tmp_path):
+def test_the_error_for_too_many_folds_says_how_many_are_possible(folder, tmp_path):
     with pytest.raises(UserError, match="2"):
         train(folder, tmp_path, "--cross-sources", "3")
     with pytest.raises(UserError, match="drop --leave-out"):

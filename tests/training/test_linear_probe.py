@@ -47,7 +47,7 @@ def test_the_head_answers_as_the_probe_that_was_fitted(fitted):
     assert found.loss < 0.6  # it has learnt something
 
 
-def test_a_feature_that_hardly_varies_has_no_say_however_well_it_tells_the_classes(fitted):
+def test_a_feature_that_hardly_varies_is_not_used_even_if_it_separates_the_classes(fitted):
     model, _ = fitted
     red, green, nothing = model.get_layer(HEAD).get_weights()[0][:, 0]
     assert red > 1

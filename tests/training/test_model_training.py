@@ -63,7 +63,7 @@ def manifest(models: Path) -> Manifest:
     return model_store.load_record(models, the_version(models).name).manifest
 
 
-def test_a_version_holds_all_that_belongs_to_it(trained, data):
+def test_a_version_has_all_its_files(trained, data):
     version, dataset = the_version(trained), load(data)
     names = {path.name for path in version.iterdir()}
     assert names >= {"model.keras", "model.tflite", "model.json", "history.csv"}
@@ -205,7 +205,7 @@ def checked(*arguments, sample=True, photos=()):
         (["--cost-missed", "9"], "Add --cost-false-alarm and --cost-review"),
     ],
 )
-def test_what_step_2_would_refuse_is_refused_before_step_1(arguments, said):
+def test_wrong_options_of_step_2_are_refused_before_step_1(arguments, said):
     with pytest.raises(UserError, match=said):
         checked("--backbone", "tiny", *arguments)
 

@@ -1,4 +1,4 @@
-"""Networks: how they scale pixels, and the features that they give."""
+"""Networks: how they scale pixels, and the shape of their features."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Outliers: images that show no car which could be judged, for the model to be unsure of."""
+"""Outliers: images without a recognisable car, which teach the model to be unsure."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_a_scrambled_photo_keeps_its_colours_and_loses_its_shapes():
         assert abs(across) < 0.6
 
 
-def test_of_a_hidden_car_only_the_border_is_left():
+def test_a_hidden_car_shows_only_its_border():
     for drawn in made(outliers._hidden):
         changed = (drawn != SQUARE).any(axis=2)
         assert changed[30:66, 30:66].mean() > 0.9

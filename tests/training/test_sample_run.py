@@ -1,4 +1,4 @@
-"""A sample run as a newcomer without photos and network has it, and how its model behaves."""
+"""A sample run without photos and network, and the behaviour of its model."""
 
 import cv2
 import numpy as np
@@ -32,13 +32,13 @@ def record(folder):
     return model_store.load_record(folder / "models" / "sample")
 
 
-def test_the_model_learns_damage_and_nothing_goes_where_real_data_and_models_go(folder, record):
+def test_a_sample_run_learns_damage_and_leaves_real_data_and_models_alone(folder, record):
     assert record.manifest.metrics.photos.accuracy.value >= 0.8
     assert {path.name for path in (folder / "data").iterdir()} == {"sample"}
     assert {path.name for path in (folder / "models").iterdir()} == {"sample"}
 
 
-def test_predict_uses_the_sample_model_where_asked_and_says_so(folder, capsys):
+def test_predict_can_use_the_sample_model_and_says_so(folder, capsys):
     damaged, models = folder / "data/sample/raw/damaged", folder / "models" / "sample"
     predict.main([str(damaged), "--models", str(models)])
     output = capsys.readouterr()

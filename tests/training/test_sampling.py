@@ -1,4 +1,4 @@
-"""How often a training photo is shown: classes alike, large sources more often but not in full."""
+"""Sampling: equal classes, and larger sources more often, but less than in proportion."""
 
 import numpy as np
 import pytest
