@@ -271,7 +271,7 @@ def test_the_included_version_is_in_use_until_the_user_has_another(included, cap
 
 def test_the_included_version_cannot_be_removed(included):
     model_store.use(included, add(included, OTHER))
-    with pytest.raises(UserError, match="it is read-only"):
+    with pytest.raises(UserError, match="which is read-only"):
         model_store.remove(included, VERSION)
     assert model_store.load_record(included, VERSION).version == VERSION
 

@@ -52,12 +52,12 @@ def test_sources_csv_names_the_source_of_a_folder_and_of_all_below_it(raw_dir):
     [
         (b"folder,source\ndamaged/gone,lot\n", "folder 'damaged/gone' in .* does not exist"),
         (b"folder,source\ndamaged,\n", "has no source for the folder 'damaged'"),
-        (b"folder,source\ndamaged\n", "needs the columns 'folder' and 'source'"),
-        (b"folder;source\ndamaged;lot\n", "needs the columns 'folder' and 'source'"),
+        (b"folder,source\ndamaged\n", "with the columns 'folder' and 'source'"),
+        (b"folder;source\ndamaged;lot\n", "with the columns 'folder' and 'source'"),
         ("folder,source\ndamaged,Müller\n".encode("latin-1"), "in UTF-8"),
     ],
 )
-def test_a_wrong_sources_csv_is_refused_with_what_is_wrong(raw_dir, table, said):
+def test_the_error_for_a_wrong_sources_csv_says_what_is_wrong(raw_dir, table, said):
     (raw_dir / "sources.csv").write_bytes(table)
     with pytest.raises(UserError, match=said):
         find_photos([raw_dir])
