@@ -1,15 +1,42 @@
-"""README's examples and commands, run as a new user would."""
+"""README's commands give the output that README shows, in a fresh clone."""
 
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import data_preprocessing
+import evaluate
+import model_training
 from car_damage import model_store, photos, predictor
 from car_damage.predictor import Predictor
+from scripts import pipeline
+from tests.gunicorn_process import Service, free_port, started
+from tests.programs import program
+from tests.test_documents import commands
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-KILOBYTES = 60
+LARGEST = 60_000  # bytes of an example
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = commands(README)
+BLOCKS = re.findall(r"```bash\n([^`]+)```\s+```(?:text|json)\n([^`]+)```", README)
+# The last command of each block that is followed by its output
+SHOWN = [(commands(f"```bash\n{shell}```")[-1], output) for shell, output in BLOCKS]
+PREDICTIONS = [pytest.param(*one, id=" ".join(one[0])) for one in SHOWN if "predict.py" in one[0]]
+PARSERS = {
+    "data_preprocessing.py": data_preprocessing.build_parser,
+    "evaluate.py": evaluate.build_parser,
+    "model_training.py": model_training.build_parser,
+}
+LITTLE = 0.02  # of a probability: processors round differently
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +44,35 @@ def included() -> Predictor:
     """The included model, whichever version is in use."""
     models = ROOT / "models" / model_store.PRETRAINED
     return predictor.load(models, model_store.versions(models)[-1])
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """What a fresh clone needs to answer photos; no other version is in use there."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("car_damage", "examples"):
+        shutil.copytree(ROOT / name, folder / name)
+    unused = shutil.ignore_patterns(model_store.KERAS_MODEL, "report.html")
+    included = Path("models", model_store.PRETRAINED)
+    shutil.copytree(ROOT / included, folder / included, ignore=unused)
+    for name in ("app.py", "predict.py"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(clone) -> Iterator[Service]:
+    """`python app.py`, on another port."""
+    port = free_port()
+    options = {"cwd": clone, "env": os.environ | {"PORT": str(port)}, "stderr": subprocess.STDOUT}
+    with started([sys.executable, "app.py"], port, clone / "log", **options) as service:
+        yield service
+
+
+def output_of(*words: str) -> str:
+    """The output that README shows below the command that starts with these words."""
+    (output,) = (output for command, output in SHOWN if command[: len(words)] == list(words))
+    return output
 
 
 @pytest.mark.parametrize(
@@ -31,6 +87,72 @@ def test_the_included_model_answers_each_example_as_its_name_says(included, name
 
 
 def test_the_examples_are_small_and_there_are_no_others():
-    sizes = {path.name: path.stat().st_size for path in EXAMPLES.glob("*.jpg")}
+    sizes = {path.name: path.stat().st_size for path in EXAMPLES.iterdir()}
     assert sizes.keys() == {"damaged.jpg", "undamaged.jpg", "not-sure.jpg"}
-    assert max(sizes.values()) <= KILOBYTES * 1000
+    assert max(sizes.values()) <= LARGEST
+
+
+@pytest.mark.parametrize(("words", "output"), PREDICTIONS)
+def test_predicting_prints_what_readme_shows(clone, words, output):
+    done = subprocess.run([sys.executable, *words[1:]], cwd=clone, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    printed, shown = (list(csv.DictReader(text.splitlines())) for text in (done.stdout, output))
+    for row in (*printed, *shown):
+        row["path"] = row["path"].replace("\\", "/")
+        row["probability"] = pytest.approx(float(row["probability"]), abs=LITTLE)
+    assert printed == shown
+
+
+def test_the_service_starts_with_the_line_that_readme_shows(service):
+    shown = output_of("python", "app.py").replace("5000", str(service.port))
+    assert shown in service.log.read_text(encoding="utf-8")
+
+
+def test_the_service_answers_curl_with_what_readme_shows(clone, service):
+    (command,) = (words for words in COMMANDS if words[0] == "curl")
+    words = [word.replace("5000", str(service.port)) for word in command[1:]]
+    printed = subprocess.check_output([program("curl", "curl"), "-s", *words], cwd=clone, text=True)
+    answer, shown = json.loads(printed), json.loads(output_of("curl"))
+    for one in (answer, shown):
+        one["probability"] = pytest.approx(one["probability"], abs=LITTLE)
+        del one["request_id"]
+    assert answer == shown
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_readme_has_only_commands_that_work(words):
+    match words:
+        case ["python3", "-m", "venv", ".venv"] | ["source", ".venv/bin/activate"]:
+            pass  # below
+        case ["pip", "install", "-r", file] | ["pytest", file]:
+            assert (ROOT / file).is_file()
+        case ["bash", "run_pipeline.sh", *options]:
+            pipeline.options_of_both(options)
+        case ["python", script, *options] if script in PARSERS:
+            PARSERS[script]().parse_args(options)
+        case ["python", "predict.py" | "app.py", *_] | ["curl", *_]:
+            assert words in [command for command, _ in SHOWN] or words == ["python", "app.py"]
+        case ["docker" | "heroku", *_]:
+            pass  # test_image.py and test_platforms.py
+        case _:
+            pytest.fail("no test runs this command")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="README has other commands for Windows")
+def test_the_environment_is_made_and_used_as_readme_says(tmp_path):
+    make, activate = dict.fromkeys(
+        " ".join(words) for words in COMMANDS if ".venv" in " ".join(words)
+    )
+    make = make.replace("python3", sys.executable) + " --without-pip"  # which takes seconds
+    script = f"{make} && {activate} && python -c 'import sys; print(sys.prefix)'"
+    printed = subprocess.check_output(["bash", "-c", script], cwd=tmp_path, text=True)
+    assert Path(printed.strip()).resolve() == (tmp_path / ".venv").resolve()
+
+
+def test_every_option_in_a_sentence_of_readme_exists():
+    parsers = [build() for build in PARSERS.values()]
+    known = " ".join(parser.format_help() for parser in parsers)
+    known += (ROOT / "run_pipeline.sh").read_text(encoding="utf-8")
+    known += (ROOT / "predict.py").read_text(encoding="utf-8")
+    for option in re.findall(r"`(?:[^`\n]* )?(--[\w-]+)[^`\n]*`", README):
+        assert option in known
