@@ -21,7 +21,7 @@ COSTS = ("--cost-missed", "900", "--cost-false-alarm", "100", "--cost-review", "
 
 @pytest.fixture
 def cars(tmp_path) -> Path:
-    """12 photos of each class; the model is wrong on 2 damaged cars of 12, which are blue."""
+    """12 photos of each class; the model is wrong on the 2 blue ones of the 12 damaged cars."""
     rng = np.random.default_rng(0)
     for label, folder, red, count in (
         ("damaged", "front", True, 10),
@@ -54,22 +54,22 @@ def report_of(shown: str) -> Path:
     return Path(re.search(r"full report, with the worst mistakes: (.*)\n", shown)[1])
 
 
-def test_the_screen_and_the_report_say_how_good_the_model_is_on_my_photos(run, cars, capsys):
+def test_evaluate_says_how_good_the_model_is_on_my_photos(run, cars, capsys):
     assert run(cars) == 0
     shown = capsys.readouterr().out
-    assert "24 photos of yours" in shown
+    assert "on your 24 photos" in shown
     assert re.search(r"accuracy +0\.917", shown)
-    assert re.search(r"right in damaged/front \(10\) +1\.000", shown)
-    assert re.search(r"right in damaged/back \(2\) +too few", shown)
+    assert re.search(r"correct in damaged/front \(10\) +1\.000", shown)
+    assert re.search(r"correct in damaged/back \(2\) +too few", shown)
     assert re.search(r"decided without a person +1\.000", shown)
-    assert "these 24 photos show over 70.0%; about" in shown
+    assert "these 24 photos show at least 70.0%; about" in shown
     assert "but damaged: " + str(cars / "damaged" / "back" / "0.jpg") in shown
     page = outline(report_of(shown))
     assert page.text.startswith(f"How good is car damage model {tiny_model.VERSION} on your photos")
     assert "91.7 %" in page.text
     assert page.sections[:2] == ["metrics", "claims"]
     assert page.sections[-1] == "next"
-    assert page.all("img"), "the mistakes are shown"
+    assert page.all("img")  # the mistakes
 
 
 def test_photos_that_the_version_was_trained_on_are_left_out_and_counted(
@@ -82,17 +82,17 @@ def test_photos_that_the_version_was_trained_on_are_left_out_and_counted(
     )
     assert run(cars, "--model", name) == 0
     shown = capsys.readouterr().out
-    assert "22 photos of yours" in shown
+    assert "on your 22 photos" in shown
     assert f"left out: 2 photos that {name} was trained on, or copies of such photos\n" in shown
     assert "2 photos that" in outline(report_of(shown)).text
 
 
-def test_a_version_whose_training_photos_are_unknown_says_what_that_means(run, cars, capsys):
+def test_evaluate_warns_if_the_training_photos_are_unknown(run, cars, capsys):
     run(cars)
-    assert "it is not known which photos" in capsys.readouterr().out
+    assert "it is unknown which photos" in capsys.readouterr().out
 
 
-def test_rejects_a_folder_of_training_photos_only(run, cars, models, tiny_graph, capsys):
+def test_a_folder_with_training_photos_only_is_refused(run, cars, models, tiny_graph, capsys):
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in cars.rglob("*.jpg")]
     files = {"trained_on.txt": "\n".join(hashes).encode()}
     name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
@@ -101,26 +101,26 @@ def test_rejects_a_folder_of_training_photos_only(run, cars, models, tiny_graph,
     assert not list(models.glob("*.html"))
 
 
-def test_counts_the_photos_that_it_leaves_out_by_reason(run, cars, capsys):
+def test_photos_that_were_left_out_are_counted_by_reason(run, cars, capsys):
     (cars / "damaged" / "film.mov").touch()
     (cars / "damaged" / "empty.jpg").touch()
     both = (cars / "damaged" / "front" / "0.jpg").read_bytes()
     (cars / "not-damaged" / "the same.jpg").write_bytes(both)
     assert run(cars) == 0
     shown = capsys.readouterr().out
-    assert "23 photos of yours" in shown
+    assert "on your 23 photos" in shown
     assert "left out: 1 photo, empty\n" in shown
     assert "left out: 2 photos, both_classes\n" in shown
     assert "skipped: 1 .mov\n" in shown
 
 
-def test_costs_choose_threshold_and_band_without_training(run, cars, models, capsys):
+def test_costs_choose_the_threshold_and_band_without_training(run, cars, models, capsys):
     before = (models / tiny_model.VERSION / "model.json").read_bytes()
     assert run(cars, *COSTS) == 0
     shown = capsys.readouterr().out
-    assert "photos from 0.1000 on are damaged" in shown
-    assert "those from 0.0100 to below 0.9100" in shown
-    assert re.search(r"if a person looks at each +9,000\n", shown)
+    assert "the threshold is 0.1000" in shown
+    assert "photos from 0.0100 to below 0.9100" in shown
+    assert re.search(r"if a person checks every photo +9,000\n", shown)
     # 2 of 24 damaged cars are missed with the version's own threshold of 0.5
     assert re.search(r"with those of the version +75,000  \(\d", shown)
     page = outline(report_of(shown))
@@ -129,7 +129,7 @@ def test_costs_choose_threshold_and_band_without_training(run, cars, models, cap
     assert (models / tiny_model.VERSION / "model.json").read_bytes() == before
 
 
-def test_the_threshold_from_costs_can_be_put_into_use_and_undone(run, cars, models, capsys):
+def test_the_threshold_that_costs_choose_can_be_used_and_undone(run, cars, models, capsys):
     before = sorted(model_store.versions(models))
     assert run(cars, *COSTS, "--use") == 0
     name = model_store.current(models)
@@ -145,7 +145,7 @@ def test_the_threshold_from_costs_can_be_put_into_use_and_undone(run, cars, mode
     assert sorted(model_store.versions(models)) == sorted([*before, name])
 
 
-def test_training_can_start_from_a_version_with_another_threshold(run, cars, models, tiny_graph):
+def test_a_version_with_a_new_threshold_can_still_be_trained(run, cars, models, tiny_graph):
     files = {"model.keras": b"weights", "trained_on.txt": b"0" * 64, "comparison.json": b"{}"}
     name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
     assert run(cars, *COSTS, "--model", name, "--use") == 0
@@ -155,7 +155,7 @@ def test_training_can_start_from_a_version_with_another_threshold(run, cars, mod
     assert not (folder / "comparison.json").exists()
 
 
-def test_prints_a_command_that_puts_the_threshold_into_use(run, cars, capsys, monkeypatch):
+def test_the_command_that_uses_the_new_threshold_can_be_pasted(run, cars, capsys, monkeypatch):
     words = [str(cars), *COSTS]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *words])
     assert run(*words) == 0
@@ -164,9 +164,7 @@ def test_prints_a_command_that_puts_the_threshold_into_use(run, cars, capsys, mo
     assert line.endswith("--cost-review 9 --use")
 
 
-def test_the_report_of_the_version_in_use_has_the_command_for_the_next_training(
-    run, cars, models, tiny_graph, capsys
-):
+def test_the_report_has_a_command_to_continue_training(run, cars, models, tiny_graph, capsys):
     files = {"model.keras": b"weights"}
     name = tiny_model.add_version(models, tiny_graph, "20260401-0900-ffff", files=files)
     model_store.use(models, name)
@@ -174,7 +172,7 @@ def test_the_report_of_the_version_in_use_has_the_command_for_the_next_training(
     text = outline(report_of(capsys.readouterr().out)).text
     weights = models / name / "model.keras"
     assert f"bash run_pipeline.sh --raw-dir '{cars}' --weights {weights}" in text
-    assert "Look at the 2 photos that it got wrong" in text
+    assert "Check the 2 photos that it got wrong" in text
 
 
 @pytest.mark.parametrize(
@@ -187,14 +185,14 @@ def test_the_report_of_the_version_in_use_has_the_command_for_the_next_training(
         (["{cars}", "--cost-missed", "9"], "Add --cost-false-alarm and --cost-review."),
     ],
 )
-def test_a_wrong_option_gets_a_short_error(run, cars, capsys, arguments, message):
+def test_a_wrong_argument_gives_an_error_of_one_line(run, cars, capsys, arguments, message):
     assert run(*(argument.format(cars=cars) for argument in arguments)) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert len(shown.err.splitlines()) == 1
 
 
-def test_says_what_to_install_with_only_the_services_packages(run, cars, capsys, monkeypatch):
+def test_evaluate_says_what_to_install_if_packages_are_missing(run, cars, capsys, monkeypatch):
     monkeypatch.setattr(evaluate, "find_spec", lambda name: None)
     assert importlib.util.find_spec("jinja2")
     assert run(cars) == 2

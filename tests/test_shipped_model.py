@@ -1,4 +1,4 @@
-"""The behaviour of the included model, on drawn cars: its training photos are not here."""
+"""The included model, tested on drawn cars, because its training photos are not included."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.photo_files import jpeg
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
 CARS = 30  # of each class
-LITTLE = 0.1  # of probability, on average over photos
+LITTLE = 0.1  # mean change of the probability
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_harmless_changes_hardly_change_the_probability(predictor, cars, change):
+def test_changes_that_keep_the_car_hardly_change_the_probability(predictor, cars, change):
     before = probabilities(predictor, cars)
     after = probabilities(predictor, [change(car) for car in cars])
     assert np.abs(after - before).mean() < LITTLE
 
 
-def test_plain_pictures_get_warnings_and_like_noise_are_never_surely_damaged(predictor):
+def test_plain_pictures_get_a_warning_and_are_never_surely_damaged_and_neither_is_noise(predictor):
     plain, noise = (
         [predictor.predict(picture) for picture in no_cars.kinds()[kind]]
         for kind in ("plain", "noise")
@@ -61,8 +61,11 @@ def test_plain_pictures_get_warnings_and_like_noise_are_never_surely_damaged(pre
 
 
 def peaks(predictor: Predictor, number: int) -> tuple[bool, bool, float]:
-    """Of a drawn car: whether the heatmap's peak is on the damage, whether that of what the damage
-    adds to it is, and the chance that a random point would be."""
+    """Find out whether peaks are on the damage of a drawn car.
+
+    Returns this for the heatmap's peak and for the peak of the difference that the damage makes to
+    the heatmap, and the chance that a random point is on the damage.
+    """
     photo, damage = draw_car(np.random.default_rng([7, number]), damaged=True)
     undamaged, _ = draw_car(np.random.default_rng([7, number]), damaged=False)
     heatmap = predictor.predict(photo).heatmap
@@ -71,9 +74,7 @@ def peaks(predictor: Predictor, number: int) -> tuple[bool, bool, float]:
     return places.flat[heatmap.argmax()], places.flat[added.argmax()], places.mean()
 
 
-def test_the_heatmap_and_what_damage_adds_to_it_peak_on_it_more_often_than_a_random_point_would(
-    predictor,
-):
+def test_the_heatmap_and_its_change_peak_on_the_damage_more_often_than_by_chance(predictor):
     *hits, chance = np.array([peaks(predictor, number) for number in range(4 * CARS)]).T
     luck = [
         binomtest(int(found.sum()), len(found), chance.mean(), "greater").pvalue for found in hits
@@ -82,7 +83,7 @@ def test_the_heatmap_and_what_damage_adds_to_it_peak_on_it_more_often_than_a_ran
     assert luck[1] < 0.01
 
 
-def test_it_stays_small_and_whole_and_shows_no_photo():
+def test_the_included_version_is_small_and_complete_and_contains_no_photo():
     record = model_store.load_record(MODELS)
     names = {path.name for path in record.folder.iterdir()}
     models = {"model.tflite", "model.keras", "model.json", "trained_on.txt"}
@@ -94,7 +95,7 @@ def test_it_stays_small_and_whole_and_shows_no_photo():
 
 
 def card_figures() -> list[tuple[str, str]]:
-    """Rows of the card's tables that name a figure: its place in model.json, and what is said."""
+    """The figures in the card's tables: the text, and the place in model.json."""
     card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
     return re.findall(r"^\|.*?\| ([^|]*?\d[^|]*) \| `(metrics\.[^`]+)` \|$", card, re.MULTILINE)
 
@@ -110,5 +111,5 @@ def test_every_figure_in_the_model_card_is_the_one_in_model_json(said, place):
         assert said == f"{found:.1%}"
 
 
-def test_the_model_card_names_many_figures():
+def test_the_model_card_has_many_figures():
     assert len(card_figures()) > 20

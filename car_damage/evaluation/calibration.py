@@ -1,4 +1,4 @@
-"""What a logit means: its probability, where "damaged" begins, and which answers need a person."""
+"""Calibration of logits: temperature, threshold and review band."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ from scipy.optimize import minimize_scalar
 from car_damage.decision import EVERY_PHOTO, FEWEST_DECIDED, Decision, ReviewBand, rounded_up
 from car_damage.manifest import Costs
 
-# Where the validation photos are told apart without a mistake, a lower temperature always looks
-# better and the likelihood has no best one; where the logits say nothing, a higher one always does.
-# A few hundred photos cannot justify more than these, so the search ends there.
+# If no validation photo is classified wrongly, a lower temperature always has a higher likelihood.
+# If the logits are useless, a higher one always does. A few hundred photos cannot justify more
+# extreme values than these, so the search ends there.
 MIN_TEMPERATURE = 0.25  # logits made four times larger
 MAX_TEMPERATURE = 10.0  # logits made ten times smaller
 
 NEUTRAL_THRESHOLD = 0.5
 
-REVIEW_TARGET = 0.99  # share of correct answers among the photos that no person checks
-# On sources that the model was not trained on 99 % may be out of reach.
+REVIEW_TARGET = 0.99  # accuracy on the photos that no person checks
+# 99 % may be impossible on sources that the model was not trained on.
 ABROAD_TARGET = 0.975
 
-ROUNDING = 1e-9  # shares that are equal but for it are equal
+ROUNDING = 1e-9  # tolerance when shares are compared
 
 
 def fit_decision(
@@ -33,9 +33,9 @@ def fit_decision(
 ) -> Decision:
     """Fit temperature, threshold and review band on validation photos, each (n,).
 
-    `weights`, (n,), are how much each photo counts, on average 1; without them all count the same.
-    `target` is the share of correct answers outside the review band. With `costs`, these decide
-    about threshold and band (`cheapest_decision`).
+    `weights`, (n,), with a mean of 1, say how much each photo counts; without them all count the
+    same. `target` is the share of correct answers outside the review band. `costs`, if given,
+    choose the threshold and band instead (`cheapest_decision`).
     """
     temperature = fit_temperature(logits, labels, weights)
     if costs is not None:
@@ -48,13 +48,13 @@ def fit_decision(
 
 
 def cheapest_decision(costs: Costs, temperature: float) -> Decision:
-    """The threshold and the review band that cost least if the probabilities are true.
+    """The threshold and the review band that cost least if the probabilities are right.
 
-    A photo with probability p of damage costs p * `missed` on average if it is called not damaged,
-    (1 - p) * `false_alarm` if it is called damaged, and `review` if a person looks at it (Elkan
-    2001, "The Foundations of Cost-Sensitive Learning"; the third choice is Chow's of 1970). So the
-    costs alone give the limits. Limits that were searched for on a few hundred photos would fit the
-    few mistakes among them instead. A band that no photo can lie in is empty.
+    Let p be the probability of damage. On average, a photo costs p * `missed` if it is classified
+    as not damaged, (1 - p) * `false_alarm` if it is classified as damaged, and `review` if a person
+    checks it (Elkan 2001, "The Foundations of Cost-Sensitive Learning"; the third option is from
+    Chow 1970). So the limits follow from the costs alone. Limits found by a search on a few hundred
+    photos would overfit the few mistakes among them. If no photo can be in the band, it is empty.
     """
     threshold = costs.false_alarm / (costs.false_alarm + costs.missed)
     low = min(costs.review / costs.missed, threshold)
@@ -68,10 +68,11 @@ def cheapest_decision(costs: Costs, temperature: float) -> Decision:
 
 
 def source_weights(sources: ArrayLike, labels: np.ndarray) -> np.ndarray:
-    """Weights, float64 (n,), that make each source count the same within its class.
+    """Weights, float64 (n,), with which each source counts the same within its class.
 
-    All photos of a class from one source together weigh as much as those from any other source, and
-    both classes weigh the same. The mean weight is 1. `sources` are names, (n,); `labels` 0 or 1.
+    The photos of a class from one source have the same total weight as those from any other source,
+    and both classes have the same total weight. The mean weight is 1. `sources` are names, (n,);
+    `labels` are 0 or 1.
     """
     _, numbers = np.unique(sources, return_inverse=True)
     _, cells, sizes = np.unique(2 * numbers + labels, return_inverse=True, return_counts=True)
@@ -84,11 +85,11 @@ def source_weights(sources: ArrayLike, labels: np.ndarray) -> np.ndarray:
 def fit_temperature(
     logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
-    """The temperature T for which sigmoid(logit / T) makes the labels likeliest.
+    """The temperature T for which the labels have the highest likelihood under sigmoid(logit / T).
 
-    Temperature scaling after Guo et al., "On Calibration of Modern Neural Networks", ICML 2017:
-    one number, which changes how sure the answers are and never their order. `logits` and `labels`
-    (0 or 1) have shape (n,) and belong to the validation photos; `weights` as in `fit_decision`.
+    This is temperature scaling (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017):
+    one number changes how confident the answers are, but not their order. `logits` and `labels` (0
+    or 1), (n,), are those of the validation photos. `weights` are as in `fit_decision`.
     The result lies between `MIN_TEMPERATURE` and `MAX_TEMPERATURE`.
     """
     towards_label = np.where(np.asarray(labels) == 1, 1.0, -1.0) * np.asarray(logits, np.float64)
@@ -104,14 +105,13 @@ def fit_temperature(
 def choose_threshold(
     probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
-    """The threshold on the calibrated probability from which on the answer is "damaged".
+    """The threshold: photos with at least this calibrated probability are classified as damaged.
 
-    Of all thresholds whose balanced accuracy, the mean of both classes' recalls, is within one
-    photo of the best, the one nearest to 0.5: one photo more or less is luck, not a reason to move.
-    Candidates are 0.5 and the middles between neighbouring probabilities, so that no photo lies
-    right beside the threshold. `probabilities` and `labels` (0 or 1) have shape (n,) and belong to
-    the validation photos; `weights` as in `fit_decision`. With one class only nothing speaks
-    against 0.5.
+    It is chosen by balanced accuracy, the mean recall of both classes. Among all thresholds within
+    one photo of the best, it is the one closest to 0.5, because a single photo may be chance.
+    Candidates are 0.5 and the midpoints between neighbouring probabilities, so that no photo is
+    right at the threshold. `probabilities` and `labels` (0 or 1), (n,), are those of the validation
+    photos. `weights` are as in `fit_decision`. With photos of one class only, it is 0.5.
     """
     damaged, others = _by_class(probabilities, labels, weights)
     if damaged.values.size == 0 or others.values.size == 0:
@@ -132,24 +132,23 @@ def choose_review_band(
     weights: np.ndarray | None = None,
     target: float = REVIEW_TARGET,
 ) -> ReviewBand:
-    """The calibrated probabilities, low <= p < high, whose photos need a person.
+    """The review band: photos with a calibrated probability low <= p < high need a person.
 
-    Outside of the band, which `threshold` lies in or at the edge of, at least `target` of the
-    validation photos are answered correctly. No other such band sends fewer of them to a person,
-    and of those that send as few it is the narrowest. Where no photo needs a person, both ends are
-    the threshold. Other ends lie in the middle between neighbouring probabilities. This is
-    classification with a reject option (Chow 1970), its risk bounded and its coverage the largest
-    (El-Yaniv & Wiener 2010).
+    The band contains `threshold` or ends there. Outside the band, at least `target` of the answers
+    to validation photos are correct. Of all such bands, it sends the fewest photos to a person, and
+    it is the narrowest of those. If no photo needs a person, both ends are the threshold. Other
+    ends are midpoints between neighbouring probabilities. This is classification with a reject
+    option (Chow 1970), with the largest coverage for a bounded risk (El-Yaniv & Wiener 2010).
 
-    `EVERY_PHOTO` where the target is out of reach, where fewer than `FEWEST_DECIDED` photos would
-    lie outside, or where the photos show one class only: nothing is known of the other then.
-    `probabilities` and `labels` (0 or 1) have shape (n,). With `weights`, as in `fit_decision`, the
-    shares are weighted, and `FEWEST_DECIDED` still counts photos.
+    The result is `EVERY_PHOTO` if no band reaches the target, if fewer than `FEWEST_DECIDED` photos
+    would be outside the band, or if the photos show one class only. `probabilities` and `labels` (0
+    or 1) have shape (n,). `weights`, as in `fit_decision`, apply to the shares; `FEWEST_DECIDED`
+    counts photos without weights.
 
-    The target holds for these photos. Answers to new photos are correct a little less often,
-    because the band was fitted to these; only test photos show how often. The rule could be
-    stricter: send every photo to a person until the interval on the validation photos starts at
-    99 %. But that takes 368 photos without a mistake, and most users have fewer.
+    The target holds for the photos that the band was fitted on. On new photos, slightly fewer
+    answers are correct; the test photos show how many. A stricter rule would require that the
+    interval on the validation photos starts at 99 %. But that takes 368 photos without a mistake,
+    and most users have fewer.
     """
     damaged, others = _by_class(probabilities, labels, weights)
     if damaged.values.size == 0 or others.values.size == 0:
@@ -160,14 +159,14 @@ def choose_review_band(
     right_above = damaged.total - damaged.weight_below(highs)
     wrong_above = others.total - others.weight_below(highs)
     in_order = np.sort(probabilities)
-    below = np.searchsorted(in_order, lows)  # photos, and not their weights
+    below = np.searchsorted(in_order, lows)  # the number of photos, without weights
     above = in_order.size - np.searchsorted(in_order, highs)
-    best = (0.0, -1.0, EVERY_PHOTO)  # what a band has to surpass: weight decided, less its width
+    best = (0.0, -1.0, EVERY_PHOTO)  # to beat: the weight decided, minus the width, the band
     for at, low in enumerate(lows):
         wrong = wrong_below[at] + wrong_above
         decided = right_below[at] + right_above + wrong
         good = np.flatnonzero(wrong <= (1 - target) * decided + ROUNDING)
-        # The lowest upper end is the narrowest, and decides the most
+        # The lowest upper end gives the narrowest band, which decides the most photos
         if good.size and below[at] + above[good[0]] >= FEWEST_DECIDED:
             high = highs[good[0]]
             best = max(best, (decided[good[0]], low - high, ReviewBand(float(low), float(high))))
@@ -176,7 +175,7 @@ def choose_review_band(
 
 @dataclass(frozen=True)
 class _Weighted:
-    """The probabilities of one class, in rising order, and the weight of each; both (n,)."""
+    """The probabilities of one class in ascending order, and their weights; both (n,)."""
 
     values: np.ndarray
     weights: np.ndarray
@@ -187,11 +186,11 @@ class _Weighted:
 
     @property
     def effective_size(self) -> float:
-        """How many photos of the same weight say as much (Kish 1965)."""
+        """The effective sample size: the same information in equal weights (Kish 1965)."""
         return float(self.total**2 / (self.weights**2).sum())
 
     def weight_below(self, limits: np.ndarray) -> np.ndarray:
-        """The weight of all values below each limit, (m,)."""
+        """The total weight of the values below each limit, (m,)."""
         sums = np.append(0.0, np.cumsum(self.weights))
         return np.asarray(sums[np.searchsorted(self.values, limits)], np.float64)
 
@@ -199,7 +198,7 @@ class _Weighted:
 def _by_class(
     probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
 ) -> tuple[_Weighted, _Weighted]:
-    """Those of damaged cars, and those of the others."""
+    """The probabilities for damaged cars and for the others, with their weights."""
     weights = np.ones(len(labels)) if weights is None else weights
     order = np.argsort(probabilities)
     damaged, others = (order[labels[order] == label] for label in (1, 0))
@@ -210,6 +209,6 @@ def _by_class(
 
 
 def _middles(probabilities: np.ndarray) -> np.ndarray:
-    """The middles between neighbouring (rounded) probabilities, rounded so that they part them."""
+    """The midpoints between neighbouring (rounded) probabilities, rounded, but still in between."""
     distinct = np.unique(np.asarray(probabilities, np.float64))
     return rounded_up((distinct[1:] + distinct[:-1]) / 2)

@@ -1,4 +1,4 @@
-"""What can be claimed of a share, and how many more photos a higher claim needs."""
+"""Claims that the photos support, and how many more photos a higher claim needs."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -10,22 +10,25 @@ from car_damage.evaluation.predictions import Predictions
 from car_damage.manifest import Estimate, Metrics
 
 CLAIMS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
-MOST_PHOTOS = 10_000_000  # where the search for a sufficient number ends
+MOST_PHOTOS = 10_000_000  # upper limit of the search for a sufficient number
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A share, what the photos show of it, and what more photos would show if it stays the same."""
+    """A share, the claim that the photos support, and what a higher claim needs."""
 
     share: Estimate
-    photos: int  # independent ones that it is a share of
-    shown: float | None  # the highest of `CLAIMS` that the interval lies above
-    higher: float | None  # the next one that the share itself is above
-    needed: int | None  # how many more such photos would show it
+    photos: int  # the number of independent photos that it is a share of
+    shown: float | None  # the highest of `CLAIMS` that is not above the interval's lower end
+    higher: float | None  # the next of `CLAIMS`, if the share itself is above it
+    needed: int | None  # how many more such photos would support it, if the share stays the same
 
 
 def claims(predictions: Predictions, metrics: Metrics) -> dict[str, Claim]:
-    """For each share that people make claims of, by its name, if these photos have any of it."""
+    """The claim for each share that people make claims about, by the share's name.
+
+    A share that these photos do not define is left out.
+    """
     truth = predictions.split.y == 1
     measured, review = metrics.photos, metrics.review
     wholes = {
@@ -43,9 +46,9 @@ def claims(predictions: Predictions, metrics: Metrics) -> dict[str, Claim]:
 
 
 def photos_needed(share: float, claim: float) -> int | None:
-    """How many photos with this share show, with 95 % confidence, that it is above the claim.
+    """How many photos with this share would show, with 95 % confidence, that it is above the claim.
 
-    None where no number would.
+    None if no number would.
     """
     if share <= claim:
         return None

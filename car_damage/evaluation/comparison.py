@@ -14,10 +14,10 @@ from car_damage.files import write_text
 
 COMPARISON = "comparison.json"
 
-ACCURACY_MARGIN = 0.02  # of accuracy: what a new version may at most lose
-DECIDED_MARGIN = 0.05  # of the share of photos that are decided without a person
+ACCURACY_MARGIN = 0.02  # the largest accepted loss of accuracy
+DECIDED_MARGIN = 0.05  # the largest accepted loss in the share of photos decided without a person
 Z = 1.96  # standard deviations on each side of a 95 % interval
-MOST_PHOTOS = 10_000_000  # where the search for a sufficient number ends
+MOST_PHOTOS = 10_000_000  # upper limit of the search for a sufficient number
 
 
 @dataclass(frozen=True)
@@ -27,25 +27,25 @@ class Difference:
     photos: int
     new: int
     current: int
-    only_new: int  # the new version, but not the current one
-    margin: float  # the largest loss that is accepted, as a share of the photos
+    only_new: int  # the new version but not the current one
+    margin: float  # the largest accepted loss, as a share of the photos
 
     @property
     def only_current(self) -> int:
-        """The current version, but not the new one."""
+        """The number for the current version but not the new one."""
         return self.only_new - self.new + self.current
 
     @property
     def value(self) -> float:
-        """The share for the new version less the share for the current one."""
+        """The share for the new version minus the share for the current one."""
         return (self.new - self.current) / self.photos
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % of the difference (Bonett and Price 2012, https://doi.org/10.3102/1076998611411915).
+        """The 95 % interval of the difference.
 
-        Each count is one higher than seen, so that two versions which agree on a handful of photos
-        are not taken for equal.
+        It is Bonett and Price's of 2012 (https://doi.org/10.3102/1076998611411915). One is added to
+        each count, so that agreement on a few photos does not prove that two versions are equal.
         """
         count = self.photos + 2
         new, current = (self.only_new + 1) / count, (self.only_current + 1) / count
@@ -54,11 +54,11 @@ class Difference:
 
     @property
     def within_margin(self) -> bool:
-        """Whether the new version is surely no worse than by `margin` (non-inferiority)."""
+        """Whether the new version surely loses less than `margin` (non-inferiority)."""
         return self.interval[0] > -self.margin
 
     def photos_needed(self) -> int | None:
-        """How many photos with such differences would show it; None where no number would."""
+        """How many photos with such differences would show this; None if no number would."""
         if self.value <= -self.margin:
             return None
 
@@ -85,18 +85,18 @@ class Comparison:
 
     @property
     def as_good(self) -> bool:
-        """Whether the new version is surely not worse, in accuracy and in what it decides."""
+        """Whether the new version surely is not worse, in accuracy and in the share decided."""
         return self.accuracy.within_margin and self.decided.within_margin
 
     def photos_needed(self) -> int | None:
-        """How many photos would show that; None where the new version looks worse."""
+        """How many photos would show that; None if the new version looks worse."""
         needed = [each.photos_needed() for each in (self.accuracy, self.decided)]
         return None if None in needed else max(each or 0 for each in needed)
 
 
 @dataclass(frozen=True)
 class AgainstCurrent:
-    """`comparison.json`: a new version against the one that was in use when it was made."""
+    """`comparison.json`: a new version compared with the version in use when it was made."""
 
     current: str
     comparison: Comparison
@@ -109,9 +109,9 @@ def write_comparison(folder: Path, against: AgainstCurrent) -> None:
 
 
 def read_comparison(folder: Path) -> AgainstCurrent | None:
-    """Read a version's `comparison.json`; None where promotion did not compare it.
+    """Read a version's `comparison.json`; None if promotion did not compare it.
 
-    Raises `UserError` where it is not as `write_comparison` wrote it.
+    Raises `UserError` if the file has changed since `write_comparison` wrote it.
     """
     path = folder / COMPARISON
     if not path.exists():

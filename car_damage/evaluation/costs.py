@@ -1,4 +1,4 @@
-"""What a version's answers cost, in money."""
+"""The cost of a version's answers, in money."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ def cost_metrics(
 ) -> CostMetrics:
     """The cost of 1,000 photos like the `chosen` ones, bool (n,), with its 95 % interval.
 
-    Resampling cannot show a mistake that never happened, which may be the dearest. So the interval
-    also reaches as far as those of the shares of both mistakes among the decided photos.
+    Resampling cannot show a mistake that did not happen, although it may be the most expensive one.
+    So the interval is widened by the intervals of the two error rates among the decided photos.
     """
     truth, decided = predictions.split.y == 1, ~predictions.needs_review
     mistakes = {
@@ -42,7 +42,10 @@ def cost_metrics(
 
 
 def _per_thousand(cost: Estimate, mistakes: Sequence[tuple[float, Estimate]]) -> Estimate:
-    """The cost of 1,000 photos. `mistakes`: what a share of 1 of each would cost, and the share."""
+    """The cost of 1,000 photos. `mistakes`: the cost per photo at an error rate of 1, and the rate.
+
+    There is one such pair for each kind of mistake.
+    """
     value = cost.value or 0.0
     lows, highs = [cost.low or value], [cost.high or value]
     for price, share in mistakes:

@@ -1,4 +1,4 @@
-"""How well a recipe does on sources that its model was not trained on, by cross-validation."""
+"""Metrics of cross-source validation: how good a recipe is on sources left out of training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from car_damage.manifest import (
     WorstSource,
 )
 
-FEWEST_FOR_WORST = 100  # photos: with fewer, the lowest share is often bad luck
+FEWEST_FOR_WORST = 100  # photos; with fewer, the lowest share is often due to chance
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """Held-out photos, each judged by a decision that was fitted on the other folds; all (n,)."""
+    """Held-out photos, classified by a decision fitted on the other folds; all (n,)."""
 
     fold: np.ndarray
     source: np.ndarray
@@ -52,11 +52,11 @@ def cross_source_metrics(
 ) -> CrossSourceMetrics:
     """All metrics of cross-source validation.
 
-    `home_logits` are those of the model that is trained on all sources, for each home validation
-    photo in `answers`, by its path. Each source counts the same within a class, and both classes
-    count the same, however many photos there are. Intervals of such means come from resampling
-    sources (`seed`), those of one source from resampling its groups of copies. With `costs`, these
-    decide about thresholds and review bands.
+    `home_logits` are the logits of the model trained on all sources, for each home validation photo
+    in `answers`, by its path. Each source counts the same within a class, and both classes count
+    the same, no matter how many photos they have. The intervals of such means come from resampling
+    sources (`seed`). The intervals of one source come from resampling its groups of copies. `costs`
+    choose the thresholds and review bands, if given.
     """
     scaled = common_scale(answers)
     judged = _judged(scaled, costs)
@@ -103,11 +103,11 @@ def _means_over_sources(judged: _Judged, seed: int) -> dict[str, Estimate]:
     """Means over sources, with the same weight for both classes, and their intervals."""
     names = np.unique(judged.source)
     of_cell = np.stack([_of_cells(judged, name) for name in names])  # (sources, classes, figures)
-    there = np.isfinite(of_cell[..., :1])  # not every source shows both classes
+    there = np.isfinite(of_cell[..., :1])  # not every source has both classes
     of_cell = np.where(there, of_cell, 0)
 
     def statistics(drawn: np.ndarray) -> dict[str, float]:
-        with np.errstate(invalid="ignore"):  # NaN for a class that no source drawn shows
+        with np.errstate(invalid="ignore"):  # NaN for a class that no resampled source has
             by_class = of_cell[drawn].sum(axis=0) / there[drawn].sum(axis=0)
             correct, decided, correct_and_decided, *gaps = by_class.mean(axis=0)
             accuracy = correct_and_decided / decided
@@ -126,8 +126,8 @@ def _means_over_sources(judged: _Judged, seed: int) -> dict[str, Estimate]:
 def _of_cells(judged: _Judged, source: str) -> np.ndarray:
     """For each class of a source, shares of its photos and its part of the calibration error.
 
-    The columns are: correct, decided, both of these, and for each bin of probabilities the sum of
-    (probability - label), per photo. NaN for a class of which the source has no photo.
+    The columns are: correct, decided, both, and for each bin of probabilities the sum of
+    (probability - label) divided by the number of photos. NaN for a class without photos.
     """
     found = np.full((len(LABELS), 3 + CALIBRATION_BINS), np.nan)
     for label in range(len(LABELS)):
@@ -163,7 +163,7 @@ def _of_class(judged: _Judged, chosen: np.ndarray, seed: int) -> ClassMetrics | 
 
 
 def _worst(sources: Mapping[str, SourceMetrics]) -> WorstSource | None:
-    """The class of a source with the lowest share of correct answers, if any has enough photos."""
+    """The source and class with the lowest accuracy, among those with enough photos."""
     cells = [
         WorstSource(source=source, label=label, count=found.count, accuracy=found.accuracy)
         for source, metrics in sources.items()
@@ -184,7 +184,7 @@ def _home_threshold(
     scale: LogitScale,
     decision: Decision,
 ) -> float:
-    """The threshold that the home photos would give, as a probability of this decision."""
+    """The threshold that the home photos would give, as a probability under this decision."""
     labels = {one.path: one.damaged for one in answers if one.part == HOME}
     logits = np.array([home_logits[path] for path in labels], np.float64)
     probabilities = decision.probabilities(scale.factor * logits + scale.offset)

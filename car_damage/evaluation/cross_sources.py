@@ -1,6 +1,6 @@
-"""Logits for photos of sources that a model was not trained on: a table, its scale, a decision.
+"""Logits of cross-source validation: their table, a common scale, and a decision fitted on them.
 
-In cross-source validation a model is trained for each fold, without the sources of the fold.
+In cross-source validation, a model is trained for each fold without the sources of that fold.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +21,10 @@ HOME = "home"  # a validation photo of the other sources
 
 @dataclass(frozen=True)
 class FoldAnswer:
-    """A line of `cross_sources.csv`: what the model of one fold says of a photo.
+    """A line of `cross_sources.csv`: the logit of one fold's model for a photo.
 
-    Held-out photos are in the train or val split of the whole data set: its test photos take part
-    in no fold. Home photos only serve to bring the folds' logits to one scale.
+    Held-out photos are in the train or val split of the whole data set. Its test photos are not
+    used in any fold. Home photos are only used to bring the folds' logits to one scale.
     """
 
     path: str
@@ -43,7 +43,7 @@ class FoldAnswer:
 
 
 def fold_answers(rows: Sequence[Row], logits: np.ndarray, fold: int, part: str) -> list[FoldAnswer]:
-    """The answers of one fold's model for these images, `logits` (n,); close-ups are left out."""
+    """The answers of one fold's model for these images, `logits` (n,), without close-ups."""
     return [
         FoldAnswer(
             *(row.path, row.sha256, row.group, row.source, row.label),
@@ -62,15 +62,15 @@ def write_answers(path: Path, answers: Sequence[FoldAnswer]) -> None:
 
 
 def read_answers(path: Path) -> list[FoldAnswer]:
-    """Read what `write_answers` wrote. Raises `UserError` if the file is different."""
+    """Read the table that `write_answers` wrote. Raises `UserError` if it has changed."""
     return read_table(path, FoldAnswer)
 
 
 def common_scale(answers: Sequence[FoldAnswer]) -> list[FoldAnswer]:
     """The held-out answers with logits on one scale for all folds.
 
-    Each model's logits have a scale of their own. For each fold, the linear map is taken that gives
-    its home logits the mean and spread that home logits have on average over the folds.
+    Each model's logits have their own scale. For each fold, a linear map gives the home logits the
+    average mean and spread of all folds. The same map is applied to the fold's held-out logits.
     """
     of_fold = {fold: _mean_and_spread(home) for fold, home in _home_by_fold(answers).items()}
     average = _average(of_fold.values())
@@ -83,10 +83,10 @@ def common_scale(answers: Sequence[FoldAnswer]) -> list[FoldAnswer]:
 
 
 def final_scale(logits: Mapping[str, float], answers: Sequence[FoldAnswer]) -> LogitScale:
-    """How to bring the logits of the model that is trained on all sources to the folds' scale.
+    """The map that brings the logits of the model trained on all sources to the folds' scale.
 
-    `logits` are that model's, for each home validation photo, by its path. For each fold, the mean
-    and spread of the same photos are compared: its own home photos. Both are averaged over folds.
+    `logits` are that model's logits for each home validation photo, by its path. For each fold, the
+    mean and spread of both models are computed on the fold's home photos and averaged over folds.
     """
     homes = _home_by_fold(answers)
     folds = _average(_mean_and_spread(home) for home in homes.values())
@@ -100,7 +100,7 @@ def final_scale(logits: Mapping[str, float], answers: Sequence[FoldAnswer]) -> L
 def fit_decision_abroad(scaled: Sequence[FoldAnswer], costs: Costs | None = None) -> Decision:
     """Fit a decision on held-out answers on one scale; each source counts the same in a class.
 
-    With `costs`, these decide about threshold and review band.
+    `costs`, if given, choose the threshold and review band.
     """
     labels = np.array([one.damaged for one in scaled], int)
     weights = source_weights([one.source for one in scaled], labels)
@@ -130,7 +130,7 @@ def _average(found: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _scale(before: np.ndarray, after: np.ndarray) -> LogitScale:
-    """The map from one mean and spread to another."""
+    """The linear map from one mean and spread to another."""
     (mean, spread), (new_mean, new_spread) = before, after
-    factor = new_spread / spread if spread else 1.0  # a model that says the same of all photos
+    factor = new_spread / spread if spread else 1.0  # all logits of the model are equal
     return LogitScale(factor=factor, offset=new_mean - factor * mean)

@@ -1,4 +1,4 @@
-"""Every metric of an exported graph, measured on the test photos."""
+"""All metrics of an exported graph on the test photos."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,10 +32,10 @@ def evaluate(
     seed: int,
     costs: Costs | None = None,
 ) -> Metrics:
-    """Everything that is measured of one version; all but `review.val` on the test photos.
+    """Measure all metrics of a version; all but `review.val` are on the test photos.
 
-    `target` is the share of right answers that the review band was chosen for, unless `costs` were.
-    `graph`, which gave the outputs, runs again on the test images, equalised and greyed out.
+    `target` is the share of correct answers that the review band was chosen for, unless `costs`
+    chose it. `graph`, which gave the outputs, also runs on equalised and greyed-out test images.
     """
     val = predictions_from(dataset.val, val_outputs.logits, decision)
     test = predictions_from(dataset.test, test_outputs.logits, decision)
@@ -61,7 +61,7 @@ def evaluate(
 def metrics_of_folders(test: Predictions, among: Sequence[Row], seed: int) -> dict[str, MetricSet]:
     """The accuracy on each data folder's photos.
 
-    Folders are named as seen from the innermost one that all of `among` lie in.
+    Folder names are relative to the innermost folder that contains all of `among`.
     """
     photos = test.split.of_kind("photo")
     return {
@@ -78,10 +78,10 @@ def metrics_of_slices(
 
 
 def review_metrics(val: Predictions, test: Predictions, target: float, seed: int) -> ReviewMetrics:
-    """What share of photos lies outside the review band, and the accuracy on those.
+    """The share of photos outside the review band, and the accuracy on them.
 
-    The validation photos, which the band was chosen on, come without an interval: it would be that
-    of new photos, and the test photos have it.
+    The figures on validation photos have no interval, because the band was chosen on these photos.
+    An interval describes new photos, which the test photos stand for.
     """
     photos = np.flatnonzero(val.split.of_kind("photo"))
     shares = _decided(val)(photos)
@@ -94,10 +94,10 @@ def review_metrics(val: Predictions, test: Predictions, target: float, seed: int
 
 
 def decided_estimate(test: Predictions, seed: int) -> DecidedEstimate:
-    """What share of the photos lies outside the review band, and the accuracy on those."""
+    """The share of photos outside the review band, and the accuracy on them."""
     decided = ~test.needs_review
     wholes = {"accuracy": decided}
-    if not _decides_all_or_none(test.decision):  # the share is certain then, with any photos
+    if not _decides_all_or_none(test.decision):  # otherwise the share is certain
         wholes["decided"] = np.ones(len(decided), bool)
     estimates = test.bootstrap(_decided(test), test.split.of_kind("photo"), seed, wholes)
     return DecidedEstimate(**estimates)

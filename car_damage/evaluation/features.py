@@ -1,4 +1,4 @@
-"""How much of their room the features use that a head pools."""
+"""The effective dimension of pooled features."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ def effective_dimension(features: np.ndarray) -> float:
     It is the square of the sum of the eigenvalues over the sum of their squares: d if the features
     vary by the same amount in all directions, 1 if they vary along one line. After long fine-tuning
     it is near 1 (neural collapse, Papyan et al. 2020, https://arxiv.org/abs/2008.08186). The
-    features then hold the answer and nothing else, so that quantisation and the heatmap have little
-    to work with. 0 if the features do not vary.
+    features then contain the answer and nothing else, which leaves little for quantisation and the
+    heatmap to work with. 0 if the features do not vary.
     """
     covariance = np.cov(np.asarray(features, np.float64), rowvar=False)
     total = float(np.trace(covariance))

@@ -1,8 +1,8 @@
 """The folds of cross-source validation: which sources are held out together.
 
-A source is where photos come from. A model that is tested on sources it was not trained on shows
-how well it does on photos from elsewhere (leave-one-group-out cross-validation, with groups of
-sources because many sources show one class only).
+A source is where photos come from. Testing a model on sources it was not trained on shows how good
+it is on photos from new sources. This is leave-one-group-out cross-validation. The groups are
+several sources, because many sources have photos of one class only.
 """
 
 from collections import Counter
@@ -15,12 +15,12 @@ from car_damage.dataset.arrays import Row
 from car_damage.errors import UserError
 
 DEFAULT_FOLDS = 6
-FEWEST_FOLDS = 2  # one to test on, and one to train on
+FEWEST_FOLDS = 2  # one to test on and one to train on
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """Sources that stay together, and how many photos of each class they have."""
+    """Sources that stay together, with the number of photos of each class."""
 
     sources: tuple[str, ...]
     damaged: int
@@ -52,17 +52,17 @@ def deal_folds(rows: Sequence[Row], count: int | None) -> list[tuple[str, ...]]:
     Units of sources allow as many folds as there are units with both classes, plus the smaller of
     the numbers of units with only damaged and with only undamaged photos. The rule:
 
-    1. Each source is a unit. Two sources that share near copies become one unit, the pair with the
-       most shared groups first, as long as `count` folds stay possible. A few near copies link
-       almost all real sources, so joining all of them would leave one unit. `leave_out` keeps
-       photos whose copies are in another fold out of that fold's training.
-    2. Units with both classes each start a fold, then units with only damaged photos do, the
-       largest first, up to `count`.
-    3. The rest of the units with both classes go to the fold with the fewest photos, then the rest
-       of those with only damaged photos to the fold with the fewest damaged photos.
-    4. Units with only undamaged photos, the largest first, go to folds that have no undamaged photo
-       yet, then to the fold with the fewest sources; between equals the fold with the largest
-       surplus of damaged over undamaged photos gets the unit.
+    1. Each source is a unit. Two sources that share near copies become one unit if `count` folds
+       are still possible afterwards. The pair with the most shared groups comes first. (Almost all
+       real sources are linked by a few near copies, so joining all would leave one unit.
+       `leave_out` removes the remaining copies from a fold's training.)
+    2. Units with both classes start a fold each, the largest first, up to `count` folds. If there
+       are too few, units with only damaged photos start the others, the largest first.
+    3. Each remaining unit with both classes goes to the fold with the fewest photos. Then each
+       remaining unit with only damaged photos goes to the fold with the fewest damaged photos.
+    4. Units with only undamaged photos, the largest first, go to folds without undamaged photos,
+       then to the fold with the fewest sources. In a tie, the fold with the largest surplus of
+       damaged over undamaged photos gets the unit.
 
     Raises `UserError` if the sources do not allow `count` folds, or not even two.
     """
@@ -74,7 +74,7 @@ def deal_folds(rows: Sequence[Row], count: int | None) -> list[tuple[str, ...]]:
 
 
 def check_folds(photos: Sequence[Row], count: int | None) -> int:
-    """The number of folds that `deal_folds` makes of these photos' sources; it raises the same."""
+    """The number of folds that `deal_folds` would make; raises the same errors."""
     return _checked(count, _possible_folds(_one_per_source(photos)))
 
 
@@ -95,16 +95,16 @@ def _possible_folds(units: Sequence[_Unit]) -> int:
 def _checked(count: int | None, possible: int) -> int:
     if possible < FEWEST_FOLDS:
         raise UserError(
-            "cross-source validation needs at least two sources with photos of both classes (or "
+            "Cross-source validation needs at least two sources with photos of both classes (or "
             "pairs of sources that have both together), but the sources of this data set allow "
-            f"{possible} {'fold' if possible == 1 else 'folds'}: add photos from more sources"
+            f"{possible} {'fold' if possible == 1 else 'folds'}. Add photos from more sources."
         )
     if count is None:
         return min(DEFAULT_FOLDS, possible)
     if not FEWEST_FOLDS <= count <= possible:
         raise UserError(
-            f"{count} {'fold is' if count == 1 else 'folds are'} not possible: the sources of this "
-            f"data set allow {FEWEST_FOLDS} to {possible} folds"
+            f"{count} {'fold is' if count == 1 else 'folds are'} not possible. The sources of this "
+            f"data set allow {FEWEST_FOLDS} to {possible} folds."
         )
     return count
 
@@ -120,7 +120,7 @@ def _with_copies_joined(units: Sequence[_Unit], photos: Sequence[Row], count: in
 
 
 def _sources_that_share_copies(photos: Sequence[Row]) -> list[tuple[str, str]]:
-    """Pairs of sources with a group that spans both; the pair with the most such groups first."""
+    """Pairs of sources that share groups of copies; the pair with the most shared groups first."""
     sources: dict[str, set[str]] = {}
     for row in photos:
         sources.setdefault(row.group, set()).add(row.source)

@@ -1,7 +1,8 @@
-"""Training without some sources, to see how the model does on photos from elsewhere.
+"""Training without some sources, to see how good the model is on photos from new sources.
 
-Where each source shows one class only, photos held out at random are of sources that the model
-knows, and it may have learnt the source instead of the damage. Whole sources held out show it.
+If each source shows one class only, the model may learn to recognise the source instead of the
+damage. Photos held out at random cannot show this, because the model knows their sources. Sources
+that are held out completely can.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,12 @@ from car_damage.errors import UserError
 
 
 def leave_out(dataset: Dataset, sources: Sequence[str]) -> Dataset:
-    """A data set to train without `sources` and to test on their training and validation photos.
+    """A data set without `sources` in training, with their train and val photos as the test set.
 
-    Copies of their photos leave training too. The test photos of all sources are left out, because
-    they may only measure the model that is trained on all sources. Without `sources` the data set
-    stays as it is. Raises `UserError` for a source that the data set does not have, and if no photo
-    of a class is left to train on.
+    Copies of their photos are removed from training too. The test photos of all sources are left
+    out, because they are reserved for the model trained on all sources. Without `sources`, the data
+    set is returned unchanged. Raises `UserError` for a source that the data set does not have, and
+    if a class has no photos left to train on.
     """
     if not sources:
         return dataset
@@ -38,14 +39,14 @@ def leave_out(dataset: Dataset, sources: Sequence[str]) -> Dataset:
 
 
 def check_sources(photos: Sequence[Row], sources: Sequence[str]) -> None:
-    """Raise `UserError` for a source that no photo has, or without which a class has no photo."""
+    """Raise `UserError` for an unknown source, or if a class has no photos without `sources`."""
     known = sorted({photo.source for photo in photos})
     for source in sources:
         if source not in known:
-            raise UserError(f"no photo has the source {source}: choose from {', '.join(known)}")
+            raise UserError(f"No photo has the source {source}. Choose from {', '.join(known)}.")
     left = {photo.label for photo in photos if photo.source not in sources}
     if missing := [label for label in LABELS if label not in left]:
         raise UserError(
-            f"without {' and '.join(sources)} there is no {missing[0]} photo to train "
-            "on: leave out fewer sources"
+            f"Without {' and '.join(sources)} there is no {missing[0]} photo to train "
+            "on. Leave out fewer sources."
         )

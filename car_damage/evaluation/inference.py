@@ -1,4 +1,4 @@
-"""What an exported graph says of many images."""
+"""Outputs of an exported graph for many images."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from car_damage.photos import Photo
 
 @dataclass(frozen=True)
 class Outputs:
-    """The graph's outputs for n images, in their order."""
+    """The graph's outputs for n images, in the same order."""
 
     logits: np.ndarray  # float64 (n,)
     heatmaps: np.ndarray  # float32 (n, h, w); each averages to its logit less the head's bias
@@ -21,7 +21,7 @@ class Outputs:
 
 
 def graph_outputs(path: Path, images: Iterable[Photo]) -> Outputs:
-    """Put images, each `uint8` (size, size, 3) and at least one, through a graph on all cores."""
+    """Run a graph on all cores, on one or more images, each `uint8` (size, size, 3)."""
     graph = per_thread(lambda: predictor.Graph(path))
     each = list(map_in_order(lambda image: graph().run(np.asarray(image)), images))
     return Outputs(

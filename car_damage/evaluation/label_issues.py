@@ -1,9 +1,9 @@
-"""Photos whose label looks wrong, found by confident learning, as a list to work through.
+"""A list of photos whose label looks wrong, found by confident learning.
 
-Confident learning (Northcutt, Jiang & Chuang 2021, https://arxiv.org/abs/1911.00068) by its
-authors' library cleanlab, on probabilities that a photo's own label had no part in: each fifth of
-the photos is judged by a logistic regression fitted on the others, copies together. The features
-are those of the backbone as it was loaded: fine-tuning would have learnt the wrong labels by heart.
+The method is confident learning (Northcutt, Jiang & Chuang 2021, https://arxiv.org/abs/1911.00068)
+in its authors' library, cleanlab. It uses out-of-fold probabilities: a logistic regression is
+fitted on four fifths of the photos and predicts the other fifth. Copies stay in the same fold. The
+features are those of the backbone before fine-tuning, which would have memorised wrong labels.
 """
 
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ class LabelIssue:
 def find_label_issues(
     dataset: Dataset, features: Mapping[str, np.ndarray], probe: Pipeline, seed: int
 ) -> list[LabelIssue]:
-    """The photos of all three splits whose label looks wrong, the worst first.
+    """The photos of all three splits whose label looks wrong, the most suspicious first.
 
     `features`: pooled features, float32 (n, d), of every image of each split. `probe` is the
-    classifier, which is fitted anew in each fold. Each class needs photos of at least two groups.
+    classifier, which is fitted again in each fold. Each class needs photos of at least two groups.
     """
-    import cleanlab.filter  # takes a second or two, with pandas; needed once a run at most
+    import cleanlab.filter  # takes a second or two, with pandas, and is rarely needed
     import cleanlab.rank
 
     splits = [getattr(dataset, name) for name in SPLITS]
@@ -61,9 +61,9 @@ def find_label_issues(
 
 
 def read_label_issues(folder: Path) -> list[LabelIssue] | None:
-    """Read a version's `label_issues.csv`; None where nobody looked for any.
+    """Read a version's `label_issues.csv`; None if labels were not checked.
 
-    Raises `UserError` where it is not as `write_label_issues` wrote it.
+    Raises `UserError` if the file has changed since `write_label_issues` wrote it.
     """
     path = folder / LABEL_ISSUES
     return read_table(path, LabelIssue) if path.exists() else None
@@ -77,7 +77,7 @@ def write_label_issues(folder: Path, issues: list[LabelIssue]) -> None:
 def _out_of_fold(
     features: np.ndarray, labels: np.ndarray, groups: np.ndarray, probe: Pipeline, seed: int
 ) -> np.ndarray:
-    """For each photo the probability of each class, by a probe that has seen none of its copies."""
+    """The probabilities of both classes for each photo, from a probe not fitted on its copies."""
     fewest = min(len(np.unique(groups[labels == label])) for label in range(len(LABELS)))
     folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
     return cross_val_predict(

@@ -1,4 +1,4 @@
-"""How good predictions are, and how sure that is."""
+"""Metrics of predictions, with 95 % intervals."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -9,9 +9,9 @@ from scipy.stats import beta, rankdata
 from car_damage.manifest import Estimate
 
 RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percentiles: what lies between holds 95 %
+INTERVAL = (2.5, 97.5)  # percentiles
 CALIBRATION_BINS = 15  # of equal width, as in Guo et al. 2017
-ROUNDING = 1e-9  # ends that are equal but for it are equal
+ROUNDING = 1e-9  # tolerance when the ends of an interval are compared
 
 
 def bootstrap(
@@ -20,24 +20,24 @@ def bootstrap(
     seed: int = 0,
     wholes: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Estimate]:
-    """What `statistics` says of the rows 0 to n - 1, n > 0, each with its 95 % interval.
+    """Compute `statistics` on the rows 0 to n - 1, n > 0, each with its 95 % interval.
 
-    `statistics` takes the rows to look at, int (m,), of which some may come repeatedly, and gives
-    NaN for what they do not define. `groups`, (n,), may hold numbers or names. `wholes` holds, by
-    a figure's name, the rows that it is a share of: bool (n,); see `wholes_of`.
+    `statistics` takes rows, int (m,), which may contain repetitions, and returns NaN for figures
+    that these rows do not define. `groups`, (n,), are numbers or names. `wholes` maps a figure's
+    name to the rows that it is a share of, bool (n,); see `wholes_of`.
 
     The interval is the percentile bootstrap (Efron & Tibshirani 1993) over groups instead of
-    photos, since copies are no independent evidence: with few groups it is wide, however many
-    copies they hold. Resamples in which a figure is undefined do not count for it.
+    photos, because copies are not independent evidence. With few groups it is wide, no matter how
+    many copies they contain. Resamples in which a figure is undefined are ignored for that figure.
 
-    Resampling cannot show a mistake that never happened, and hardly one that happened once. So the
-    interval of a share also reaches as far as that of Clopper and Pearson for as many photos as its
-    whole has groups: 0 mistakes among 46 photos may be up to 7.7 %. A figure that is not a share
-    (F1, the areas, the errors of the probabilities) has no such formula: if all resamples give the
-    same, as for a ROC AUC of exactly 1, it has no interval.
+    Resampling cannot show a mistake that did not happen, and underestimates one that happened once.
+    So the interval of a share also covers the Clopper-Pearson interval for as many photos as there
+    are groups: with 0 mistakes among 46 photos, it ends at 7.7 %. Figures that are not shares (F1,
+    the areas, the errors of the probabilities) have no such formula. If all resamples give the same
+    value, as for a ROC AUC of exactly 1, they have no interval.
 
-    One limit: resampling only ever raises the calibration error, so if its interval would miss the
-    value, it is stretched to it.
+    Resampling can only raise the calibration error. If its interval does not contain the value, the
+    interval is extended to it.
     """
     groups = np.asarray(groups)
     values = statistics(np.arange(len(groups)))
@@ -52,11 +52,11 @@ def bootstrap(
 def compute(
     damaged: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
 ) -> dict[str, float]:
-    """The metrics without intervals; NaN for one that these photos do not define.
+    """The metrics without intervals; NaN for a metric that these photos do not define.
 
-    `damaged` and `predicted` are bool (n,): what is so, and what a version says. `pr_auc`: average
-    precision. `brier`: mean squared error of the probability. `ece`: see `calibration_error`. The
-    others: see `shares`.
+    `damaged`, the labels, and `predicted` are bool (n,). `pr_auc` is the average precision, `brier`
+    the mean squared error of the probability. For `ece` see `calibration_error`, for the others
+    `shares`.
     """
     true_positives = int(np.count_nonzero(predicted & damaged))
     false_negatives = int(np.count_nonzero(~predicted & damaged))
@@ -74,10 +74,10 @@ def compute(
 
 
 def shares(damaged: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """The metrics of the labels alone; NaN for one that these photos do not define.
+    """The metrics that need no probabilities; NaN for one that these photos do not define.
 
-    `false_negative_rate`: of the damaged cars, those classified as not damaged. `specificity`: of
-    the others, those classified as not damaged. Both arrays are bool (n,), True for damaged.
+    `false_negative_rate` is the share of damaged cars classified as not damaged, `specificity` the
+    share of undamaged cars classified as not damaged. Both arrays are bool (n,), True for damaged.
     """
     count, positives = len(damaged), int(np.count_nonzero(damaged))
     false_negatives = int(np.count_nonzero(damaged & ~predicted))
@@ -90,7 +90,7 @@ def shares(damaged: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def wholes_of(damaged: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
-    """Which photos each share of `compute` is a share of, by its name.
+    """The photos that each share of `compute` is a share of, by its name.
 
     All arrays are bool (n,).
     """
@@ -104,24 +104,24 @@ def wholes_of(damaged: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarra
 
 
 def calibration_error(damaged: np.ndarray, probabilities: np.ndarray) -> float:
-    """Expected calibration error: how far the probability of damaged is off, on average.
+    """Expected calibration error: how far the probability of damage is off, on average.
 
-    Photos are binned by their probability; in each bin, the mean probability is compared with the
-    share that is damaged, and bins weigh as many as they hold. In this form, for the positive class
-    and not for the answer's confidence, after Naeini et al., AAAI 2015.
+    Photos are binned by their probability. In each bin, the mean probability is compared with the
+    share of damaged photos. Bins are weighted by their number of photos. This form, for the
+    positive class and not for the confidence of the prediction, is from Naeini et al., AAAI 2015.
     """
     bins = calibration_bin(probabilities)
-    # A bin's count times its gap is the sum of its photos' (probability - damaged).
+    # A bin's count times its gap is the sum of (probability - damaged) over its photos.
     return float(np.abs(np.bincount(bins, weights=probabilities - damaged)).sum() / len(damaged))
 
 
 def calibration_bin(probabilities: np.ndarray) -> np.ndarray:
-    """The number of the bin, 0 to `CALIBRATION_BINS` - 1, that each probability falls in, (n,)."""
+    """The bin of each probability, 0 to `CALIBRATION_BINS` - 1, (n,)."""
     return np.minimum((probabilities * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
 
 
 def _resamples(groups: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """For each resample the rows of its photos: as many groups as there are, with replacement."""
+    """The rows of each resample: as many groups as there are, drawn with replacement."""
     names, group = np.unique(groups, return_inverse=True)
     rng = np.random.default_rng(seed)
     rows = np.arange(len(groups))
@@ -131,7 +131,7 @@ def _resamples(groups: np.ndarray, seed: int) -> Iterator[np.ndarray]:
 
 
 def _estimate(value: float, resampled: np.ndarray, groups: int | None) -> Estimate:
-    """The value with its interval; `groups`: how many a share is of, None for any other figure."""
+    """The value with its interval. `groups`: the number in a share's whole; None if not a share."""
     if math.isnan(value):
         return Estimate(value=None, low=None, high=None)
     ends = [value]
@@ -149,9 +149,9 @@ def _estimate(value: float, resampled: np.ndarray, groups: int | None) -> Estima
 def clopper_pearson(share: float, count: int) -> tuple[float, float]:
     """The 95 % interval of a share of `count` independent photos (Clopper & Pearson 1934).
 
-    It holds what it promises for any share and count; Wilson's, which is narrower, does not for a
-    handful of photos. Written with the beta distribution, because copies with different answers
-    leave a share that is no whole number of groups.
+    It has at least 95 % coverage for any share and count. Wilson's interval is narrower, but has
+    less coverage with few photos. This uses the beta distribution, because a share need not be a
+    whole number of groups: copies may have different predictions.
     """
     hits = share * count
     below, above = np.array(INTERVAL) / 100
@@ -164,12 +164,12 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else math.nan
 
 
-# scikit-learn's two functions give the same numbers (a test holds them together) but take 3 ms a
-# pair, most of it checks; a thousand resamples of a dozen slices would take most of a minute.
+# scikit-learn's functions give the same numbers (a test compares them), but both together take
+# 3 ms, mostly for checks. A thousand resamples of a dozen slices would take most of a minute.
 
 
 def _roc_auc(damaged: np.ndarray, probabilities: np.ndarray) -> float:
-    """How often a damaged car gets the higher probability of a pair (Mann-Whitney U)."""
+    """How often a damaged car has a higher probability than an undamaged one (Mann-Whitney U)."""
     positives = np.count_nonzero(damaged)
     negatives = len(damaged) - positives
     if positives == 0 or negatives == 0:
@@ -179,7 +179,7 @@ def _roc_auc(damaged: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def _average_precision(damaged: np.ndarray, probabilities: np.ndarray) -> float:
-    """Precision at each distinct threshold, weighed by the recall that the threshold adds."""
+    """The mean precision over distinct thresholds, weighted by the recall that each one adds."""
     positives = np.count_nonzero(damaged)
     if positives == 0:
         return math.nan

@@ -1,7 +1,7 @@
 """Fit the limits of a version's warnings on its training photos.
 
-Of each warning of quality at most 1 % of the training photos are warned; `unfamiliar` are at most
-1 % of the validation images, since the training images' own embeddings are too familiar.
+At most 1 % of the training photos get any one quality warning. At most 1 % of the validation images
+are `unfamiliar`; the embeddings of the training images would be too familiar for this.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,12 +22,12 @@ from car_damage.photo_warnings import (
     measure_quality,
 )
 
-WARNED = 0.01  # share
-COMPONENTS = 32  # 16 to 128 do alike; at d = 1,024 these take 87 kB in `model.json`
-INSIDE = 4  # of at least so many dimensions one may be a component, or nothing were left outside
+WARNED = 0.01  # share of photos
+COMPONENTS = 32  # 16 to 128 work equally well; at d = 1,024, 32 take 87 kB in `model.json`
+INSIDE = 4  # at most one in this many dimensions is a component; the rest must remain outside
 
-# Where a training set holds good photos only, its worst hundredth is good, too: no limit is
-# stricter than these, by which a person would still call the photo sharp, bright, well exposed.
+# If all training photos are good, the worst 1 % are good too. So no limit is stricter than these
+# values, at which a person would still call a photo sharp, bright and well exposed.
 MOST_SHARPNESS = 0.6
 MOST_BRIGHTNESS = 100.0
 LEAST_BLOWN = 0.2
@@ -36,7 +36,7 @@ LEAST_BLOWN = 0.2
 def fit_limits(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> WarningLimits:
     """Fit the limits of all warnings.
 
-    `train` and `val`, float32 (n, d): the exported graph's embeddings of these splits' images.
+    `train` and `val`, float32 (n, d), are the exported graph's embeddings of the images.
     """
     components = principal(train)
     unseen = [distance(embedding, components) for embedding in val]
@@ -64,7 +64,7 @@ def quality_limits(
 ) -> WarningLimits:
     """The limits for these training photos and the distances of unseen images.
 
-    The resolution's is at most `size`: what is larger is shrunk for the model anyway.
+    The limit of the resolution is at most `size`, because larger photos are shrunk for the model.
     """
     return WarningLimits(
         sharpness=min(_lowest([one.sharpness for one in found]), MOST_SHARPNESS),
@@ -77,10 +77,11 @@ def quality_limits(
 
 
 def principal(embedded: np.ndarray) -> np.ndarray:
-    """The leading principal components through the origin of (n, d), float32 (k, d).
+    """The leading principal components of embeddings (n, d), not centred: float32 (k, d).
 
-    Through the origin, since the direction of an embedding tells what it shows; about the mean, a
-    picture of no car lies close. Rounded as `model.json` will hold them.
+    They are not centred, because the direction of an embedding shows what is in the picture.
+    Relative to the mean, pictures without a car would be close. The result is rounded as in
+    `model.json`.
     """
     length = np.linalg.norm(embedded, axis=1, keepdims=True)
     directions = embedded / np.where(length == 0, 1, length)
@@ -92,7 +93,7 @@ def principal(embedded: np.ndarray) -> np.ndarray:
 
 
 def _qualities(split: Split) -> Iterator[Quality]:
-    """The quality of each photo; crops of them are no photos that someone took."""
+    """The quality of each photo, without close-ups, which are crops."""
 
     def measured(number: int) -> Quality:
         row = split.rows[number]
@@ -102,10 +103,10 @@ def _qualities(split: Split) -> Iterator[Quality]:
 
 
 def _lowest(values: Sequence[float]) -> float:
-    """What at most `WARNED` of the values are below."""
+    """The limit that at most `WARNED` of the values are below."""
     return float(np.quantile(values, WARNED, method="lower"))
 
 
 def _highest(values: Sequence[float]) -> float:
-    """What at most `WARNED` of the values are above."""
+    """The limit that at most `WARNED` of the values are above."""
     return float(np.quantile(values, 1 - WARNED, method="higher"))

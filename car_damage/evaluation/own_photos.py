@@ -1,4 +1,4 @@
-"""How good a version is on the user's own photos, which no model of its line was trained on."""
+"""Evaluation of a version on the user's own photos, without those it was trained on."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ from car_damage.predictor import Graph
 from car_damage.progress import progress
 from car_damage.wording import counted
 
-SEED = 0  # of the intervals
+SEED = 0  # for the intervals
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A photo, what the graph says of it, and how bright it is, 0 to 255."""
+    """A photo, the graph's logit for it, and its brightness, 0 to 255."""
 
     row: Row
     logit: float
@@ -40,16 +40,16 @@ class Answered:
 
 @dataclass(frozen=True)
 class OwnPhotos:
-    """The photos of a folder that a version can be measured on, and those that it cannot."""
+    """The photos of a folder that a version can be evaluated on, and those left out."""
 
-    answered: list[Answered]  # in which each row has the name of its group of copies
-    learnt: int | None  # photos that were trained on, and their copies; None: unknown
+    answered: list[Answered]  # each row has the name of its group of copies
+    learnt: int | None  # the number of training photos and their copies; None if unknown
     rejected: list[RejectedRow]
-    skipped: Counter[str]  # as `wording.not_looked_at` takes it
+    skipped: Counter[str]  # the argument of `wording.not_looked_at`
 
     @property
     def split(self) -> Split:
-        """The photos as a split whose images are not kept."""
+        """The photos as a split without images."""
 
         def gone(_: int) -> np.ndarray:
             raise NotImplementedError("the images were not kept")
@@ -60,10 +60,10 @@ class OwnPhotos:
 
 
 def answer_photos(record: Record, folder: Path) -> OwnPhotos:
-    """Have a version answer the photos in `folder`/damaged and `folder`/not-damaged.
+    """Run a version on the photos in `folder`/damaged and `folder`/not-damaged.
 
-    Left out are photos that cannot be used, that are in both classes, or that the version or one
-    that it started from was trained on. Raises `UserError` if none is left.
+    Photos are left out if they cannot be used, if they are in both classes, or if the version or
+    one of its ancestors was trained on them. Raises `UserError` if no photo is left.
     """
     learnt = model_store.trained_on(record.folder)
     scanned, rejected = _scan(record, find_photos([folder]), learnt or frozenset())
@@ -100,7 +100,7 @@ def _scan(
         if isinstance(result, RejectedRow):
             return result
         row, image = result
-        logit = 0.0 if row.sha256 in learnt else graph().run(image).logit  # it is left out anyway
+        logit = 0.0 if row.sha256 in learnt else graph().run(image).logit  # left out later
         return Answered(row, logit, mean_luma(image))
 
     results = list(progress(map_in_order(answer, found), "answering photos", len(found)))
@@ -115,18 +115,18 @@ def _nothing_left(own: OwnPhotos, record: Record, folder: Path) -> UserError:
     if own.learnt:
         reasons[f"that {record.version} was trained on"] = own.learnt
     why = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
-    return UserError(f"no photo in {folder} can be measured ({why}): name a folder of other photos")
+    return UserError(f"No photo in {folder} can be used ({why}). Choose another folder.")
 
 
 def predictions_of(own: OwnPhotos, decision: Decision) -> Predictions:
-    """What a decision makes of the answers."""
+    """The predictions that a decision gives for these logits."""
     return predictions_from(own.split, np.array([one.logit for one in own.answered]), decision)
 
 
 def measure(
     own: OwnPhotos, predictions: Predictions, costs: Costs | None, target: float = REVIEW_TARGET
 ) -> Metrics:
-    """All metrics that the photos give; `target` is what the review band was chosen for."""
+    """All metrics on these photos; `target` is the accuracy that the review band was chosen for."""
     rows, split = [one.row for one in own.answered], predictions.split
     every = np.ones(len(rows), bool)
     parts = slices_by_luma(split, np.array([one.luma for one in own.answered]))
@@ -140,13 +140,13 @@ def measure(
 
 
 def cost_before(own: OwnPhotos, record: Record, costs: Costs) -> CostMetrics:
-    """What the photos cost with the version's own threshold and review band."""
+    """The cost of the photos with the version's own threshold and review band."""
     predictions = predictions_of(own, record.manifest.decision)
     return cost_metrics(predictions, np.ones(len(own.answered), bool), costs, SEED)
 
 
 def left_out(own: OwnPhotos, version: str) -> list[str]:
-    """Sentences on the photos that were not measured, and why."""
+    """Lines on the photos that were left out, and why."""
     counts = Counter(one.reason for one in own.rejected)
     lines = [f"left out: {counted(number, 'photo')}, {word}" for word, number in counts.items()]
     if own.learnt:
@@ -154,7 +154,7 @@ def left_out(own: OwnPhotos, version: str) -> list[str]:
         lines.append(f"left out: {photos} that {version} was trained on, or copies of such photos")
     if own.learnt is None:
         lines.append(
-            f"it is not known which photos {version} was trained on: if some of these are among "
+            f"it is unknown which photos {version} was trained on; if some of these are among "
             "them, the figures are too good"
         )
     return lines

@@ -1,4 +1,4 @@
-"""What a version predicts for the images of a split: metrics of any part of them, and a table."""
+"""A version's predictions for the images of a split, their metrics, and `predictions.csv`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Predictions:
         return self.decision.needs_review(self.probabilities)
 
     def metrics(self, chosen: np.ndarray, seed: int) -> MetricSet:
-        """Every metric of the `chosen` images, bool (n,)."""
+        """All metrics of the `chosen` images, bool (n,)."""
         arrays = self.split.y == 1, self.damaged, self.probabilities
         found = self.bootstrap(
             lambda images: metrics.compute(*(array[images] for array in arrays)),
@@ -43,7 +43,7 @@ class Predictions:
         return MetricSet(count=int(chosen.sum()), **found)
 
     def shares(self, chosen: np.ndarray, seed: int) -> MetricSet:
-        """`metrics.shares` of the `chosen` images, bool (n,), and how many of them are damaged."""
+        """`metrics.shares` of the `chosen` images, bool (n,), and the number of damaged ones."""
         damaged, predicted = self.split.y == 1, self.damaged
         found = self.bootstrap(
             lambda images: metrics.shares(damaged[images], predicted[images]),
@@ -52,7 +52,7 @@ class Predictions:
         return MetricSet(count=int(chosen.sum()), damaged=int((damaged & chosen).sum()), **found)
 
     def accuracy(self, chosen: np.ndarray, seed: int) -> MetricSet:
-        """Of `shares` the accuracy alone: where all images are of one class, it says everything."""
+        """The accuracy from `shares`, which is enough if all images are of one class."""
         shares = self.shares(chosen, seed)
         return MetricSet(count=shares.count, damaged=shares.damaged, accuracy=shares.accuracy)
 
@@ -63,7 +63,7 @@ class Predictions:
         seed: int,
         wholes: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, Estimate]:
-        """`metrics.bootstrap` over the `chosen` images, bool (n,): one of them at least.
+        """`metrics.bootstrap` over the `chosen` images, bool (n,), of which there is at least one.
 
         `statistics` takes positions among all images, and `wholes` covers all of them.
         """
@@ -74,7 +74,7 @@ class Predictions:
 
 
 def predictions_from(split: Split, logits: np.ndarray, decision: Decision) -> Predictions:
-    """What the `logits`, (n,), of a split's images mean."""
+    """The predictions that a decision gives for the `logits`, (n,), of a split's images."""
     return Predictions(split, decision.probabilities(logits), decision)
 
 
@@ -98,9 +98,9 @@ class PredictionRow:
 
 
 def read_predictions(folder: Path) -> list[PredictionRow]:
-    """Read a version's `predictions.csv`; nothing where it has none.
+    """Read a version's `predictions.csv`; an empty list if it has none.
 
-    Raises `UserError` where it is not as `write_predictions` wrote it.
+    Raises `UserError` if the file has changed since `write_predictions` wrote it.
     """
     path = folder / PREDICTIONS
     return read_table(path, PredictionRow) if path.exists() else []

@@ -1,9 +1,9 @@
-"""Does a version look at the car, or at the size, quality and border of its photo?
+"""Tests whether a version looks at the car, or at the size, quality and border of the photo.
 
 Most photos of damage are thumbnails and most photos of whole cars are not, so a classifier may
-separate the photos and not the cars. `equalise` gives all photos the same size, sharpness and
-compression. Cars are usually in the middle of a photo, banners and backdrops at its border;
-`attention` measures which of them the model uses.
+learn to recognise thumbnails. `equalise` gives all photos the same size, sharpness and compression.
+The car is usually in the middle of a photo; banners and backdrops are at the border. `attention`
+measures which of them the model uses.
 """
 
 from pathlib import Path
@@ -16,10 +16,10 @@ from car_damage.evaluation.predictions import Predictions
 from car_damage.manifest import AttentionMetrics, GreyedMiddle
 from car_damage.photos import MID_GREY, Photo, recompress
 
-SIDE = 160  # pixels: less than both sides of nearly every photo, thumbnails too, so that all lose
-QUALITY = 75  # libjpeg's own default
-BORDER = 1 / 8  # of the side, at each edge; what is inside of it is the middle, 9/16 of the image
-UNSURE = (0.1, 0.9)  # calibrated probabilities; fixed, so that versions can be compared
+SIDE = 160  # pixels; smaller than nearly every photo, even thumbnails, so that all lose detail
+QUALITY = 75  # libjpeg's default
+BORDER = 1 / 8  # of the side, at each edge; the middle is the remaining 9/16 of the image
+UNSURE = (0.1, 0.9)  # calibrated probabilities; the same for all versions, to compare them
 
 
 def equalise(image: Photo) -> Photo:
@@ -33,12 +33,12 @@ def equalise(image: Photo) -> Photo:
 def attention(
     predictions: Predictions, outputs: Outputs, graph: Path, seed: int
 ) -> AttentionMetrics:
-    """Where the test photos' evidence of damage lies, and what remains of it without the middle.
+    """Where in the test photos the evidence for damage is, and what is left without the middle.
 
-    `border_share`: the mean of `border_shares` over photos classified as damaged. `border_area`:
-    the share of the heatmap's places that are border, and so what `border_share` would be if the
-    place did not matter. `greyed_middle`: how sure the answers to photos of both classes are
-    before and after `grey_middle`. With nothing left to see, the model should turn unsure.
+    `border_share` is the mean of `border_shares` over photos classified as damaged. `border_area`
+    is the share of the heatmap's places at the border; a model that ignored position would have
+    this `border_share`. `greyed_middle` says how certain the answers to photos of both classes are
+    before and after `grey_middle`. With nothing left to see, the model should become unsure.
     """
     photos = predictions.split.of_kind("photo")
     on_border = np.where(predictions.damaged, border_shares(outputs), np.nan)
@@ -55,10 +55,10 @@ def attention(
 
 
 def border_shares(outputs: Outputs) -> np.ndarray:
-    """The share of each heatmap's positive weight on its border: float (n,), NaN without any.
+    """The share of each heatmap's positive weight at the border: float (n,), NaN if there is none.
 
-    A place's weight is its log-odds with the head's bias, so that it is positive where a photo that
-    looked like it all over would be more likely damaged than not.
+    The weight of a place is its log-odds including the head's bias. It is positive if a photo that
+    looked like this place everywhere would be classified as damaged at a probability of 0.5.
     """
     bias = outputs.logits - outputs.heatmaps.mean(axis=(1, 2))
     weight = np.maximum(outputs.heatmaps + bias[:, np.newaxis, np.newaxis], 0)
@@ -70,21 +70,21 @@ def border_shares(outputs: Outputs) -> np.ndarray:
 
 
 def border_places(shape: tuple[int, ...]) -> np.ndarray:
-    """Which places of a heatmap of this shape (h, w) are border: bool (h, w)."""
+    """The places of a heatmap of this shape (h, w) that are border: bool (h, w)."""
     border = np.ones(shape, bool)
     border[_middle(shape)] = False
     return border
 
 
 def grey_middle(image: Photo) -> Photo:
-    """A copy of the image with all but its border painted over in mid-grey."""
+    """A copy of the image with everything except the border painted mid-grey."""
     greyed = np.array(image)
     greyed[_middle(image.shape[:2])] = MID_GREY
     return greyed
 
 
 def greyed_middle(before: np.ndarray, after: np.ndarray) -> GreyedMiddle:
-    """How sure the answers to the same photos are, whole and with the middle greyed out."""
+    """How certain the answers to the same photos are, with and without the middle."""
     low, high = UNSURE
     return GreyedMiddle(
         count=len(before),
@@ -96,7 +96,7 @@ def greyed_middle(before: np.ndarray, after: np.ndarray) -> GreyedMiddle:
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """The inner rows and columns; a border is a row or column wide at least."""
+    """The inner rows and columns; the border is at least one row or column wide."""
     widths = [max(1, round(BORDER * side)) for side in shape]
     return tuple(slice(width, side - width) for width, side in zip(widths, shape, strict=True))
 

@@ -1,4 +1,4 @@
-"""Parts of a split that are measured apart: what holds on average may not hold for each."""
+"""Parts of a split that are measured separately, because they may differ from the average."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -14,31 +14,31 @@ from car_damage.paths import located
 from car_damage.photos import Photo
 
 # The darkest and the brightest twentieth of 1,500 real photos, by the image's mean luma (BT.601).
-DARK = 70  # of 255; below it: night, garages, black cars that fill the photo
-BRIGHT = 170  # from here on: snow, white cars, and cars cut out before a white ground
-# Web thumbnails of damaged cars are mostly up to 194 px high and some dealers' photos 196. Any
-# larger photo has the pixels for the 192 to 224 that most networks look at.
-SMALL = 200  # pixels of the photo's shorter side; below it
+DARK = 70  # of 255; darker photos show night, garages, or black cars that fill the photo
+BRIGHT = 170  # of 255; photos this bright show snow, white cars, or cars on a white background
+# Web thumbnails of damaged cars are mostly up to 194 px high, and some dealers' photos 196 px.
+# Larger photos have enough pixels for most networks, whose images are 192 to 224 px.
+SMALL = 200  # pixels; photos with a shorter side below this are small
 
-FEWEST_SHOWN = 10  # photos: the interval of a percentage of fewer is over 33 points wide
+FEWEST_SHOWN = 10  # photos; with fewer, the interval of a percentage is over 33 points wide
 
 
 def slices(split: Split) -> dict[str, np.ndarray]:
-    """The rows of each slice by its title, bool (n,); only slices that have any.
+    """The rows of each slice by its title, bool (n,), without empty slices.
 
-    All are of photos, but for the crops of undamaged cars. Raw folders are slices where photos of
-    several were put together.
+    Slices contain photos, except for the crops of undamaged cars. Each raw folder is a slice if
+    there are several.
     """
     return slices_by_luma(split, np.array([mean_luma(image) for image in split.X]))
 
 
 def mean_luma(image: Photo) -> float:
-    """How bright an image is, 0 to 255."""
+    """The mean brightness of an image, 0 to 255."""
     return float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean())
 
 
 def slices_by_luma(split: Split, luma: np.ndarray) -> dict[str, np.ndarray]:
-    """`slices` without a look at the images, whose mean luma is given: float (n,)."""
+    """The same as `slices`, with the mean luma of each image given: float (n,)."""
     photos = split.of_kind("photo")
     shorter = np.array([min(row.width, row.height) for row in split.rows])
     found = {
@@ -52,9 +52,9 @@ def slices_by_luma(split: Split, luma: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def is_too_small(part: MetricSet, name: str) -> bool:
-    """Whether the share `name` of a slice, folder or source is of too few photos to be shown.
+    """Whether the share `name` of a slice, folder or source has too few photos to be shown.
 
-    The false negative rate is a share of the damaged ones, the specificity of the others.
+    The false negative rate is a share of the damaged photos, the specificity of the others.
     """
     whole = part.count
     if part.damaged is not None and name == "false_negative_rate":
@@ -65,26 +65,27 @@ def is_too_small(part: MetricSet, name: str) -> bool:
 
 
 def raw_folders(rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Which rows come from each raw folder, bool (n,); none where all come from one."""
+    """The rows of each raw folder, bool (n,); empty if there is only one raw folder."""
     found = _by_name([_raw_folder(folder) for folder in _from_where_they_part(rows, rows)])
     return found if len(found) > 1 else {}
 
 
 def data_folders(rows: Sequence[Row], among: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Which rows come from each data folder, bool (n,).
+    """The rows of each data folder, bool (n,).
 
-    Folders are named as seen from the innermost one that all of `among`, rows and more, lie in.
+    Folder names are relative to the innermost folder that contains all of `among`, which includes
+    `rows`.
     """
     return _by_name([folder.as_posix() for folder in _from_where_they_part(rows, among)])
 
 
 def _from_where_they_part(rows: Sequence[Row], among: Sequence[Row]) -> list[Path]:
-    """Each row's folder, seen from the innermost one that all of `among` lie in."""
+    """Each row's folder, relative to the innermost folder that contains all of `among`."""
     folders = {_folder(row) for row in among}
     levels = zip(*folders, strict=False)
     together = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
     if len(folders) == 1:
-        together -= 1  # its own name says more than "."
+        together -= 1  # its own name is more helpful than "."
     return [Path(*_folder(row)[together:]) for row in rows]
 
 
@@ -93,7 +94,7 @@ def _folder(row: Row) -> tuple[str, ...]:
 
 
 def _raw_folder(folder: Path) -> str:
-    """The way to the outermost class folder; "." where there is none."""
+    """The path to the outermost class folder; "." if there is none."""
     parts = folder.parts
     depth = next((depth for depth, part in enumerate(parts) if folder_label(part)), 0)
     return Path(*parts[:depth]).as_posix()

@@ -1,4 +1,4 @@
-"""Metrics as lines for the screen, each with its 95 % interval."""
+"""Metrics as lines for the terminal, each with its 95 % interval."""
 
 from collections.abc import Mapping
 
@@ -19,12 +19,12 @@ TITLES = {
 
 
 def lines_of(estimates: Mapping[str, Estimate | None]) -> list[str]:
-    """A line for each title and its estimate."""
+    """A line for each title with its estimate."""
     return [line(title, estimate) for title, estimate in estimates.items()]
 
 
 def line(title: str, estimate: Estimate | None) -> str:
-    """An estimate with its interval."""
+    """A line with an estimate and its interval."""
     if estimate is None or estimate.value is None:
         return f"  {title:32}     -"
     if estimate.low is None or estimate.high is None:
@@ -33,12 +33,12 @@ def line(title: str, estimate: Estimate | None) -> str:
 
 
 def folder_line(title: str, folder: MetricSet) -> str:
-    """The accuracy on a folder's photos, unless these are too few."""
+    """A line with the accuracy on a folder's photos, or "too few"."""
     if is_too_small(folder, "accuracy"):
         return f"  {title:32} too few"
     return line(title, folder.accuracy)
 
 
 def amount_line(title: str, cost: Estimate) -> str:
-    """An amount of money with its interval."""
+    """A line with an amount of money and its interval."""
     return f"  {title:32} {cost.value or 0:,.0f}  ({cost.low or 0:,.0f} to {cost.high or 0:,.0f})"

@@ -1,1 +1,1 @@
-"""A version made of a trained model: exported, saved, and promoted if it is good enough."""
+"""Release a trained model as a version: export it, save it, promote it if it is good enough."""

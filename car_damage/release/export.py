@@ -1,4 +1,4 @@
-"""The trained model exported, calibrated, and held against the Keras model that it was made of."""
+"""Export the trained model, calibrate it, and compare it with the Keras model."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,15 +16,15 @@ from car_damage.release.precisions import PRECISIONS
 from car_damage.release.tflite import to_tflite
 from car_damage.training.classifier import predicted_logits
 
-CALIBRATION_IMAGES = 200  # training images that the ranges of int8 are taken from
-MAX_LOSS = 0.005  # of accuracy, by exporting in int8
-MAX_LOGIT_DIFFERENCE = 4.0  # calibrated: an even chance becomes 98 %
+CALIBRATION_IMAGES = 200  # training images that the int8 ranges are based on
+MAX_LOSS = 0.005  # the largest accepted loss of accuracy from exporting
+MAX_LOGIT_DIFFERENCE = 4.0  # after calibration; it turns 50 % into 98 %
 FALL_BACK = dict(pairwise(PRECISIONS))
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A graph that was written, what it gives, and how that compares with the Keras model."""
+    """A graph that was written, its outputs, and its comparison with the Keras model."""
 
     decision: Decision
     val: Outputs  # of all validation images, close-ups too
@@ -43,12 +43,12 @@ def export_checked(
 ) -> Exported:
     """Write the graph to `path` and run it on every validation and test image.
 
-    `abroad` is the decision fitted on sources that a model never saw. Without it, the decision is
-    fitted on the validation photos, to `costs` if there are any.
+    `abroad` is the decision fitted on held-out sources. Without it, the decision is fitted on the
+    validation photos, with `costs` if there are any.
 
-    Where it is right on over half a point fewer of the validation images than the Keras model, or
-    far surer or less sure of any one of them, the next finer precision is written instead, and
-    said. Test images choose nothing: what is measured on them would be too good.
+    If the graph loses more than half a point of accuracy on the validation images, or if any of
+    their log-odds changes a lot, the next finer precision is used instead, with a message. Test
+    images are not used for this choice, because their metrics would become too good.
     """
     exported = _export(model, dataset, precision, path, seed, abroad, costs)
     if not (fault := _fault(exported)) or precision not in FALL_BACK:
@@ -59,15 +59,15 @@ def export_checked(
 
 
 def _fault(exported: Exported) -> str | None:
-    """What the graph does worse than the Keras model by more than may be; None where nothing."""
+    """What the graph does too much worse than the Keras model; None if nothing."""
     comparison = exported.comparison
     lost = comparison.keras_accuracy - comparison.graph_accuracy
     if round(lost, 9) > MAX_LOSS:
-        return f"loses {lost:.1%} of accuracy"
-    # A share of right answers hides the one photo that is called surely what it is not.
+        return f"loses {100 * lost:.1f} points of accuracy"
+    # Accuracy does not show a single photo that becomes confidently wrong.
     moved = comparison.largest_logit_difference / exported.decision.temperature
     if moved > MAX_LOGIT_DIFFERENCE:
-        return f"moves the log-odds of a photo by {moved:.1f}"
+        return f"changes the log-odds of a photo by {moved:.1f}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A version with the network of another one, and a threshold and review band of its own."""
+"""A version with the network of another one but a new threshold and review band."""
 
 import shutil
 from datetime import UTC, datetime
@@ -9,17 +9,18 @@ from car_damage.evaluation.comparison import COMPARISON
 from car_damage.evaluation.predictions import PREDICTIONS, Predictions, write_predictions
 from car_damage.manifest import Metrics, WeightsOrigin
 
-# What was measured with the earlier decision
+# Files with results of the earlier decision
 OUTDATED = (model_store.MANIFEST, PREDICTIONS, COMPARISON, "report.html")
 
 
 def add_with_decision(
     models: Path, record: model_store.Record, predictions: Predictions, metrics: Metrics
 ) -> str:
-    """Add a copy of a version that has the decision of `predictions`; return the copy's name.
+    """Add a copy of a version with the decision of `predictions`; return the copy's name.
 
-    The earlier figures belong to the earlier decision. So the copy has the `predictions` and
-    `metrics` of the user's photos in their place, and no training settings: it was not trained.
+    The metrics of the original do not apply to the new decision. So the copy has the `predictions`
+    and `metrics` on the user's photos instead. It has no training settings, because it was not
+    trained.
     """
     now = datetime.now(UTC)
     name = model_store.new_version_name(now)

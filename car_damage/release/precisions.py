@@ -1,3 +1,3 @@
-"""The precisions of `model.tflite`. It imports no TensorFlow, so that `--help` can list them."""
+"""The precisions of `model.tflite`, in a module without TensorFlow, so that `--help` is fast."""
 
-PRECISIONS = ("int8", "float16", "float32")  # each one finer than the one before
+PRECISIONS = ("int8", "float16", "float32")  # from the coarsest to the finest

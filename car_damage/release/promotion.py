@@ -1,4 +1,4 @@
-"""Whether a new version becomes the current one."""
+"""Decide whether a new version becomes the current one."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,17 +31,18 @@ def promote(
     rule: str,
     costs: Costs | None = None,
 ) -> str:
-    """Make `name` current if `rule` (`auto`, `always` or `never`) says so; return a sentence why.
+    """Make `name` current if `rule` (`auto`, `always` or `never`) says so; return the reason.
 
-    `auto` tests for non-inferiority, on test photos that neither version was trained on: the new
+    `auto` tests for non-inferiority on test photos that neither version was trained on: the new
     version may lose at most `ACCURACY_MARGIN` of accuracy and `DECIDED_MARGIN` of the share of
-    photos decided without a person, each with 95 % confidence. The new version's `comparison.json`
-    keeps what was found. If `costs` chose the threshold and band of the new version, they choose
-    those of the other one, too: otherwise the wish for fewer missed cars would look like a loss.
+    photos decided without a person, each with 95 % confidence. The result is written to the new
+    version's `comparison.json`. If `costs` chose the threshold and band of the new version, they
+    also choose those of the current one. Otherwise a threshold for fewer missed cars would look
+    like a loss.
     """
     current = model_store.current(models)
     if rule == "never":
-        return f"{name} was not made current, as asked"
+        return f"{name} was not made the current version, as requested"
     if rule == "always" or current is None:
         model_store.use(models, name)
         return f"{name} is now the current version"
@@ -73,7 +74,7 @@ def _described(comparison: Comparison, name: str, current: str) -> str:
 
 
 def _how_to_use(models: Path, name: str) -> str:
-    return f"To use {name} all the same: {model_store.command(models, 'use', name)}"
+    return f"To use {name} anyway: {model_store.command(models, 'use', name)}"
 
 
 def _compare(
@@ -83,13 +84,13 @@ def _compare(
     record = model_store.load_record(models, current)
     learnt = model_store.trained_on(record.folder)
     if learnt is None:
-        raise UserError("it is not known which photos the current version was trained on")
+        raise UserError("it is unknown which photos the current version was trained on")
     test = dataset.test
     groups = np.array([row.group for row in test.rows])
     known = {row.group for row in test.rows if row.sha256 in learnt}
     rows = np.flatnonzero(test.of_kind("photo") & ~np.isin(groups, list(known)))
     if not len(rows):
-        raise UserError("it has been trained on all test photos")
+        raise UserError("it was trained on all test photos")
     logits = graph_logits(record.graph, _images(dataset, rows, record.manifest.size))
     decision = record.manifest.decision
     if costs is not None:
@@ -103,7 +104,7 @@ def _compare(
 
 
 def _images(dataset: Dataset, rows: np.ndarray, size: int) -> Iterable[photos.Photo]:
-    """The images as the version wants them: from the arrays, or else from the files."""
+    """The images at the version's size: from the arrays if they have it, else from the files."""
     if size == dataset.config.size:
         return (np.asarray(dataset.test.X[at]) for at in rows)
 

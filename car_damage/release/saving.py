@@ -1,4 +1,4 @@
-"""`model.keras`, to train on from, at half of its usual size."""
+"""Write `model.keras`, which training can continue from, at half its usual size."""
 
 import zipfile
 from pathlib import Path
@@ -7,7 +7,7 @@ from zipfile import ZIP_DEFLATED
 import keras
 import numpy as np
 
-SIGNIFICANT_BITS = 11  # of a half-precision number
+SIGNIFICANT_BITS = 11  # as in half precision
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -21,16 +21,16 @@ def save(model: keras.Model, path: Path) -> None:
 
 
 def round_weights(model: keras.Model) -> None:
-    """Keep as many digits of each weight as half precision has, which int8 hardly notices.
+    """Round each weight to the digits of half precision, which makes almost no difference in int8.
 
-    The numbers stay float32, with their range: a variance may lie outside of half precision's.
-    Their last bits are 0, so that they compress to half.
+    The weights stay float32, because a variance may be outside the range of half precision. Their
+    last bits are 0, so the file compresses to half its size.
     """
     model.set_weights([rounded(weight) for weight in model.get_weights()])
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """The nearest float32 of `SIGNIFICANT_BITS`."""
+    """The nearest float32 with `SIGNIFICANT_BITS` significant bits."""
     fractions, exponents = np.frexp(values)
     whole = np.round(np.ldexp(fractions, SIGNIFICANT_BITS))
     return np.ldexp(whole, exponents - SIGNIFICANT_BITS).astype(np.float32)

@@ -1,14 +1,14 @@
 """The trained classifier as a LiteRT (TFLite) graph for serving.
 
 The head is linear on mean-pooled features, so logit = mean over places of (features . kernel) +
-bias: the heatmap features . kernel averages to the logit less its bias (class activation mapping,
-Zhou et al. 2016, https://arxiv.org/abs/1512.04150), exactly and not by approximation.
+bias. The mean of the heatmap, features . kernel, is therefore exactly the logit minus its bias
+(class activation mapping, Zhou et al. 2016, https://arxiv.org/abs/1512.04150).
 
-Full-integer quantisation after training: int8 weights with a scale per output channel, int8
-activations whose ranges come from calibration photos (Jacob et al. 2018,
-https://arxiv.org/abs/1712.05877). The linear head stays in float: in 256 steps its heatmap would no
-longer average to the logit, and the calibrated probability would jump. So does the embedding, whose
-small values are lost in 256 steps beside the large ones.
+int8 is full-integer quantisation after training: int8 weights with a scale per output channel, and
+int8 activations whose ranges come from calibration photos (Jacob et al. 2018,
+https://arxiv.org/abs/1712.05877). The linear head stays in float. With 256 steps, the mean of its
+heatmap would differ from the logit, and the calibrated probability would jump. The embedding also
+stays in float, because 256 steps would lose its small values.
 """
 
 import contextlib
@@ -25,17 +25,17 @@ import tensorflow as tf
 from car_damage.training.backbones import HEAD, named
 from car_damage.training.classifier import POOLED
 
-# What head and embedding are made of; no backbone has any of them.
+# The operations of the head and the embedding; no backbone uses them.
 FLOAT_OPERATIONS = ["FULLY_CONNECTED", "RESHAPE", "MEAN", "SQUARED_DIFFERENCE", "SQRT"]
 
 
 def to_tflite(model: keras.Model, size: int, precision: str, calibration: np.ndarray) -> bytes:
     """The serving graph of `model` (made by `model.build`), at one of the `PRECISIONS`.
 
-    Its signature `serving_default` takes `photo`, `uint8` (1, size, size, 3), RGB, and gives
-    `logit` (1, 1), `heatmap` (1, h, w), which averages to the logit less its bias, and `embedding`
-    (1, d), all float32. `calibration`: `uint8` (k, size, size, 3), training photos, used for int8
-    only; about 200 are enough.
+    Its signature `serving_default` takes `photo`, `uint8` (1, size, size, 3), RGB, and returns
+    `logit` (1, 1), `heatmap` (1, h, w), whose mean is the logit minus its bias, and `embedding`
+    (1, d), all float32. `calibration`, `uint8` (k, size, size, 3), are training photos, used for
+    int8 only; about 200 are enough.
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
         save(serving_model(in_float32(model), size), folder)
@@ -49,11 +49,10 @@ def to_tflite(model: keras.Model, size: int, precision: str, calibration: np.nda
 
 
 def serving_model(model: keras.Model, size: int) -> keras.Model:
-    """Images, `uint8` (n, size, size, 3), to the outputs of `to_tflite`, n of each.
+    """A model from images, `uint8` (n, size, size, 3), to the outputs of `to_tflite`, n of each.
 
-    The backbone is shared with `model`; the head is copied as it is now. It is written with dense
-    layers only, the mean over places too, so that it can be kept out of the quantisation by the
-    kind of its operations.
+    The backbone is shared with `model`; the head is a copy. All of it is dense layers, even the
+    mean over places, so that the type of its operations keeps it out of the quantisation.
     """
     kernel, bias = model.get_layer(HEAD).get_weights()
     telling = model.get_layer(named(model.name).embedding).output
@@ -74,11 +73,11 @@ def serving_model(model: keras.Model, size: int) -> keras.Model:
 
 
 def spread(features: keras.KerasTensor) -> keras.KerasTensor:
-    """How much each feature varies over the photo: (n, h, w, d) to standard deviations (n, d).
+    """The standard deviation of each feature over the photo: (n, h, w, d) to (n, d).
 
-    Once a network is fine-tuned for damage, its mean features hardly show whether there is a car.
-    How much the features vary over the photo still does: a street, a page or a texture varies less,
-    or in other ways, than a car in front of its background.
+    After fine-tuning for damage, the mean features hardly show whether there is a car. Their
+    variation over the photo still does: a street, a page or a texture varies less than a car in
+    front of a background, or in other features.
     """
     _, height, width, channels = features.shape
     places = keras.ops.reshape(features, (-1, height * width, channels))
@@ -86,11 +85,11 @@ def spread(features: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A copy of `model` that computes in float32, whatever policy it was trained under."""
+    """A copy of `model` that computes in float32, no matter which policy it was trained with."""
 
     def rebuilt(layer: keras.Operation) -> keras.Operation:
         config = layer.get_config()
-        if "dtype" in config:  # a bare operation, such as a flip, has none
+        if "dtype" in config:  # a plain operation, such as a flip, has none
             config["dtype"] = "float32"
         return type(layer).from_config(config)
 
@@ -111,7 +110,7 @@ def save(model: keras.Model, folder: str) -> None:
 
 
 def quantised(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
-    """Convert to int8, by the debugger: nothing else in TensorFlow can leave operations out."""
+    """Convert to int8 with the debugger, because only it can leave operations out."""
 
     def photos() -> Iterator[list[np.ndarray]]:
         return ([photo[np.newaxis]] for photo in calibration)
@@ -127,9 +126,9 @@ def quantised(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> by
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back the converter's chatter: its C++ part writes to stderr past Python's logging.
+    """Hide the converter's output, which its C++ part writes directly to stderr.
 
-    When the conversion fails, what was held back is shown.
+    If the conversion fails, the output is shown.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as log, warnings.catch_warnings():

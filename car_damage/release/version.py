@@ -1,4 +1,4 @@
-"""From a trained model to a version in `models/`: exported, calibrated, measured, recorded."""
+"""Release a trained model as a version in `models/`: export, calibrate, evaluate and record it."""
 
 import platform
 import shutil
@@ -46,28 +46,28 @@ from car_damage.training.initial_weights import Start
 
 LEARNING = ("tensorflow", "keras", "ai-edge-litert", "scikit-learn")
 LIBRARIES = (*LEARNING, "numpy", "scipy", "opencv-python-headless", "pillow")
-DIMENSION_PHOTOS = 300  # enough: the effective dimension of fine-tuned features is far smaller
+DIMENSION_PHOTOS = 300  # far more than the effective dimension of fine-tuned features
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, and what is known of it before anything is measured."""
+    """A trained model before evaluation, and what is known about it."""
 
-    start: Start  # its model has learnt since
+    start: Start  # its model is now trained
     settings: TrainingSettings
-    moved_to_training: dict[str, int]  # how many photos of val and test an ancestor had learnt
+    moved_to_training: dict[str, int]  # number of val and test photos an ancestor was trained on
     progress: Path  # the folder of its training run
-    answers: list[FoldAnswer]  # of cross-source validation; empty without it
-    costs: Costs | None = None  # which decide about threshold and review band
+    answers: list[FoldAnswer]  # from cross-source validation; empty without it
+    costs: Costs | None = None  # if given, they choose the threshold and review band
 
 
 def release(
     trained: Trained, dataset: Dataset, models: Path, precision: str
 ) -> tuple[Manifest, Exported]:
-    """Add a version to `models`; return its manifest and what it gives for the test photos.
+    """Add a version to `models`; return its manifest and the exported graph with its outputs.
 
-    The head of the model is brought to the scale of the folds' logits, if there are folds, and its
-    weights are rounded (`saving.round_weights`).
+    The model's weights are rounded (`saving.round_weights`). If there are folds, its head is
+    rescaled to the folds' logits.
     """
     start, settings, now = trained.start, trained.settings, datetime.now(UTC)
     decision, abroad = _abroad(trained, dataset)
@@ -106,19 +106,19 @@ def release(
 
 
 def table(manifest: Manifest) -> str:
-    """The metrics of the test photos as lines for the screen, each with its 95 % interval."""
+    """The metrics on the test photos as lines for the terminal, with 95 % intervals."""
     metrics = manifest.metrics
     photos, review = metrics.photos, metrics.review
     if photos is None or review is None:
-        return f"\n{manifest.version}: nothing was measured"
-    lines = [f"\n{manifest.version}: {photos.count} test photos"]
+        return f"\n{manifest.version} has no test results"
+    lines = [f"\n{manifest.version} on {photos.count} test photos"]
     lines += [line(title, getattr(photos, name)) for name, title in TITLES.items()]
     if metrics.close_ups:
-        lines.append(line("close-ups cleared", metrics.close_ups.accuracy))
+        lines.append(line("correct on close-ups", metrics.close_ups.accuracy))
     for name, folder in (metrics.data_folders or {}).items():
-        lines.append(folder_line(f"right in {name} ({folder.count})", folder))
+        lines.append(folder_line(f"correct in {name} ({folder.count})", folder))
     lines.append(line("decided without a person", review.test.decided))
-    lines.append(line("right among those", review.test.accuracy))
+    lines.append(line("correct among those", review.test.accuracy))
     if metrics.cost:
         left_out = manifest.settings and manifest.settings.leave_out
         sources = "other sources" if left_out else "known sources"
@@ -129,9 +129,9 @@ def table(manifest: Manifest) -> str:
 def _abroad(
     trained: Trained, dataset: Dataset
 ) -> tuple[Decision | None, CrossSourceMetrics | None]:
-    """The decision fitted on held-out sources, and the metrics; None without cross-validation.
+    """The decision fitted on held-out sources and its metrics; None without cross-validation.
 
-    Brings the model's head to the scale of the folds' logits.
+    It also rescales the model's head to the folds' logits.
     """
     if not trained.answers:
         return None, None
@@ -184,7 +184,7 @@ def _write_predictions(folder: Path, dataset: Dataset, exported: Exported) -> No
 def _libraries() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
-        with suppress(PackageNotFoundError):  # TensorFlow goes by another name in its CPU build
+        with suppress(PackageNotFoundError):  # TensorFlow's CPU build has another name
             found[name] = library_version(name)
     return found
 
@@ -193,18 +193,18 @@ def _lines_abroad(abroad: CrossSourceMetrics | None) -> list[str]:
     if abroad is None:
         return []
     lines = {
-        "mean of found and cleared": abroad.balanced_accuracy,
-        "damaged cars found": abroad.recall,
-        "undamaged cars cleared": abroad.specificity,
+        "balanced accuracy": abroad.balanced_accuracy,
+        "damaged cars recognised": abroad.recall,
+        "undamaged cars recognised": abroad.specificity,
         "expected calibration error": abroad.ece,
         "decided without a person": abroad.review.decided,
-        "right among those": abroad.review.accuracy,
+        "correct among those": abroad.review.accuracy,
     }
     if worst := abroad.worst_source:
         label = worst.label.replace("_", " ")
         lines[f"worst: {worst.source}, {label} ({worst.count})"] = worst.accuracy
-    head = f"sources that training did not use: {abroad.count} photos of {len(abroad.sources)}"
-    return [f"{head} sources, which all count the same", *lines_of(lines)]
+    head = f"cross-source validation: {abroad.count} photos from {len(abroad.sources)} sources"
+    return [f"{head}, each of which counts the same", *lines_of(lines)]
 
 
 def _keep_progress(progress: Path, folder: Path) -> None:

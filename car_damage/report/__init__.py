@@ -1,1 +1,1 @@
-"""A version's results as one page for people: `python -m car_damage.report VERSION…`."""
+"""Reports on versions as HTML pages: `python -m car_damage.report VERSION…`."""

@@ -1,12 +1,12 @@
-"""Write the report of a version, or put several versions side by side on one page.
+"""Write the report of a version, or compare several versions side by side on one page.
 
     python -m car_damage.report 20261122-1630-1f3a               # models/<version>/report.html
-    python -m car_damage.report 20261122-1630-1f3a --no-photos   # the same, to be passed on
+    python -m car_damage.report 20261122-1630-1f3a --no-photos   # without photos, for sharing
     python -m car_damage.report VERSION VERSION...               # models/report-<versions>.html
 
-The report of the included version goes to models/report-<version>.html, as its folder is read-only.
-A report is made from the version's folder alone, and its pictures from the photos, if these are
-still where they were in training.
+The included version's folder is read-only, so its report goes to models/report-<version>.html.
+The report only needs the version's folder. It also shows photos if they are still in the same
+place as in training.
 """
 
 import argparse
@@ -37,20 +37,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-photos",
         action="store_true",
-        help="leave out all photos and their names (side by side there are none anyway)",
+        help="leave out all photos and their names (side-by-side pages never have any)",
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, then write the page and say where it is."""
+    """Parse the arguments, write the page and print its path."""
     args = build_parser().parse_args(argv)
     versions = list(dict.fromkeys(args.versions))
     if len(versions) == 1:
         path = write_report(args.models, versions[0], with_photos=not args.no_photos)
     else:
         path = write_side_by_side(args.models, versions)
-    print(f"{path} is written: open it in a browser")
+    print(f"Wrote {path}. Open it in a browser.")
 
 
 if __name__ == "__main__":

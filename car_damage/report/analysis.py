@@ -1,4 +1,4 @@
-"""What `predictions.csv` shows beyond single metrics: mistakes, coverage, another version."""
+"""Analysis of `predictions.csv`: mistakes, coverage, and a comparison with another version."""
 
 import numpy as np
 from scipy.special import logit
@@ -11,7 +11,7 @@ from car_damage.report.results import Results, labels_and_probabilities
 
 
 def confusion_matrix(rows: list[PredictionRow], decision: Decision) -> list[list[int]]:
-    """How many photos there are of each class (row) and prediction (column), "damaged" second."""
+    """The number of photos for each class (row) and prediction (column), "damaged" second."""
     labels, probabilities = labels_and_probabilities(rows)
     predicted = decision.is_damaged(probabilities)
     counts: list[list[int]] = metrics.confusion_matrix(labels, predicted, labels=[0, 1]).tolist()
@@ -19,13 +19,13 @@ def confusion_matrix(rows: list[PredictionRow], decision: Decision) -> list[list
 
 
 def most_wrong(rows: list[PredictionRow], decision: Decision, count: int) -> list[PredictionRow]:
-    """The wrong predictions, the surest first: the probabilities furthest from the truth."""
+    """The wrong predictions, the most confident first."""
     wrong = [row for row in rows if bool(decision.is_damaged(row.probability)) != row.damaged]
     return sorted(wrong, key=lambda row: -abs(row.probability - row.damaged))[:count]
 
 
 def least_sure(rows: list[PredictionRow], decision: Decision, count: int) -> list[PredictionRow]:
-    """The predictions nearest to the threshold, nearest first."""
+    """The predictions closest to the threshold, the closest first."""
     sureness = _sureness(np.array([row.probability for row in rows]), decision)
     return [rows[at] for at in np.argsort(sureness, kind="stable")[:count]]
 
@@ -33,8 +33,9 @@ def least_sure(rows: list[PredictionRow], decision: Decision, count: int) -> lis
 def coverage_curve(rows: list[PredictionRow], decision: Decision) -> tuple[np.ndarray, np.ndarray]:
     """The share of photos decided and the accuracy on them, each `float64` (k,), k <= n.
 
-    The surest are decided first; photos equally sure come in together. The risk-coverage curve of
-    selective classification (El-Yaniv & Wiener, JMLR 2010), with accuracy for risk.
+    The most certain photos are decided first; photos that are equally certain are added together.
+    This is the risk-coverage curve of selective classification (El-Yaniv & Wiener, JMLR 2010), with
+    accuracy instead of risk.
     """
     labels, probabilities = labels_and_probabilities(rows)
     sureness = _sureness(probabilities, decision)
@@ -48,10 +49,10 @@ def coverage_curve(rows: list[PredictionRow], decision: Decision) -> tuple[np.nd
 
 
 def against(new: Results, current: Results) -> Comparison | None:
-    """Two versions compared, or None if there is nothing to compare them on.
+    """Compare two versions; None if they cannot be compared.
 
-    If promotion compared them, this is what it found: it also knows what both say of the new
-    version's test photos where the current version had others. Otherwise both need the same.
+    If promotion compared them, the result is promotion's: it ran both versions on the same photos,
+    even if their test photos differ. Otherwise both versions need the same test photos.
     """
     promotion = new.against_current
     if promotion and promotion.current == current.version:
@@ -71,11 +72,11 @@ def against(new: Results, current: Results) -> Comparison | None:
 
 
 def have_same_test_photos(new: Results, current: Results) -> bool:
-    """Whether both versions' predictions for test photos are known and of the same photos."""
+    """Whether both versions have predictions for the same test photos."""
     paths = [{row.path for row in each.photos("test")} for each in (new, current)]
     return bool(paths[0]) and paths[0] == paths[1]
 
 
 def _sureness(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
-    """How far the probabilities are from the threshold: distance in log-odds, (n,)."""
+    """The distance of the probabilities from the threshold in log-odds, (n,)."""
     return np.abs(logit(probabilities) - logit(decision.threshold))

@@ -1,4 +1,4 @@
-"""How numbers look in a report, and where they lie on a bar."""
+"""The format of numbers in a report, and their position on a bar."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from car_damage.manifest import Estimate, MetricSet
 from car_damage.report.words import OF_A_SLICE
 from car_damage.wording import counted
 
-DASH = "\N{EN DASH}"  # also in place of a figure that the photos do not define
+DASH = "\N{EN DASH}"  # in a range, or instead of an undefined figure
 SPACE = "\N{NO-BREAK SPACE}"
 
 Measured = Estimate | float | None  # a value alone; None where it is undefined
@@ -19,13 +19,13 @@ Measured = Estimate | float | None  # a value alone; None where it is undefined
 
 @dataclass(frozen=True)
 class Scale:
-    """What a bar's left and right end stand for."""
+    """The values at a bar's left and right end."""
 
     low: float
     high: float
 
     def place(self, value: float) -> float:
-        """Where on the bar the value lies, in percent of its length; beyond the end, at it."""
+        """The value's position on the bar, 0 to 100 % of its length; values outside are clipped."""
         share = (value - self.low) / (self.high - self.low)
         return round(100 * min(max(share, 0), 1), 2)
 
@@ -41,7 +41,7 @@ def scale_for(measured: Iterable[Measured]) -> Scale:
 
 
 def columns(rows: Mapping[str, MetricSet]) -> list[tuple[str, str, str, Scale]]:
-    """The metrics that any slice has: name, title, what it is a share of, and scale."""
+    """The metrics that at least one slice has: name, title, what it is a share of, and scale."""
     return [
         (name, *OF_A_SLICE[name], scale_for(shown_in_slice(row, name) for row in rows.values()))
         for name in OF_A_SLICE
@@ -50,7 +50,7 @@ def columns(rows: Mapping[str, MetricSet]) -> list[tuple[str, str, str, Scale]]:
 
 
 def shown_in_slice(row: MetricSet, name: str) -> Estimate | None:
-    """A slice's figure, unless it is of too few photos."""
+    """A slice's figure; None if it has too few photos."""
     figure: Estimate | None = getattr(row, name)
     return None if is_too_small(row, name) else figure
 
@@ -68,19 +68,19 @@ def decimal(measured: Measured) -> str:
 
 
 def percent_range(measured: Measured) -> str:
-    """A share's interval as `97.0-98.5 %`; empty where it has none."""
+    """A share's interval as `97.0-98.5 %`; empty if it has none."""
     _, low, high = _numbers(measured)
     return "" if low is None or high is None else f"{100 * low:.1f}{DASH}{percent(high)}"
 
 
 def decimal_range(measured: Measured) -> str:
-    """A number's interval as `0.970-0.985`; empty where it has none."""
+    """A number's interval as `0.970-0.985`; empty if it has none."""
     _, low, high = _numbers(measured)
     return "" if low is None or high is None else f"{low:.3f}{DASH}{high:.3f}"
 
 
 def lacks_interval(figures: Mapping[str, Estimate]) -> bool:
-    """Whether any of the figures has a value, but no interval."""
+    """Whether any of the figures has a value but no interval."""
     numbers = [_numbers(figure) for figure in figures.values()]
     return any(value is not None and low is None for value, low, _ in numbers)
 
@@ -91,32 +91,32 @@ def signed_points(share: float) -> str:
 
 
 def points(new: Measured, old: Measured) -> str:
-    """How far a share has moved, in percentage points, as `+0.4`."""
+    """The change of a share in percentage points, as `+0.4`."""
     after, before = _numbers(new)[0], _numbers(old)[0]
     return DASH if after is None or before is None else signed_points(after - before)
 
 
 def count(number: int) -> str:
-    """A number of things as `1,204`."""
+    """A count as `1,204`."""
     return f"{number:,}"
 
 
 def amount(money: float | None) -> str:
-    """An amount of money as `1,204`; small ones with two digits, as `0.25`."""
+    """An amount of money as `1,204`; a small one with two decimals, as `0.25`."""
     if money is None:
         return DASH
     return f"{money:,.0f}" if money >= 10 or money == int(money) else f"{money:.2f}"
 
 
 def plain(value: Any) -> str:
-    """A setting of any kind as text: lists without brackets."""
+    """A setting as text; a list without brackets."""
     if isinstance(value, list | tuple):
         return ", ".join(map(plain, value)) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def date(iso: str | None) -> str | None:
-    """A moment such as `2026-11-22T16:30:00+00:00` as `22 November 2026, 16:30 UTC`, if known."""
+    """A time such as `2026-11-22T16:30:00+00:00` as `22 November 2026, 16:30 UTC`."""
     if iso is None:
         return None
     moment = datetime.fromisoformat(iso)
@@ -126,8 +126,7 @@ def date(iso: str | None) -> str | None:
 def _numbers(measured: Measured) -> tuple[float | None, float | None, float | None]:
     """The value and the ends of its interval.
 
-    Earlier versions gave an interval of no width to a share of 0 or 1. It says nothing: it counts
-    as none.
+    Earlier versions gave a share of 0 or 1 an interval without width. It is treated as missing.
     """
     if isinstance(measured, Estimate) and measured.low != measured.high:
         return measured.value, measured.low, measured.high

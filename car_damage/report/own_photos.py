@@ -1,4 +1,4 @@
-"""The report on a version's answers for the user's own photos, as a page and for the screen."""
+"""The report on a version's results on the user's own photos, as a page and as terminal output."""
 
 import re
 import shlex
@@ -24,7 +24,7 @@ from car_damage.report.verdict import Step, training_photos_to_add, verdict
 from car_damage.report.words import CLAIMED
 from car_damage.wording import counted, not_looked_at
 
-MISTAKES_SHOWN = 5  # on the screen
+MISTAKES_SHOWN = 5  # in the terminal
 
 
 def write_own_report(
@@ -78,39 +78,41 @@ def next_steps(
     claims: Mapping[str, Claim],
     mistakes: int,
 ) -> list[Step]:
-    """What to do next with these photos, the most useful first."""
+    """The next steps with these photos, the most useful first."""
     steps = []
     if mistakes:
         photos = counted(mistakes, "photo")
         steps.append(
-            Step(f"Look at the {photos} that it got wrong: some may be in the wrong folder.")
+            Step(f"Check the {photos} that it got wrong. Some may be in the wrong folder.")
         )
     steps += training_photos_to_add(metrics)
     if (record.folder / model_store.KERAS_MODEL).exists():
         weights = paths.shown(record.folder.resolve() / model_store.KERAS_MODEL)
         words = ["bash", "run_pipeline.sh", "--raw-dir", str(folder), "--weights", str(weights)]
-        steps.append(Step("Train on from this version with these photos:", shlex.join(words)))
+        steps.append(Step("Continue training this version on these photos:", shlex.join(words)))
     accuracy = claims.get("accuracy")
     if accuracy and accuracy.needed:
         more = counted(accuracy.needed, "more photo")
-        steps.append(Step(f"Sort {more} to show an accuracy of over {accuracy.higher:.0%}."))
+        steps.append(
+            Step(f"Test it on {more} to show an accuracy of at least {accuracy.higher:.1%}.")
+        )
     return steps
 
 
 def table(
     record: Record, predictions: Predictions, metrics: Metrics, claims: Mapping[str, Claim]
 ) -> str:
-    """The verdict, the metrics, and the worst mistakes as lines for the screen."""
+    """The verdict, the metrics and the worst mistakes, as lines for the terminal."""
     photos, review = metrics.photos, metrics.review
     assert photos is not None
     assert review is not None
-    lines = [f"\n{record.version}: {counted(photos.count, 'photo')} of yours"]
+    lines = [f"\n{record.version} on your {counted(photos.count, 'photo')}"]
     lines += [verdict(metrics) or ""]
     lines += [line(title, getattr(photos, name)) for name, title in TITLES.items()]
     for name, part in (metrics.data_folders or {}).items():
-        lines.append(folder_line(f"right in {name} ({part.count})", part))
+        lines.append(folder_line(f"correct in {name} ({part.count})", part))
     lines.append(line("decided without a person", review.test.decided))
-    lines.append(line("right among those", review.test.accuracy))
+    lines.append(line("correct among those", review.test.accuracy))
     lines += ["", *map(_claim_line, claims.items())]
     rows = prediction_rows(predictions)
     if wrong := analysis.most_wrong(rows, predictions.decision, MISTAKES_SHOWN):
@@ -123,25 +125,25 @@ def table(
 
 
 def cost_lines(before: CostMetrics, after: CostMetrics, decision: Decision) -> list[str]:
-    """What 1,000 photos cost with the version's own decision, and with the cheapest one."""
+    """The cost of 1,000 photos with the version's own decision and with the cheapest one."""
     low, high = decision.review_band or (decision.threshold, decision.threshold)
     return [
-        f"\nby the costs, photos from {decision.threshold:.4f} on are damaged, and a person looks "
-        f"at those from {low:.4f} to below {high:.4f}",
+        f"\nat these costs, the threshold is {decision.threshold:.4f}, and a person checks photos "
+        f"from {low:.4f} to below {high:.4f}",
         f"cost of 1,000 photos, {after.damaged:.0%} of them damaged",
         amount_line("with this threshold and band", after.per_thousand),
         amount_line("with those of the version", before.per_thousand),
-        f"  {'if a person looks at each':32} {1000 * after.costs.review:,.0f}",
+        f"  {'if a person checks every photo':32} {1000 * after.costs.review:,.0f}",
     ]
 
 
 def _claim_line(named: tuple[str, Claim]) -> str:
     name, claim = named
-    shown = "nothing yet" if claim.shown is None else f"over {claim.shown:.1%}"
+    shown = "nothing yet" if claim.shown is None else f"at least {claim.shown:.1%}"
     text = f"  {CLAIMED[name][0]:32} these {counted(claim.photos, 'photo')} show {shown}"
     if claim.needed is None or claim.higher is None:
         return text
-    return f"{text}; about {claim.needed:,} more would show over {claim.higher:.1%}"
+    return f"{text}; about {claim.needed:,} more would show at least {claim.higher:.1%}"
 
 
 def _mistakes(predictions: Predictions) -> int:

@@ -1,4 +1,4 @@
-"""The report as a page: one file without scripts that needs nothing else."""
+"""The report as a page: one HTML file without scripts or external files."""
 
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ REPORT = "report.html"
 def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
     """Write `models/<version>/report.html` in one step and return its path.
 
-    The included version is read-only, so that its report goes to `models/report-<version>.html`.
-    Everything comes from the version's folder, the pictures from the photo files that its
-    `predictions.csv` and `label_issues.csv` name; a photo that is no longer there is said to be
-    missing. With `with_photos=False` nothing of any photo is in the page, not even a file's name.
+    The included version's folder is read-only, so its report goes to
+    `models/report-<version>.html`. The data come from the version's folder. The pictures come from
+    the photo files named in its `predictions.csv` and `label_issues.csv`; the page says which ones
+    are missing. With `with_photos=False`, the page contains no photo and no file name.
 
-    Raises `UserError` when the version is not there or not as it was made.
+    Raises `UserError` if the version is missing or damaged.
     """
     results = read_results(models, version)
     predictor = Predictor(results.record) if with_photos else None
@@ -48,9 +48,9 @@ def write_report(models: Path, version: str, with_photos: bool = True) -> Path:
 
 
 def find_rival(models: Path, results: Results) -> Results | None:
-    """The version to compare with: the one in use, unless that is this one.
+    """The version to compare with: the one in use.
 
-    Then it is the one that this one took over from, or else the one before.
+    If this version is in use itself, it is the one that it replaced, or else the one made before.
     """
     rival, promotion = model_store.current(models), results.against_current
     if rival in (None, results.version):
@@ -58,12 +58,12 @@ def find_rival(models: Path, results: Results) -> Results | None:
         rival = promotion.current if promotion else max(earlier, default=None)
     try:
         return read_results(models, rival) if rival else None
-    except UserError:  # a broken version is nothing to compare with, and no reason to stop
+    except UserError:  # a damaged version must not prevent the report on this one
         return None
 
 
 def render(template: str, **context: Any) -> str:
-    """The template filled in; what comes from files and photos' names is escaped."""
+    """Fill in the template; text from files and photo names is escaped."""
     environment = Environment(
         loader=PackageLoader("car_damage.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Photos for the page, small, and each with its heatmap: JPEGs as `data:` addresses."""
+"""Small photos and heatmaps for the page: JPEGs as `data:` URIs."""
 
 import io
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from car_damage.data_uri import data_uri
 from car_damage.paths import located
 from car_damage.predictor import Predictor
 
-SHORT_SIDE = 240  # pixels that a photo is decoded at least with
-LONG_SIDE = 360  # pixels that it is shown at most with
+SHORT_SIDE = 240  # pixels; the minimum when a photo is decoded
+LONG_SIDE = 360  # pixels; the maximum when it is shown
 QUALITY = 80
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and its heatmap drawn over it, as `data:` addresses."""
+    """A photo, and the photo with its heatmap drawn over it, as `data:` URIs."""
 
     photo: str
     heatmap: str
 
 
 def picture(path: str) -> str | None:
-    """The photo as a `data:` address, or None if it is gone or cannot be used."""
+    """The photo as a `data:` URI, or None if it is missing or cannot be used."""
     photo = _read(path, SHORT_SIDE)
     return None if photo is None else _data_address(photo)
 
 
 def with_heatmap(path: str, predictor: Predictor) -> Pair | None:
-    """The photo and its heatmap, or None if it is gone or cannot be used."""
+    """The photo and its heatmap, or None if it is missing or cannot be used."""
     photo = _read(path, max(SHORT_SIDE, predictor.record.manifest.size))
     if photo is None:
         return None

@@ -1,8 +1,8 @@
-"""Curves as SVG to stand in a page: drawn by matplotlib, coloured by the page's style sheet.
+"""Curves as inline SVG, drawn by matplotlib and coloured by the page's style sheet.
 
-Drawn with matplotlib's objects and not with pyplot, whose global state no library should touch.
-Colours are those of a light page; `_svg` puts CSS variables in their place, so that the curves turn
-with the page to dark mode. Text stays text, in the page's own typeface.
+They use matplotlib's objects, because pyplot has global state that a library should not touch.
+`_svg` replaces the colours with CSS variables, so that the curves follow the page into dark mode.
+Text stays text and uses the page's font.
 """
 
 import io
@@ -27,7 +27,7 @@ from car_damage.manifest import DecidedEstimate
 
 Look = dict[str, Any]  # keyword arguments of matplotlib
 
-# Okabe and Ito's palette: told apart with every kind of colour vision.
+# Okabe and Ito's palette, which colour-blind people can tell apart.
 BLUE, ORANGE = "#0072b2", "#d55e00"
 INK, GREY, PALE_GREY, PAPER = "#111111", "#6b6b6b", "#d9d9d9", "#fefefe"
 CSS = {
@@ -38,7 +38,7 @@ CSS = {
     PALE_GREY: "var(--line)",
     PAPER: "var(--paper)",
 }
-# Inches of 72 units: on a telephone's screen a unit is about a pixel.
+# In inches of 72 units; on a phone's screen a unit is about a pixel.
 PAGE: Look = {"figsize": (4.7, 4.3), "layout": "constrained"}
 CURVE: Look = {"curve_kwargs": {"color": BLUE, "lw": 2}}
 REFERENCE: Look = {"ls": "--", "color": GREY, "lw": 1}
@@ -46,8 +46,8 @@ POINT: Look = {"fmt": "o", "color": BLUE, "ms": 5, "capsize": 2}
 BOUNDARY: Look = {"ls": ":", "color": ORANGE, "lw": 1.6}
 NOT_FOR_A_PAGE = (
     r"<style.*?</style>",  # it would style the whole page
-    r' id="[A-Za-z0-9.]+_\d+"',  # names of parts, alike in every figure; nothing refers to them
-    r"font-family: [^;\"]*;? ?",  # the page's own is inherited instead
+    r' id="[A-Za-z0-9.]+_\d+"',  # ids of parts, the same in every figure; nothing refers to them
+    r"font-family: [^;\"]*;? ?",  # so that the page's font is inherited
 )
 STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
@@ -65,10 +65,10 @@ def roc(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Ma
     figure = Figure(**PAGE)
     ax = figure.add_subplot()
     RocCurveDisplay.from_predictions(labels, probabilities, ax=ax, name="ROC curve", **CURVE)
-    ax.plot([0, 1], [0, 1], **REFERENCE, label="guessing")
+    ax.plot([0, 1], [0, 1], **REFERENCE, label="random guessing")
     predicted = decision.is_damaged(probabilities)
     _mark(ax, predicted[labels == 0].mean(), predicted[labels == 1].mean(), _named(decision))
-    ax.set(xlabel="false alarms, share of undamaged cars", ylabel="found, share of damaged cars")
+    ax.set(xlabel="false alarms (share of undamaged cars)", ylabel="recall (damaged cars found)")
     _shares_on_both_axes(ax)
     ax.legend(loc="lower right", frameon=False)
     return _svg(figure, "roc", "ROC curve: damaged cars found against false alarms")
@@ -80,12 +80,12 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, decision: De
     figure = Figure(**PAGE)
     ax = figure.add_subplot()
     PrecisionRecallDisplay.from_predictions(labels, probabilities, ax=ax, name="PR curve", **CURVE)
-    ax.axhline(labels.mean(), **REFERENCE, label="guessing")
+    ax.axhline(labels.mean(), **REFERENCE, label="random guessing")
     predicted = decision.is_damaged(probabilities)
     if predicted.any():
         _mark(ax, predicted[labels == 1].mean(), labels[predicted].mean(), _named(decision))
-    ax.set_xlabel("recall: found, share of damaged cars")
-    ax.set_ylabel('precision: damaged, share of "damaged"')
+    ax.set_xlabel("recall (damaged cars found)")
+    ax.set_ylabel('precision (correct among "damaged")')
     _shares_on_both_axes(ax)
     ax.legend(loc="lower left", frameon=False)
     return _svg(figure, "pr", "Precision against recall")
@@ -93,7 +93,7 @@ def precision_recall(labels: np.ndarray, probabilities: np.ndarray, decision: De
 
 @rc_context(STYLE)
 def calibration(labels: np.ndarray, probabilities: np.ndarray, decision: Decision) -> Markup:
-    """Share truly damaged against the probability, and how many photos have which."""
+    """Share of damaged photos against the probability, above a histogram of probabilities."""
     figure = Figure(**PAGE)
     above, below = figure.subplots(2, height_ratios=(3, 1.1), sharex=True)
     _reliability(above, labels, probabilities)
@@ -101,7 +101,7 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, decision: Decisio
     for ax in (above, below):
         ax.axvline(decision.threshold, **BOUNDARY, label=_named(decision))
     _legend_above(above)
-    return _svg(figure, "calibration", "Share truly damaged against the probability of damage")
+    return _svg(figure, "calibration", "Share of damaged photos against the probability of damage")
 
 
 @rc_context(STYLE)
@@ -121,7 +121,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
         _tidy(ax)
     loss.set_ylabel("loss (cross-entropy)")
     _legend_above(loss)
-    accuracy.set(xlabel="epoch", ylabel="photos right", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
+    accuracy.set(xlabel="epoch", ylabel="accuracy", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
     _in_percent(accuracy.yaxis)
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return _svg(figure, "learning", "Loss and accuracy after each epoch")
@@ -133,8 +133,8 @@ def coverage(
 ) -> Markup:
     """Accuracy against the share of photos decided without a person.
 
-    `curves` holds a pair of arrays, share decided and accuracy, by what they were measured on: at
-    most two. `chosen` is what the review band gives, if there is one.
+    `curves` has at most two entries: the name of the photos, and a pair of arrays, share decided
+    and accuracy. `chosen` is the point that the review band gives, if there is one.
     """
     figure = Figure(**PAGE)
     ax = figure.add_subplot()
@@ -143,7 +143,7 @@ def coverage(
         ax.plot(decided, accuracy, label=name, **line)
     if chosen and chosen.decided.value is not None and chosen.accuracy.value is not None:
         _mark(ax, chosen.decided.value, chosen.accuracy.value, "with the review band")
-    ax.set(xlabel="photos decided without a person", ylabel="right, share of those decided")
+    ax.set(xlabel="photos decided without a person", ylabel="accuracy on these photos")
     lowest = min(ax.get_ylim()[0], 0.99)
     ax.set(xlim=(-0.02, 1.02), ylim=(lowest, 1 + 0.02 * (1 - lowest)))
     _in_percent(ax.xaxis, ax.yaxis)
@@ -153,7 +153,7 @@ def coverage(
 
 
 def _reliability(ax: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Per bin the share that is damaged at the mean probability, with Wilson's 95 % interval."""
+    """Plot each bin's share of damaged photos, with Wilson's 95 % interval."""
     bins = calibration_bin(probabilities)
     ax.plot([0, 1], [0, 1], **REFERENCE, label="perfect")
     for number in np.unique(bins):
@@ -164,18 +164,18 @@ def _reliability(ax: Axes, labels: np.ndarray, probabilities: np.ndarray) -> Non
         reach = [[max(share - interval.low, 0)], [max(interval.high - share, 0)]]
         ax.errorbar(probabilities[inside].mean(), share, reach, **POINT, lw=1.2)
     ax.errorbar([], [], [], **POINT, label="measured, 95 % interval")
-    ax.set(ylabel="share truly damaged", ylim=(-0.03, 1.03))
+    ax.set(ylabel="share of damaged photos", ylim=(-0.03, 1.03))
     _in_percent(ax.yaxis)
     _tidy(ax)
 
 
 def _histogram(ax: Axes, probabilities: np.ndarray) -> None:
-    """How many photos each bin holds, written above its bar."""
+    """Plot the number of photos in each bin, with the number above the bar."""
     counts = np.bincount(calibration_bin(probabilities), minlength=CALIBRATION_BINS)
     middles = (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS
     bars = ax.bar(middles, counts, width=0.9 / CALIBRATION_BINS, color=PALE_GREY)
     ax.bar_label(bars, [count or "" for count in counts], fontsize=8, color=GREY, padding=1)
-    ax.set(xlabel="calibrated probability of damaged", ylabel="photos", xlim=(-0.02, 1.02))
+    ax.set(xlabel="calibrated probability of damage", ylabel="photos", xlim=(-0.02, 1.02))
     ax.margins(y=0.2)
     _in_percent(ax.xaxis)
     _tidy(ax)
@@ -191,7 +191,7 @@ def _mark(ax: Axes, x: float, y: float, label: str) -> None:
 
 
 def _legend_above(ax: Axes) -> None:
-    """The legend outside the axes, where it can hide nothing."""
+    """Put the legend outside the axes, where it hides nothing."""
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
 
 
@@ -213,7 +213,7 @@ def _tidy(ax: Axes) -> None:
 
 
 def _svg(figure: Figure, name: str, alt: str) -> Markup:
-    """The figure as an <svg> element; `name` keeps its ids apart from other plots' of the page."""
+    """The figure as an <svg> element; `name` keeps its ids distinct from those of other plots."""
     text = io.StringIO()
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with rc_context({"svg.hashsalt": name}):

@@ -1,4 +1,4 @@
-"""What a report is made of: the files of one version, read."""
+"""The files of a version that its report is made from."""
 
 import csv
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from car_damage.evaluation.label_issues import LabelIssue, read_label_issues
 from car_damage.evaluation.predictions import PredictionRow, read_predictions
 from car_damage.manifest import Manifest, Metrics
 
-HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")  # that are drawn
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")  # used in plots
 
 
 @dataclass(frozen=True)
 class Results:
-    """A version and all that was measured of it; what was not measured is absent."""
+    """A version and its results; a result that was not measured is empty or None."""
 
     record: model_store.Record
-    history: list[dict[str, float]]  # a row an epoch
+    history: list[dict[str, float]]  # a row for each epoch
     predictions: list[PredictionRow]
-    label_issues: list[LabelIssue] | None  # None: nobody looked for any
-    against_current: AgainstCurrent | None  # what promotion found, if it compared versions
+    label_issues: list[LabelIssue] | None  # None if labels were not checked
+    against_current: AgainstCurrent | None  # promotion's comparison, if there was one
 
     @property
     def version(self) -> str:
@@ -43,19 +43,19 @@ class Results:
 
     @property
     def network_of(self) -> str | None:
-        """The version whose network this one has, if only threshold and review band are its own."""
+        """The version that the network is from, if only threshold and review band are new."""
         origin = self.manifest.weights
         if self.metrics.cost is None or self.manifest.settings is not None or origin is None:
             return None
         return origin.source.removesuffix(f"/{model_store.KERAS_MODEL}")
 
     def photos(self, split: str) -> list[PredictionRow]:
-        """The predictions for the photos of a split, close-ups left out."""
+        """The predictions for the photos of a split, without close-ups."""
         return [row for row in self.predictions if row.split == split and row.kind == "photo"]
 
 
 def read_results(models: Path, version: str) -> Results:
-    """Read a version's files. Raises `UserError` when one is not what training wrote."""
+    """Read a version's files. Raises `UserError` if one has changed since training wrote it."""
     record = model_store.load_record(models, version)
     return Results(
         record,
@@ -67,7 +67,7 @@ def read_results(models: Path, version: str) -> Results:
 
 
 def labels_and_probabilities(rows: list[PredictionRow]) -> tuple[np.ndarray, np.ndarray]:
-    """The truth, `int` (n,) with 1 for damaged, and the probabilities, `float64` (n,)."""
+    """The labels, `int` (n,) with 1 for damaged, and the probabilities, `float64` (n,)."""
     labels = np.array([row.damaged for row in rows], int)
     return labels, np.array([row.probability for row in rows], np.float64)
 

@@ -1,4 +1,4 @@
-"""The data that each section of a version's report shows; `templates/sections/` lays them out."""
+"""The data for each section of a version's report; `templates/sections/` has the layout."""
 
 import math
 from typing import Any
@@ -22,9 +22,9 @@ from car_damage.predictor import Predictor
 from car_damage.report import analysis, formats, pictures, plots, words
 from car_damage.report.results import Results, labels_and_probabilities
 
-SHOWN = 8  # photos, of the most wrong and of the least sure
+SHOWN = 8  # photos: the worst mistakes, and the least certain ones
 ISSUES_SHOWN = 20
-FEWEST_SHOWN = 10  # photos of a class from one source: a share of fewer says nothing
+FEWEST_SHOWN = 10  # photos of a class from one source; a share of fewer means nothing
 
 Pairs = dict[str, tuple[Estimate | None, Estimate]]  # a metric before and after, by its name
 
@@ -32,9 +32,9 @@ Pairs = dict[str, tuple[Estimate | None, Estimate]]  # a metric before and after
 def sections(
     results: Results, rival: Results | None, predictor: Predictor | None
 ) -> dict[str, Any]:
-    """The data of each section, by its name and in order; none for a part that was not measured.
+    """The data of each section by its name, in order, without sections that were not measured.
 
-    `rival` is the version to compare with; without a `predictor` nothing of the photos is shown.
+    `rival` is the version to compare with. Without a `predictor`, no photos are shown.
     """
     manifest, metrics, test = results.manifest, results.metrics, results.photos("test")
     issues = results.label_issues
@@ -60,7 +60,7 @@ def sections(
 
 
 def metric_groups(photos: MetricSet) -> list[tuple[str, dict[str, Estimate], formats.Scale]]:
-    """The metrics of which more is better, and those of which less is, each with their scale."""
+    """The metrics where higher is better, and those where lower is better, with their scales."""
     groups = []
     for better, names in (("Higher", words.HIGHER_IS_BETTER), ("Lower", words.LOWER_IS_BETTER)):
         there = {name: getattr(photos, name) for name in names if getattr(photos, name)}
@@ -69,7 +69,7 @@ def metric_groups(photos: MetricSet) -> list[tuple[str, dict[str, Estimate], for
 
 
 def curves(test: list[PredictionRow], decision: Decision) -> dict[str, Markup]:
-    """Calibration and, where there are photos of both classes, ROC, precision and recall."""
+    """Calibration and, if there are photos of both classes, ROC, precision and recall."""
     labels, probabilities = labels_and_probabilities(test)
     found = {"calibration": plots.calibration(labels, probabilities, decision)}
     if len(np.unique(labels)) == 2:
@@ -79,13 +79,13 @@ def curves(test: list[PredictionRow], decision: Decision) -> dict[str, Markup]:
 
 
 def slices(metrics: Metrics) -> dict[str, dict[str, MetricSet]]:
-    """Slices and data folders."""
+    """The metrics of slices and of data folders."""
     names = ("slices", "data_folders")
     return {name: getattr(metrics, name) for name in names if getattr(metrics, name)}
 
 
 def abroad(metrics: CrossSourceMetrics) -> dict[str, Any]:
-    """Cross-source validation, the fewest photos that say anything, and the scale of the bars."""
+    """Cross-source validation, the fewest photos for a share, and the scale of the bars."""
     shown = [
         found.accuracy
         for source in metrics.sources.values()
@@ -96,7 +96,7 @@ def abroad(metrics: CrossSourceMetrics) -> dict[str, Any]:
 
 
 def pairs(before: MetricSet | None, after: MetricSet | None, *more: str) -> Pairs:
-    """What both sets measured, where `after` has it: the three main metrics, and `more`."""
+    """The three main metrics and `more` from both sets, as far as `after` has them."""
     names = ("accuracy", "false_negative_rate", *more, "ece")
     return {
         name: (getattr(before, name), getattr(after, name))
@@ -106,7 +106,7 @@ def pairs(before: MetricSet | None, after: MetricSet | None, *more: str) -> Pair
 
 
 def review(results: Results) -> dict[str, Any] | None:
-    """The coverage curves, with what the review band leaves to a person and what it takes."""
+    """The coverage curves, and how many photos a review band needs."""
     decision, measured = results.manifest.decision, results.metrics.review
     splits = {"test photos": results.photos("test"), "validation photos": results.photos("val")}
     there = {name: analysis.coverage_curve(rows, decision) for name, rows in splits.items() if rows}
@@ -121,7 +121,7 @@ def review(results: Results) -> dict[str, Any] | None:
 
 
 def photos_for_a_band(dataset: DatasetConfig | None) -> int | None:
-    """About how many photos give enough validation photos for a review band, if all are right."""
+    """About how many photos give enough validation photos for a review band, if none is wrong."""
     if dataset is None:
         return None
     return 10 * math.ceil(FEWEST_DECIDED / dataset.shares["val"] / 10)
@@ -130,7 +130,7 @@ def photos_for_a_band(dataset: DatasetConfig | None) -> int | None:
 def mistakes(
     test: list[PredictionRow], decision: Decision, predictor: Predictor
 ) -> dict[str, list[tuple[PredictionRow, pictures.Pair | None]]]:
-    """The most wrong and the least sure test photos, with their heatmaps."""
+    """The worst mistakes and the least certain test photos, with their heatmaps."""
     chosen = {
         "most_wrong": analysis.most_wrong(test, decision, SHOWN),
         "least_sure": analysis.least_sure(test, decision, SHOWN),
@@ -142,12 +142,12 @@ def mistakes(
 
 
 def label_issues(issues: list[LabelIssue]) -> dict[str, list[tuple[LabelIssue, str | None]]]:
-    """The photos to show of those whose label looks wrong."""
+    """The photos with the most suspicious labels, to show on the page."""
     return {"shown": [(issue, pictures.picture(issue.path)) for issue in issues[:ISSUES_SHOWN]]}
 
 
 def comparison(results: Results, rival: Results) -> dict[str, Any]:
-    """The version against another one."""
+    """The comparison of the version with another one."""
     return {
         "rival": rival.version,
         "test": analysis.against(results, rival),
@@ -157,7 +157,7 @@ def comparison(results: Results, rival: Results) -> dict[str, Any]:
 
 
 def making(manifest: Manifest) -> dict[str, Any]:
-    """What the version was made of, as far as that is known."""
+    """The settings and files that the version was made from, as far as known."""
     facts = {
         "Version": manifest.version,
         "Made": formats.date(manifest.created),

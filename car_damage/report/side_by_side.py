@@ -1,4 +1,4 @@
-"""Several versions on one page, a column each."""
+"""Several versions on one page, with a column for each."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -12,19 +12,19 @@ from car_damage.report import analysis, formats, words
 from car_damage.report.page import render
 from car_damage.report.results import Results, read_results
 
-MOST = 8  # versions: more columns fit no page, and their names no file's name
+MOST = 8  # versions; more columns would not fit on a page, and more names not in a file name
 
-Row = list[Estimate | None]  # a figure of each version
-Rows = dict[str, Row]  # by their titles
+Row = list[Estimate | None]  # one metric, for each version
+Rows = dict[str, Row]  # by title
 
 
 def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
     """Write `models/report-<versions>.html` in one step and return its path.
 
-    Raises `UserError` when a version is not there or not as it was made, or they are too many.
+    Raises `UserError` if a version is missing or damaged, or if there are more than `MOST`.
     """
     if len(versions) > MOST:
-        raise UserError(f"{len(versions)} versions do not fit one page: name {MOST} at most")
+        raise UserError(f"{len(versions)} versions do not fit on a page. Name {MOST} or fewer.")
     results = [read_results(models, version) for version in versions]
     page = render(
         "side_by_side.html",
@@ -41,7 +41,7 @@ def write_side_by_side(models: Path, versions: Sequence[str]) -> Path:
 
 
 def _facts(results: Sequence[Results]) -> dict[str, list[str | int | None]]:
-    """What the versions are, a row each; rows that none of them fills are left out."""
+    """Facts about the versions, one row each; rows without any entry are left out."""
     manifests = [each.manifest for each in results]
     photos = [each.metrics.photos for each in manifests]
     facts: dict[str, list[str | int | None]] = {
@@ -57,13 +57,13 @@ def _facts(results: Sequence[Results]) -> dict[str, list[str | int | None]]:
 
 
 def _data_set(results: Results) -> str | None:
-    """The beginning of the data set's fingerprint: enough to tell sets apart."""
+    """The first 12 digits of the data set's fingerprint, which are enough to compare data sets."""
     dataset = results.manifest.dataset
     return dataset.fingerprint[:12] if dataset else None
 
 
 def _tables(results: Sequence[Results]) -> Iterator[tuple[str, Rows, formats.Scale]]:
-    """The caption, rows and scale of each table that any of the versions fills."""
+    """The caption, rows and scale of each table with a figure for at least one version."""
     for caption, rows in _figures([each.metrics for each in results]):
         there = {title: row for title, row in rows.items() if any(row)}
         if there:
@@ -71,19 +71,23 @@ def _tables(results: Sequence[Results]) -> Iterator[tuple[str, Rows, formats.Sca
 
 
 def _figures(metrics: Sequence[Metrics]) -> Iterator[tuple[str, Rows]]:
-    """The caption and rows of each table, also those without figures."""
+    """The caption and rows of each table, including those without figures."""
     photos = [each.photos for each in metrics]
     yield "Higher is better", _rows(photos, words.HIGHER_IS_BETTER)
     yield "Lower is better", _rows(photos, words.LOWER_IS_BETTER)
     same = [each.same_size_and_quality for each in metrics]
     yield "Same size and quality", _rows(same, ("accuracy", "false_negative_rate", "ece"))
     band = [each.review.test if each.review else None for each in metrics]
-    decided = {"Decided without a person": "decided", "Right among these": "accuracy"}
+    decided = {"Decided without a person": "decided", "Correct among these": "accuracy"}
     yield "With the review band", {title: _row(band, name) for title, name in decided.items()}
-    abroad = {"Found": "recall", "Cleared": "specificity", "Mean of both": "balanced_accuracy"}
+    abroad = {
+        "Damaged cars recognised": "recall",
+        "Undamaged cars recognised": "specificity",
+        "Mean of both": "balanced_accuracy",
+    }
     measured = [each.abroad for each in metrics]
     yield (
-        "On sources the model never saw",
+        "Cross-source validation",
         {title: _row(measured, name) for title, name in abroad.items()},
     )
     slices = [each.slices or {} for each in metrics]

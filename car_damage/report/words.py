@@ -1,46 +1,49 @@
-"""What sections, figures and reasons are called in a report, for whoever is new to them."""
+"""The names of sections, metrics and reasons in a report, with explanations for newcomers."""
 
-SECTIONS = {  # a section's title, a question for everyone, and what the field calls it
-    "metrics": ("How good are the answers?", "Metrics with 95 % intervals"),
-    "claims": ("What do these photos prove, and how many more would prove more?", "Sample size"),
+SECTIONS = {  # a section's title, as a question that anyone understands, and the field's term
+    "metrics": ("How accurate is the model?", "Metrics with 95 % intervals"),
+    "claims": ("What do these photos show, and how many more are needed?", "Sample size"),
     "cost": ("What do mistakes and checks cost?", "Expected cost"),
     "confusion": ("Which mistakes does it make?", "Confusion matrix"),
     "curves": (
-        "Is the threshold well placed, and the probability true?",
+        "Are the threshold and the probabilities right?",
         "ROC, precision and recall, calibration",
     ),
     "learning": ("How did the training go?", "Learning curves"),
     "slices": (
-        "On which photos is it better, on which worse?",
+        "Which photos is it good or bad at?",
         "Slices, data folders",
     ),
-    "abroad": ("On sources the model never saw", "Cross-source validation"),
+    "abroad": ("How good is it on photos from new sources?", "Cross-source validation"),
     "same_size_and_quality": (
         "Does it judge the car, or the size and quality of the photo?",
         "Same size and quality",
     ),
-    "review": ("What can be decided without a person?", "Risk, coverage and review band"),
-    "mistakes": ("Where is it most wrong, and least sure?", "Errors and heatmaps"),
+    "review": (
+        "How many photos can be decided without a person?",
+        "Risk, coverage and review band",
+    ),
+    "mistakes": ("What are its worst mistakes?", "Errors and heatmaps"),
     "attention": ("Does it look at the car?", "Attention"),
-    "warnings": ("Does it notice what it does not know?", "Warnings"),
+    "warnings": ("Does it notice photos that it cannot judge?", "Warnings"),
     "label_issues": ("Which labels look wrong?", "Label issues"),
-    "data": ("What was it taught and tested with?", "Data and copies"),
+    "data": ("Which photos was it trained and tested on?", "Data and copies"),
     "comparison": ("Is it as good as another version?", "Non-inferiority"),
     "making": ("How was it made?", "Settings and fingerprints"),
-    "next": ("What should I do next?", "In order of use"),
+    "next": ("What should I do next?", "Next steps"),
 }
-CLAIMED = {  # what a share is called where it is claimed, and of which photos it is the share
+CLAIMED = {  # the name of a share that people make claims about, and the photos it is a share of
     "accuracy": ("accuracy", "in all"),
-    "recall": ("damaged cars found", "of damaged cars"),
-    "specificity": ("undamaged cars cleared", "of undamaged cars"),
-    "decided": ("right without a person", "that need none"),
+    "recall": ("damaged cars recognised", "of damaged cars"),
+    "specificity": ("undamaged cars recognised", "of undamaged cars"),
+    "decided": ("correct without a person", "that need no person"),
 }
 
-MEANINGS = {  # a figure's title, whether it is a share, and what it says
+MEANINGS = {  # a metric's title, whether it is a share, and what it means
     "accuracy": ("Accuracy", True, "photos classified correctly"),
-    "recall": ("Recall", True, "damaged cars found"),
-    "precision": ("Precision", True, "truly damaged among those classified as damaged"),
-    "f1": ("F1", False, "recall and precision in one: their harmonic mean"),
+    "recall": ("Recall", True, "damaged cars recognised as damaged"),
+    "precision": ("Precision", True, "actually damaged, of those classified as damaged"),
+    "f1": ("F1", False, "harmonic mean of recall and precision"),
     "roc_auc": (
         "ROC AUC",
         False,
@@ -53,10 +56,10 @@ MEANINGS = {  # a figure's title, whether it is a share, and what it says
 }
 HIGHER_IS_BETTER = ("accuracy", "recall", "precision", "f1", "roc_auc", "pr_auc")
 LOWER_IS_BETTER = ("false_negative_rate", "ece", "brier")
-OF_A_SLICE = {  # a figure's title, and of which photos it is the share
-    "accuracy": ("Right", "of all"),
+OF_A_SLICE = {  # a metric's title, and the photos it is a share of
+    "accuracy": ("Correct", "of all"),
     "false_negative_rate": ("Missed", "of damaged"),
-    "specificity": ("Cleared", "of undamaged"),
+    "specificity": ("Correct", "of undamaged"),
 }
 REASONS = {
     "empty": "the file is empty",

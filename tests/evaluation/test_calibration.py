@@ -19,14 +19,14 @@ def probabilities(logits, temperature):
 
 
 def drawn_photos(temperature, count=20_000):
-    """Logits that are `temperature` times too large for the labels drawn by them."""
+    """Logits that are `temperature` times too large, and labels drawn from the true ones."""
     rng = np.random.default_rng(0)
     honest = rng.normal(0, 3, count)
     return honest * temperature, (rng.random(count) < expit(honest)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_logits_were_made_with_is_found(temperature):
+def test_fitting_finds_the_true_temperature(temperature):
     assert fit_temperature(*drawn_photos(temperature)) == pytest.approx(temperature, rel=0.05)
 
 
@@ -35,30 +35,30 @@ def test_the_temperature_that_logits_were_made_with_is_found(temperature):
     [([-2, -1, 1, 2], [0, 0, 1, 1], MIN_TEMPERATURE), ([-2, 2], [1, 0], MAX_TEMPERATURE)],
     ids=["told apart without a mistake", "always wrong"],
 )
-def test_where_no_temperature_is_best_the_search_ends_at_its_bound(logits, labels, bound):
+def test_the_search_ends_at_its_bound_if_no_temperature_is_best(logits, labels, bound):
     temperature = fit_temperature(np.array(logits), np.array(labels))
     assert temperature == pytest.approx(bound, rel=0.01)
     assert MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE
 
 
-def test_one_class_only_still_gives_a_temperature():
+def test_photos_of_one_class_give_a_temperature():
     temperature = fit_temperature(np.array([1.0, 2.0, -1.0]), np.array([1, 1, 1]))
     assert MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE
 
 
 @pytest.mark.filterwarnings("error")
-def test_huge_logits_neither_overflow_nor_leave_zero_to_one():
+def test_huge_logits_give_probabilities_from_zero_to_one_without_overflow():
     assert probabilities(np.array([-1e5, 0.0, 1e5]), 0.5).tolist() == [0.0, 0.5, 1.0]
     logits = np.array([-1e5, 1e5, 1e5], np.float32)
     assert np.isfinite(fit_temperature(logits, np.array([0, 1, 0])))
 
 
-def test_a_high_temperature_makes_the_answer_less_sure():
+def test_a_high_temperature_makes_answers_less_certain():
     assert probabilities(np.array([2.0]), 2.0) == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-4)
 
 
 def photos_at(*, damaged, others):
-    """Probabilities and labels: how many photos of each class lie at which probability."""
+    """Probabilities and labels, from the number of photos of each class at each probability."""
     counts = [*damaged.items(), *others.items()]
     labels = [1] * sum(damaged.values()) + [0] * sum(others.values())
     return np.repeat(*zip(*counts, strict=True)), np.array(labels)
@@ -68,21 +68,21 @@ def photos_at(*, damaged, others):
     ("damaged", "others", "threshold"),
     [
         ({0.3: 20, 0.36: 20}, {0.05: 20, 0.2: 20}, 0.25),
-        # Leaving 0.5 would get one photo more right, whether its class is common or rare
+        # Another threshold than 0.5 would get only one more photo right, of either class
         ({0.45: 1, 0.6: 1, 0.9: 3}, {0.1: 1, 0.4: 3}, 0.5),
         ({0.4: 1, 0.6: 1, 0.8: 2}, {0.1: 100}, 0.5),
-        # 4 damaged among 102: calling every car undamaged would be right on 96 %, and useless
+        # 4 damaged of 102: "undamaged" for all would be right on 96 %, but useless
         ({0.2: 4}, {0.1: 90, 0.3: 8}, 0.15),
         ({0.1: 1, 0.2: 1}, {}, 0.5),
     ],
     ids=["classes apart", "one photo", "one photo of a rare class", "a rare class", "one class"],
 )
-def test_the_threshold_gives_both_classes_the_same_weight(damaged, others, threshold):
+def test_both_classes_have_the_same_weight_in_the_threshold(damaged, others, threshold):
     photos = photos_at(damaged=damaged, others=others)
     assert choose_threshold(*photos) == pytest.approx(threshold)
 
 
-def test_many_photos_are_a_reason_to_leave_one_half():
+def test_the_threshold_moves_from_one_half_if_many_photos_show_it():
     calibrated, labels = drawn_photos(temperature=1)
     threshold = choose_threshold(probabilities(calibrated - 1, 1), labels)
     assert threshold == pytest.approx(expit(-1), abs=0.05)
@@ -92,8 +92,8 @@ def test_many_photos_are_a_reason_to_leave_one_half():
     ("damaged", "others", "threshold", "band"),
     [
         ({0.9: 60}, {0.1: 60}, 0.5, (0.5, 0.5)),
-        ({0.9: 33}, {0.1: 33}, 0.5, (0.5, 0.5)),  # 66, the fewest
-        # Of 92 photos, the 72 that are decided show no mistake
+        ({0.9: 33}, {0.1: 33}, 0.5, (0.5, 0.5)),  # 66, the minimum
+        # 72 of 92 photos are decided, without a mistake
         ({0.4: 5, 0.6: 5, 0.9: 36}, {0.1: 36, 0.4: 5, 0.6: 5}, 0.5, (0.25, 0.75)),
         # Between 0.4 and 0.6 half are wrong; one mistake further out is 1 of 121.
         (
@@ -106,13 +106,13 @@ def test_many_photos_are_a_reason_to_leave_one_half():
         ({0.2: 1, 0.9: 49}, {0.1: 50}, 0.5, (0.5, 0.5)),
         ({0.2: 2, 0.9: 100}, {0.1: 88}, 0.5, (0.15, 0.5)),
         ({0.7: 5, 0.9: 60}, {0.1: 60, 0.7: 5}, 0.5, (0.5, 0.8)),  # all mistakes on one side
-        # 3 mistakes among 203. Without the 20 at 0.3 one remains; without the 5 at 0.8, two: too
-        # many. Without both none remains, but for five photos more.
+        # 3 mistakes among 203. One remains without the 20 photos at 0.3. Two remain without the 5
+        # at 0.8, which is too many. None remains without both, but that costs five more photos.
         ({0.3: 2, 0.9: 89, 0.8: 4}, {0.1: 89, 0.3: 18, 0.8: 1}, 0.5, (0.2, 0.5)),
         ({0.15: 5, 0.9: 60}, {0.1: 60, 0.15: 5}, 0.12, (0.12, 0.525)),
     ],
 )
-def test_the_band_holds_the_threshold_and_as_few_photos_as_the_target_allows(
+def test_the_band_contains_the_threshold_and_as_few_photos_as_possible(
     damaged, others, threshold, band
 ):
     photos = photos_at(damaged=damaged, others=others)
@@ -136,12 +136,12 @@ def test_the_band_holds_the_threshold_and_as_few_photos_as_the_target_allows(
         "answers that say nothing",
     ],
 )
-def test_where_ninety_nine_percent_cannot_be_shown_every_photo_needs_a_person(damaged, others):
+def test_every_photo_needs_a_person_if_99_percent_cannot_be_reached(damaged, others):
     assert choose_review_band(*photos_at(damaged=damaged, others=others), 0.5) == EVERY_PHOTO
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_no_narrower_band_of_drawn_photos_reaches_the_target(temperature):
+def test_no_narrower_band_reaches_the_target(temperature):
     logits, labels = drawn_photos(temperature=1, count=400)
     calibrated = probabilities(logits, temperature)
     low, high = choose_review_band(calibrated, labels, 0.5)
@@ -158,16 +158,16 @@ def test_no_narrower_band_of_drawn_photos_reaches_the_target(temperature):
     assert right_outside(low, inner_high) < 0.99
 
 
-# Photos that do not all count the same
+# Weighted photos
 
 
-def test_each_source_weighs_the_same_within_its_class_and_both_classes_the_same():
+def test_sources_have_the_same_weight_within_a_class_and_so_do_both_classes():
     sources = np.array(["uk", "uk", "uk", "kr", "kr", "de"])
     weights = source_weights(sources, np.array([1, 1, 1, 1, 0, 0]))
     assert weights.tolist() == pytest.approx([0.5, 0.5, 0.5, 1.5, 1.5, 1.5])
 
 
-def test_weights_of_one_class_alone_average_one():
+def test_weights_of_one_class_have_a_mean_of_one():
     weights = source_weights(["uk", "uk", "kr"], np.array([1, 1, 1]))
     assert weights.tolist() == pytest.approx([0.75, 0.75, 1.5])
 
@@ -182,7 +182,7 @@ def test_a_photo_of_double_weight_counts_as_two_photos():
     assert tuple(weighted.review_band) == pytest.approx(tuple(repeated.review_band), abs=2e-4)
 
 
-def test_the_same_weight_for_all_photos_changes_nothing():
+def test_equal_weights_change_nothing():
     logits, labels = drawn_photos(temperature=2, count=400)
     assert fit_decision(logits, labels, np.ones(400)) == fit_decision(logits, labels)
 
@@ -200,6 +200,6 @@ def test_a_lower_target_leaves_fewer_photos_to_a_person():
     assert choose_review_band(*photos, 0.5, target=0.975) == pytest.approx((0.5, 0.5))
 
 
-def test_weights_make_up_no_photos_where_too_few_are_decided():
+def test_weights_do_not_count_as_photos_if_too_few_are_decided():
     photos = photos_at(damaged={0.9: 30}, others={0.1: 30})
     assert choose_review_band(*photos, 0.5, np.full(60, 2.0)) == EVERY_PHOTO

@@ -1,4 +1,4 @@
-"""How many photos a claim takes."""
+"""How many photos a claim needs."""
 
 import numpy as np
 import pytest
@@ -13,17 +13,17 @@ from tests.tiny_model import DECISION
 
 
 @pytest.mark.parametrize(("share", "claim"), [(1.0, 0.95), (0.97, 0.95), (0.6, 0.5)])
-def test_so_many_photos_show_the_claim_and_one_fewer_do_not(share, claim):
+def test_the_number_of_photos_for_a_claim_is_the_smallest_possible(share, claim):
     needed = photos_needed(share, claim)
     assert clopper_pearson(share, needed)[0] >= claim > clopper_pearson(share, needed - 1)[0]
 
 
-def test_no_number_of_photos_shows_more_than_is_so():
+def test_no_number_of_photos_supports_a_claim_above_the_share():
     assert photos_needed(0.95, 0.95) is None
 
 
 def claims_of(count, wrong=0, copies=1):
-    """The claims of so many photos; the first are wrong, and each group has so many copies."""
+    """The claims of `count` photos; the first `wrong` are wrong, and groups have `copies` each."""
     rows = [row(at, "damaged", group=f"g{at // copies}") for at in range(count)]
     logits = np.array([NO] * wrong + [YES] * (count - wrong))
     predictions = predictions_from(split_of(rows), logits, DECISION)
@@ -31,14 +31,14 @@ def claims_of(count, wrong=0, copies=1):
     return claims(predictions, Metrics(photos=photos))
 
 
-def test_the_highest_claim_that_is_shown_is_named_and_what_the_next_one_needs():
+def test_a_share_has_its_highest_supported_claim_and_the_next_one():
     accuracy = claims_of(100)["accuracy"]
     assert (accuracy.shown, accuracy.higher) == (0.95, 0.97)  # 100 of 100: from 96.4 %
     assert accuracy.needed == photos_needed(1.0, 0.97) - 100
     assert "specificity" not in claims_of(100), "no photo shows an undamaged car"
 
 
-def test_a_claim_above_what_was_measured_is_not_held_out():
+def test_a_claim_above_the_measured_share_is_not_offered():
     accuracy = claims_of(2000, wrong=220)["accuracy"]
     assert (accuracy.shown, accuracy.higher, accuracy.needed) == (0.85, None, None)
 

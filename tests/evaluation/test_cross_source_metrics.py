@@ -1,4 +1,4 @@
-"""What is measured on sources that the model was not trained on."""
+"""The metrics of cross-source validation."""
 
 import numpy as np
 import pytest
@@ -47,21 +47,21 @@ def metrics():
     )
 
 
-def test_each_source_counts_the_same_within_its_class_however_many_photos_it_has(metrics):
+def test_each_source_counts_the_same_within_its_class(metrics):
     assert metrics.recall.value == pytest.approx((0.9 + 1.0 + 0.0) / 3)
     assert metrics.specificity.value == pytest.approx((1.0 + 0.5) / 2)
     assert metrics.balanced_accuracy.value == pytest.approx((1.9 / 3 + 0.75) / 2)
 
 
-def test_sources_of_one_class_leave_every_mean_with_an_interval(metrics):
+def test_all_means_have_intervals_even_if_sources_have_one_class(metrics):
     for name in ("balanced_accuracy", "recall", "specificity", "ece"):
         estimate = getattr(metrics, name)
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1, name
-    assert metrics.recall.low < 0.4  # three sources with damaged cars say little
+    assert metrics.recall.low < 0.4  # three sources with damaged cars are few
     assert metrics.recall.high > 0.9
 
 
-def test_each_source_is_listed_with_its_fold_and_the_classes_it_shows(metrics):
+def test_each_source_is_listed_with_its_fold_and_classes(metrics):
     assert metrics.folds == (("jp", "uk"), ("de", "kr"))
     assert metrics.count == 411
     assert list(metrics.sources) == ["de", "jp", "kr", "uk"]
@@ -71,20 +71,20 @@ def test_each_source_is_listed_with_its_fold_and_the_classes_it_shows(metrics):
     assert (jp.fold, jp.damaged) == (0, None)
 
 
-def test_a_source_without_a_mistake_is_not_said_to_be_certain(metrics):
+def test_a_source_without_mistakes_has_an_interval(metrics):
     perfect = metrics.sources["kr"].damaged.accuracy
     assert (perfect.value, perfect.high) == (1.0, 1.0)
     assert perfect.low == pytest.approx(0.982, abs=0.001)  # Clopper and Pearson's for 200 of 200
 
 
-def test_the_worst_source_is_looked_for_where_there_are_enough_photos(metrics):
-    worst = metrics.worst_source  # and not the one photo of "de", or the ten of "kr"
+def test_the_worst_source_is_one_with_enough_photos(metrics):
+    worst = metrics.worst_source  # not "de" with one photo or "kr" with ten
     assert (worst.source, worst.label, worst.count) == ("uk", "damaged", 100)
     assert worst.accuracy.value == 0.9
     assert measured(cell(0, "uk", True, [YES]), cell(1, "de", False, [NO])).worst_source is None
 
 
-def test_the_roc_auc_is_that_within_each_fold_and_absent_where_a_class_is(metrics):
+def test_each_fold_with_both_classes_has_a_roc_auc(metrics):
     assert metrics.roc_auc_by_fold == pytest.approx(
         (0.9 + 0.1 / 2, (1 + 0.5) / 2 * 200 / 201 + 0.25 / 201)
     )
@@ -94,9 +94,9 @@ def test_the_roc_auc_is_that_within_each_fold_and_absent_where_a_class_is(metric
     assert one_class.roc_auc is None
 
 
-def test_a_folds_photos_are_judged_by_what_was_chosen_on_the_other_folds():
+def test_a_folds_photos_are_classified_by_a_threshold_from_the_other_folds():
     ordinary = cell(0, "uk", True, [YES] * 60), cell(0, "uk", False, [NO] * 60)
-    # With a threshold of its own, this source would be told apart without a mistake.
+    # With its own threshold, this source would have no mistakes.
     bright = cell(1, "de", True, [YES + 5] * 60), cell(1, "de", False, [NO + 5] * 60)
     metrics = measured(*ordinary, *bright)
     assert metrics.sources["de"].not_damaged.accuracy.value == 0.0
@@ -111,7 +111,7 @@ def drawn(fold, source, shift, seed):
     ]
 
 
-def test_with_sources_of_one_size_the_means_are_those_over_photos():
+def test_means_over_sources_of_the_same_size_are_means_over_photos():
     parts = [drawn(0, "uk", 0.2, seed=1), drawn(1, "de", -0.2, seed=2)]
     metrics = measured(*parts)
     decisions = [fit_decision_abroad(other) for other in reversed(parts)]
@@ -133,7 +133,7 @@ def test_with_sources_of_one_size_the_means_are_those_over_photos():
     assert metrics.review_target == 0.975
 
 
-def test_the_threshold_chosen_at_home_is_given_next_to_the_one_chosen_abroad():
+def test_the_metrics_have_the_thresholds_from_known_and_from_new_sources():
     parts = [drawn(0, "uk", -1, seed=1), drawn(1, "de", -1, seed=2)]
     metrics = measured(*parts)
     assert (metrics.logit_scale.factor, metrics.logit_scale.offset) == pytest.approx((1, 0))

@@ -1,4 +1,4 @@
-"""What is measured of an exported graph, on made-up answers that can be counted by hand."""
+"""The metrics of an exported graph, on made-up predictions that can be counted by hand."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def predicted(split, logits, band=None):
     return predictions_from(split, np.array(logits), decision)
 
 
-def test_data_folders_are_measured_apart_and_named_from_where_they_part(four_photos):
+def test_each_data_folder_has_its_own_metrics(four_photos):
     predictions = predicted(four_photos, [YES, NO, NO, YES, NO])
     found = metrics_of_folders(predictions, four_photos.rows, seed=0)
     seen = {name: (folder.count, folder.accuracy.value) for name, folder in found.items()}
@@ -57,7 +57,7 @@ def test_each_slice_has_its_own_metrics(four_photos):
     assert found["small"].specificity.value == pytest.approx(2 / 3)
 
 
-def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photos(four_photos):
+def test_the_share_decided_is_measured_on_validation_and_test_photos(four_photos):
     unsure, band = 0.0, (0.4, 0.6)  # a probability of one half
     val = predicted(four_photos, [YES, YES, NO, unsure, unsure], band)
     test = predicted(four_photos, [NO, YES, NO, YES, unsure], band)
@@ -69,7 +69,7 @@ def test_what_the_review_band_decides_is_counted_on_validation_and_on_test_photo
     assert found.test.accuracy.value == 0.5
 
 
-def test_the_accuracy_of_decided_photos_is_as_certain_as_they_are_many(four_photos):
+def test_the_interval_of_the_accuracy_depends_on_the_number_of_decided_photos(four_photos):
     unsure = 0.0
     predictions = predicted(four_photos, [YES, YES, unsure, unsure, NO], (0.4, 0.6))
     found = review_metrics(predictions, predictions, 0.99, seed=0).test
@@ -78,26 +78,26 @@ def test_the_accuracy_of_decided_photos_is_as_certain_as_they_are_many(four_phot
 
 
 @pytest.mark.parametrize("band", [(0.0, 1.0), (0.5, 0.5), None])
-def test_where_a_band_sends_all_photos_or_none_to_a_person_that_share_is_certain(four_photos, band):
+def test_the_share_decided_is_certain_if_it_is_none_or_all(four_photos, band):
     predictions = predicted(four_photos, [YES, YES, NO, NO, NO], band)
     found = review_metrics(predictions, predictions, 0.99, seed=0).test.decided
     assert found == Estimate(value=0 if band == (0, 1) else 1, low=None, high=None)
 
 
-def test_a_photo_at_the_bands_lower_end_needs_a_person_and_at_its_upper_end_does_not(four_photos):
+def test_the_review_band_includes_its_lower_end_but_not_its_upper_end(four_photos):
     at = np.log([1 / 3, 3, 3, 3, 3])  # probabilities of 1/4 and 3/4
     predictions = predicted(four_photos, at, (0.25, 0.75))
     assert review_metrics(predictions, predictions, 0.99, seed=0).val.decided == 0.75
 
 
-def test_where_every_photo_needs_a_person_there_is_no_accuracy_of_those_decided(four_photos):
+def test_the_accuracy_of_decided_photos_is_undefined_if_all_need_a_person(four_photos):
     predictions = predicted(four_photos, [YES, YES, NO, NO, NO], (0.0, 1.0))
     found = review_metrics(predictions, predictions, 0.99, seed=0)
     assert found.val == Decided(photos=4, decided=0, accuracy=None)
     assert found.test.accuracy == Estimate(value=None, low=None, high=None)
 
 
-def test_every_metric_is_taken_from_the_graph_that_classifies_photos(tmp_path, tiny_graph):
+def test_all_metrics_come_from_the_graph_that_classifies_photos(tmp_path, tiny_graph):
     graph = tmp_path / "model.tflite"
     graph.write_bytes(tiny_graph)
     size = tiny_model.SIZE
@@ -121,7 +121,7 @@ def test_every_metric_is_taken_from_the_graph_that_classifies_photos(tmp_path, t
     assert evaluate(dataset, graph, outputs, outputs, DECISION, 0.99, 0).close_ups is None
 
 
-def test_calibration_softens_probabilities_that_are_surer_than_right():
+def test_calibration_moves_overconfident_probabilities_towards_one_half():
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 2000)
     logits = np.where(random.random(2000) < 0.8, 1, -1) * np.where(labels == 1, 5.0, -5.0)

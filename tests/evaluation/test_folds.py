@@ -1,4 +1,4 @@
-"""How sources are dealt into the folds of cross-source validation."""
+"""The folds of cross-source validation."""
 
 from itertools import combinations
 
@@ -37,7 +37,7 @@ SHARED = {  # groups of near copies that span two sources
 
 
 def rows_of(sources, shared=None):
-    """Photos of these sources, and as many more in either of two as they share groups."""
+    """Photos of these sources, plus one photo in each of two sources per shared group."""
     rows = [
         row(at, label, source=source, group=f"{source}-{label}-{at}")
         for source, counts in sources.items()
@@ -71,35 +71,35 @@ def test_fifteen_real_sources_make_six_folds():
     )
 
 
-def test_sources_with_copies_of_each_other_stay_together_only_if_enough_folds_are_left():
+def test_sources_that_share_copies_stay_together_if_enough_folds_are_left():
     sources = {"a": (9, 9), "b": (9, 9), "c": (9, 9)}
     together = deal_folds(rows_of(sources, {("a", "b"): 1, ("b", "c"): 2}), 2)
     assert as_sets(together) == as_sets([["a"], ["b", "c"]])  # b and c share more
     assert len(deal_folds(rows_of(sources, {("b", "c"): 2}), 3)) == 3
 
 
-def test_few_sources_make_as_many_folds_as_they_allow():
+def test_few_sources_give_fewer_folds():
     sources = {"both": (9, 9), "crashes": (9, 0), "dents": (5, 0), "dealers": (0, 9)}
     assert as_sets(deal_folds(rows_of(sources), None)) == as_sets(
         [["both", "dents"], ["crashes", "dealers"]]
     )
 
 
-def test_crops_of_undamaged_cars_give_a_source_no_second_class():
+def test_crops_of_undamaged_cars_do_not_count_as_a_second_class():
     crops = [row(at, "not-damaged", kind="close_up", source="a") for at in range(9)]
-    with pytest.raises(UserError, match="allow 1 fold:"):
+    with pytest.raises(UserError, match=r"allow 1 fold\."):
         deal_folds([*rows_of({"a": (9, 0), "b": (9, 9)}), *crops], None)
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1, 8])
-def test_a_number_of_folds_that_the_sources_do_not_allow_is_refused(count):
-    with pytest.raises(UserError, match=r"not possible: .* allow 2 to 7 folds"):
+def test_an_impossible_number_of_folds_is_refused(count):
+    with pytest.raises(UserError, match=r"not possible\. .* allow 2 to 7 folds"):
         deal_folds(rows_of(SOURCES), count)
 
 
 @pytest.mark.parametrize("count", [None, 2])
 @pytest.mark.parametrize("sources", [{}, {"a": (9, 9), "b": (9, 0)}, {"a": (9, 0), "b": (0, 9)}])
-def test_one_source_of_both_classes_is_too_few_for_any_fold(sources, count):
+def test_one_source_with_both_classes_is_not_enough(sources, count):
     with pytest.raises(UserError, match="at least two sources"):
         deal_folds(rows_of(sources), count)
 
@@ -120,7 +120,7 @@ def data_sets(draw):
 
 
 @given(data_sets(), st.data())
-def test_every_fold_and_the_rest_show_both_classes_whatever_the_sources(data_set, data):
+def test_every_fold_and_its_training_set_have_both_classes(data_set, data):
     sources, rows = data_set
     damaged_only = sum(not undamaged for _, undamaged in sources.values())
     undamaged_only = sum(not damaged for damaged, _ in sources.values())

@@ -1,4 +1,4 @@
-"""Sources held out whole: who trains on them, and who is tested on them."""
+"""Training without some sources and testing on them."""
 
 from pathlib import Path
 
@@ -39,11 +39,11 @@ def sources(part: Split) -> list[str]:
     return [row.source for row in part.rows]
 
 
-def test_without_sources_nothing_is_left_out(dataset):
+def test_nothing_is_left_out_without_sources(dataset):
     assert leave_out(dataset, []) is dataset
 
 
-def test_a_source_left_out_is_tested_on_and_never_trained_on_nor_are_its_copies(dataset):
+def test_a_source_left_out_and_its_copies_are_not_in_training(dataset):
     part = leave_out(dataset, ["dealers"])
     assert set(sources(part.test)) == {"dealers"}
     assert sources(part.train) == sources(part.val) == ["roads", "dents", "crashes"]
@@ -51,7 +51,7 @@ def test_a_source_left_out_is_tested_on_and_never_trained_on_nor_are_its_copies(
     assert {row.kind for row in part.train.rows + part.test.rows} == {"photo"}  # and no crop
 
 
-def test_test_photos_stay_unseen_also_those_of_the_source_left_out(dataset):
+def test_the_original_test_photos_are_not_used(dataset):
     part = leave_out(dataset, ["dents", "dealers"])
     assert sorted(sources(part.test)) == ["dealers", "dealers", "dents", "dents"]
     assert "e" not in {row.group for each in (part.train, part.val, part.test) for row in each.rows}
@@ -71,6 +71,6 @@ def test_an_unknown_source_is_refused_and_the_known_ones_are_listed(dataset):
         leave_out(dataset, ["dents", "crash"])
 
 
-def test_a_class_that_would_vanish_from_training_is_refused(dataset):
+def test_leaving_out_all_photos_of_a_class_is_refused(dataset):
     with pytest.raises(UserError, match="no damaged photo to train on"):
         leave_out(dataset, ["dents", "crashes"])

@@ -1,4 +1,4 @@
-"""Photos whose label looks wrong, among made-up features that tell the classes apart."""
+"""Photos whose label looks wrong, with made-up features that separate the classes."""
 
 import csv
 
@@ -38,7 +38,7 @@ def a_data_set(wrong, groups=None):
     return Dataset(*splits, {}), features
 
 
-def test_swapped_labels_of_every_split_are_found_and_nothing_else():
+def test_exactly_the_swapped_labels_of_all_splits_are_found():
     wrong = {"/train/3.jpg", "/val/8.jpg", "/test/11.jpg"}
     issues = find_label_issues(*a_data_set(wrong), PROBE, seed=0)
     assert {issue.path for issue in issues} == wrong
@@ -47,7 +47,7 @@ def test_swapped_labels_of_every_split_are_found_and_nothing_else():
     assert by_path["/val/8.jpg"] == ("damaged", "not-damaged")
 
 
-def test_the_worst_stands_first_and_quality_is_the_probability_of_its_label():
+def test_the_most_suspicious_comes_first_and_quality_is_the_probability_of_its_label():
     dataset, features = a_data_set({"/train/3.jpg", "/train/5.jpg", "/test/7.jpg"})
     features["train"][5] = 9
     issues = find_label_issues(dataset, features, PROBE, seed=0)
@@ -57,9 +57,9 @@ def test_the_worst_stands_first_and_quality_is_the_probability_of_its_label():
     assert 0 <= qualities[0] < qualities[-1] < 0.5
 
 
-def test_copies_do_not_vouch_for_one_anothers_wrong_label():
-    # All photos of one place in feature space are copies with a wrong label. Were they dealt to
-    # the folds singly, the others would teach the classifier that it is right.
+def test_copies_with_the_same_wrong_label_are_found():
+    # All photos at one place in feature space are copies with a wrong label. If they were in
+    # different folds, the classifier would learn the wrong label from the other copies.
     wrong = {f"/train/{number}.jpg" for number in range(1, 12, 2)}
     dataset, features = a_data_set(wrong, groups=dict.fromkeys(wrong, "copies"))
     features = {name: np.pad(points, ((0, 0), (0, 1))) for name, points in features.items()}
@@ -75,7 +75,7 @@ def test_close_ups_are_left_out():
 
 
 @pytest.mark.parametrize("photos", [2, 3])
-def test_a_class_of_few_photos_is_enough(photos):
+def test_few_photos_of_a_class_are_enough(photos):
     _, features = a_data_set(set())
     labels = ["damaged"] * photos + ["not-damaged"] * (PER_SPLIT - photos)
     nothing, none = split_of([]), features["val"][:0]
@@ -84,7 +84,7 @@ def test_a_class_of_few_photos_is_enough(photos):
     find_label_issues(Dataset(train, nothing, nothing, {}), features, PROBE, seed=0)
 
 
-def test_the_table_can_be_worked_through_from_the_top(tmp_path):
+def test_the_table_keeps_the_order_and_can_be_read_back(tmp_path):
     issues = find_label_issues(*a_data_set({"/train/3.jpg", "/val/8.jpg"}), PROBE, seed=0)
     write_label_issues(tmp_path, issues)
     with (tmp_path / "label_issues.csv").open(newline="") as file:

@@ -62,7 +62,7 @@ def measured(photo: np.ndarray) -> Quality:
         ),
     ],
 )
-def test_each_fault_has_its_word_always_in_the_same_order(change, words):
+def test_each_fault_has_a_warning_in_a_fixed_order(change, words):
     quality = replace(GOOD, **change)
     assert find_warnings(quality, FAMILIAR, LIMITS) == words
     assert find_warnings(quality, STRANGE, LIMITS) == (*words, "unfamiliar")
@@ -79,19 +79,19 @@ def test_at_the_limits_there_is_no_warning():
     "blur",
     [lambda photo: cv2.GaussianBlur(photo, (0, 0), 6), lambda photo: cv2.blur(photo, (25, 1))],
 )
-def test_blur_takes_sharpness_away_and_so_does_shaking(blur):
+def test_blur_and_camera_shake_reduce_sharpness(blur):
     photo, _ = draw_car(np.random.default_rng(1), damaged=False)
     assert measured(blur(photo)).sharpness < measured(photo).sharpness - 0.2
 
 
-def test_a_smooth_thing_with_sharp_edges_is_sharp():
+def test_a_smooth_object_with_sharp_edges_is_sharp():
     smooth = np.full((300, 400, 3), 90, np.uint8)
     cv2.ellipse(smooth, (200, 150), (130, 70), 10, 0, 360, (180, 40, 40), -1)
     blurred = cv2.GaussianBlur(smooth, (0, 0), 8)
     assert measured(smooth).sharpness > 0.7 > 0.6 > measured(blurred).sharpness
 
 
-def test_a_thumbnail_is_as_sharp_as_what_it_was_shrunk_from():
+def test_a_thumbnail_is_as_sharp_as_its_original():
     photo, _ = draw_car(np.random.default_rng(3), damaged=False)
     thumbnail = cv2.resize(photo, (200, 150), interpolation=cv2.INTER_AREA)
     images = [photos.fit(picture, 224) for picture in (photo, thumbnail)]
@@ -100,12 +100,12 @@ def test_a_thumbnail_is_as_sharp_as_what_it_was_shrunk_from():
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_one_colour_all_over_has_nothing_sharp_in_it(level):
+def test_a_picture_of_one_colour_is_not_sharp(level):
     found = measured(np.full((90, 120, 3), level, np.uint8))
     assert found == Quality(0.0, level, float(level == 255), 90)
 
 
-def test_a_lamp_in_the_night_does_not_make_the_photo_bright():
+def test_a_lamp_at_night_does_not_make_a_photo_bright():
     night = np.full((100, 100, 3), 15, np.uint8)
     night[:30, :30] = 255
     assert measured(night).brightness == 15
@@ -122,16 +122,16 @@ def test_a_car_cut_out_on_white_is_not_overexposed():
 
 
 @pytest.mark.parametrize("length", [1, 100])
-def test_distance_is_the_share_of_an_embedding_that_is_outside_whatever_its_length(length):
+def test_distance_is_the_share_of_an_embedding_outside_for_any_length(length):
     embedding = length * np.array([3, 0, 4, 0, 0, 0, 0, 0], np.float32)
     assert distance(embedding, LIMITS.components) == pytest.approx(16 / 25)
 
 
-def test_an_embedding_of_zeros_is_as_far_as_can_be():
+def test_an_embedding_of_zeros_has_the_largest_distance():
     assert distance(np.zeros(8), LIMITS.components) == 1.0
 
 
-def test_limits_outlive_model_json():
+def test_limits_can_be_read_back_from_model_json():
     components = principal(np.random.default_rng(0).normal(size=(50, 128)))
     limits = LIMITS.model_copy(update={"components": components})
     again = WarningLimits.model_validate_json(limits.model_dump_json())
@@ -139,12 +139,12 @@ def test_limits_outlive_model_json():
     assert again.model_dump_json() == limits.model_dump_json()
 
 
-def test_what_is_stored_stays_under_200_kilobytes_for_the_widest_backbone():
+def test_stored_limits_take_under_200_kilobytes_for_the_widest_backbone():
     components = np.ones((COMPONENTS, 2048), np.float32)
     assert len(LIMITS.model_copy(update={"components": components}).model_dump_json()) < 200_000
 
 
-def test_a_version_that_is_older_than_a_warning_never_gives_it():
+def test_a_version_without_a_limit_never_gives_that_warning():
     worst = Quality(0.0, 0.0, 1.0, 1)
     assert find_warnings(worst, np.zeros(8), WarningLimits()) == ()
     assert find_warnings(worst, np.zeros(8), WarningLimits(brightness=50)) == ("dark",)
@@ -159,7 +159,7 @@ def qualities(count: int, **ranges: tuple[float, float]) -> list[Quality]:
 
 
 @pytest.mark.parametrize("count", [1, 7, 99, 100, 101, 1000])
-def test_at_most_one_training_photo_in_a_hundred_is_warned_of_each_fault(count):
+def test_at_most_one_training_photo_in_a_hundred_gets_each_warning(count):
     poor = qualities(
         count, sharpness=(0, 0.5), brightness=(0, 90), blown=(0.3, 1), short_side=(64, 220)
     )
@@ -171,7 +171,7 @@ def test_at_most_one_training_photo_in_a_hundred_is_warned_of_each_fault(count):
         assert share > 0 or count < 101
 
 
-def test_where_all_training_photos_are_excellent_a_good_one_still_passes():
+def test_a_good_photo_gets_no_warning_even_if_all_training_photos_are_excellent():
     excellent = qualities(200, sharpness=(0.75, 0.9), brightness=(250, 255), short_side=(900, 4000))
     limits = quality_limits(excellent, 224, [0.1], LIMITS.components)
     good = Quality(sharpness=0.65, brightness=150, blown=0.15, short_side=230)
@@ -179,12 +179,12 @@ def test_where_all_training_photos_are_excellent_a_good_one_still_passes():
     assert limits.short_side == 224
 
 
-def test_one_unseen_square_in_a_hundred_may_be_unfamiliar():
+def test_one_unseen_image_in_a_hundred_may_be_unfamiliar():
     limits = quality_limits([GOOD], 224, np.linspace(0, 1, 1001), LIMITS.components)
     assert limits.distance == pytest.approx(0.99)
 
 
-def test_what_points_elsewhere_is_farther_than_what_was_learnt_from():
+def test_an_embedding_in_another_direction_is_farther_than_training_embeddings():
     rng = np.random.default_rng(0)
     familiar = rng.uniform(1, 2, (300, 4)) @ rng.normal(size=(4, 64))
     components = principal(familiar[:200])
@@ -193,7 +193,7 @@ def test_what_points_elsewhere_is_farther_than_what_was_learnt_from():
     assert max(near) < 1e-3 < 0.3 < distance(rng.normal(size=64), components)
 
 
-def test_embeddings_of_zeros_spoil_no_components():
+def test_embeddings_of_zeros_do_not_change_the_components():
     assert np.isfinite(principal(np.zeros((5, 16)))).all()
 
 
@@ -230,7 +230,7 @@ def fitted(graph: Path, dataset: Dataset) -> WarningLimits:
     return fit_limits(dataset, *of_splits)
 
 
-def test_a_fitted_version_knows_its_kind_of_photo_and_doubts_others(graph, dataset):
+def test_a_fitted_version_warns_about_other_kinds_of_photos_only(graph, dataset):
     limits = fitted(graph, dataset)
     assert limits.short_side == SIZE
     blue = np.full((4, SIZE, SIZE, 3), (10, 20, 250), np.uint8)
@@ -250,7 +250,7 @@ def test_crops_do_not_count_for_the_quality_of_photos(graph, dataset):
     assert with_crops.sharpness == without.sharpness
 
 
-def test_the_share_of_test_photos_that_is_warned_of_is_told_by_word(graph, dataset):
+def test_each_warning_has_its_share_of_test_photos(graph, dataset):
     dark = dataset.test.X.copy()
     dark[:5] //= 8  # five of twenty
     darker = replace(dataset, test=replace(dataset.test, stored=dark))
@@ -274,6 +274,6 @@ def test_pictures_without_a_car_are_many_kinds_and_the_same_each_time():
             np.testing.assert_array_equal(picture, twin)
 
 
-def test_pictures_of_one_colour_are_warned_of_whatever_the_model_thinks():
+def test_pictures_of_one_colour_always_get_a_warning():
     for picture in no_cars.kinds()["plain"]:
         assert "blurred" in find_warnings(measured(picture), FAMILIAR, LIMITS)

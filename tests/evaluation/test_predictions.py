@@ -1,4 +1,4 @@
-"""What a version answers to a split, counted by hand."""
+"""A version's predictions for a split, counted by hand."""
 
 import csv
 
@@ -27,7 +27,7 @@ def values(metrics):
     }
 
 
-def test_the_shares_of_a_slice_are_what_counting_by_hand_gives(five):
+def test_the_shares_of_a_slice_match_a_count_by_hand(five):
     found = values(five.shares(np.ones(5, bool), seed=0))
     by_hand = {"count": 5, "damaged": 3, "accuracy": 3 / 5}
     by_hand |= {"false_negative_rate": 1 / 3, "specificity": 1 / 2}
@@ -51,7 +51,7 @@ def test_copies_count_as_one_in_the_interval_of_a_slice():
 
 
 @pytest.mark.parametrize("name", ["false_negative_rate", "specificity"])
-def test_the_interval_of_a_share_comes_from_the_photos_it_is_a_share_of(name):
+def test_the_interval_of_a_share_depends_on_the_photos_it_is_a_share_of(name):
     label, logit = ("damaged", YES) if name == "false_negative_rate" else ("not-damaged", NO)
     other = {"damaged": "not-damaged", "not-damaged": "damaged"}[label]
     rows = [row(number, label if number < 2 else other) for number in range(20)]
@@ -61,7 +61,7 @@ def test_the_interval_of_a_share_comes_from_the_photos_it_is_a_share_of(name):
     assert reach == pytest.approx(1 - 0.025 ** (1 / 2))
 
 
-def test_all_figures_are_those_of_the_chosen_images(five):
+def test_all_metrics_are_those_of_the_chosen_images(five):
     found = values(five.metrics(np.array([1, 1, 0, 0, 1], bool), seed=0))
     assert found["count"] == 3
     assert (found["accuracy"], found["roc_auc"], found["specificity"]) == (1, 1, 1)

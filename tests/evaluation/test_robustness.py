@@ -1,4 +1,4 @@
-"""Whether a version looks at the car, and not at its photo's quality or border."""
+"""Tests whether a version looks at the car or at the photo's quality and border."""
 
 import cv2
 import numpy as np
@@ -32,14 +32,14 @@ def shrunk_before(image):
     return cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def test_a_sharp_photo_and_its_thumbnail_come_out_alike():
+def test_a_sharp_photo_and_its_thumbnail_become_the_same():
     sharp = texture(0, 320, 320)
     thumbnail = shrunk_before(sharp)
     assert sharpness(sharp) > 10 * sharpness(thumbnail)
     assert sharpness(equalise(sharp)) < 2 * sharpness(equalise(thumbnail))
 
 
-def test_what_the_photo_shows_stays():
+def test_the_content_of_the_photo_stays():
     image = texture(1, 224, 224)
     equalised = equalise(image)
     assert equalised.shape == image.shape
@@ -48,7 +48,7 @@ def test_what_the_photo_shows_stays():
     assert np.abs(difference).mean() < 3
 
 
-def test_images_smaller_than_that_are_not_enlarged_on_the_way():
+def test_small_images_are_not_enlarged():
     image = np.full((48, 48, 3), (200, 30, 30), np.uint8)
     assert np.abs(equalise(image).astype(int) - image).max() < 5
 
@@ -59,23 +59,23 @@ def outputs(*heatmaps, bias=0.0):
 
 
 @pytest.mark.parametrize(("side", "inner"), [(3, 1), (7, 5), (8, 6), (14, 10), (16, 12)])
-def test_the_border_is_an_eighth_of_the_side_and_one_place_at_least(side, inner):
+def test_the_border_is_an_eighth_of_the_side_but_at_least_one_place(side, inner):
     assert border_places((side, side)).sum() == side**2 - inner**2
 
 
-def test_the_share_on_the_border_is_that_of_what_speaks_for_damage_with_the_bias():
-    # 6 in the middle, 2 in a corner; what speaks against damage does not count.
+def test_the_border_share_is_that_of_the_evidence_for_damage_with_the_bias():
+    # 6 in the middle, 2 in a corner; evidence against damage does not count.
     heatmap = [[2, -9, 0], [0, 6, 0], [0, 0, 0]]
     assert border_shares(outputs(heatmap)) == pytest.approx([2 / 8])
     assert border_shares(outputs(heatmap, bias=-1.0)) == pytest.approx([1 / 6])
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_heatmap_in_which_nothing_speaks_for_damage_has_no_such_share():
+def test_a_heatmap_without_evidence_for_damage_has_no_border_share():
     assert np.isnan(border_shares(outputs(np.full((3, 3), -1.0)))).all()
 
 
-def test_greying_the_middle_leaves_the_border_and_the_photo_itself():
+def test_greying_the_middle_does_not_change_the_border_or_the_original():
     image = np.full((16, 16, 3), 9, np.uint8)
     greyed = grey_middle(image)
     assert (greyed[2:14, 2:14] == MID_GREY).all()
@@ -95,14 +95,12 @@ def test_answers_are_unsure_between_a_tenth_and_nine_tenths():
     )
 
 
-def test_a_version_that_looks_at_the_middle_is_told_from_one_that_looks_at_the_border(
-    tmp_path, tiny_graph
-):
+def test_attention_shows_whether_a_version_looks_at_the_middle_or_the_border(tmp_path, tiny_graph):
     graph = tmp_path / "model.tflite"
     graph.write_bytes(tiny_graph)
     size, cell = tiny_model.SIZE, tiny_model.SIZE // tiny_model.CELLS
     in_middle, at_border, blue = (np.zeros((size, size, 3), np.uint8) for _ in range(3))
-    in_middle[cell:-cell, cell:-cell, 0] = 255  # the tiny model takes red for damage
+    in_middle[cell:-cell, cell:-cell, 0] = 255  # the tiny model classifies red as damaged
     at_border[:, :, 0] = 255
     at_border[cell:-cell, cell:-cell] = 0
     blue[:, :, 2] = 255

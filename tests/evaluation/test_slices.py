@@ -1,4 +1,4 @@
-"""Parts of the test set that are measured apart."""
+"""Parts of the test set that are measured separately."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def grey(*levels):
     return np.stack([np.full((8, 8, 3), level, np.uint8) for level in levels])
 
 
-def test_raw_folders_are_told_apart_by_what_stands_before_the_class_folder():
+def test_a_raw_folders_name_is_the_path_before_the_class_folder():
     rows = [
         row(0, "damaged", "/photos/whole-cars/damaged/a.jpg"),
         row(1, "not-damaged", "/photos/whole-cars/not-damaged/b.jpg"),
@@ -26,12 +26,12 @@ def test_raw_folders_are_told_apart_by_what_stands_before_the_class_folder():
 
 
 @pytest.mark.parametrize("last", ["not-damaged/c.jpg", "damaged/c.jpg"])
-def test_one_raw_folder_is_no_slice_however_many_data_folders_and_classes_it_has(last):
+def test_a_single_raw_folder_is_not_a_slice(last):
     paths = ["damaged/front/a.jpg", "damaged/rear/b.jpg", last]
     assert raw_folders([row(at, "", f"/raw/{path}") for at, path in enumerate(paths)]) == {}
 
 
-def test_class_folders_count_however_they_are_spelt_and_so_do_the_kaggle_sets_own():
+def test_class_folders_are_recognised_in_all_spellings_and_in_the_kaggle_set():
     rows = [
         row(0, "damaged", "/cache/training/00-damage/a.jpg"),
         row(1, "not-damaged", "/cache/validation/01-whole/b.jpg"),
@@ -40,7 +40,7 @@ def test_class_folders_count_however_they_are_spelt_and_so_do_the_kaggle_sets_ow
     assert rows_of(raw_folders(rows)) == {"more": [2], "training": [0], "validation": [1]}
 
 
-def test_data_folders_are_named_from_where_they_part():
+def test_data_folder_names_start_where_their_paths_differ():
     rows = [
         row(0, "damaged", "/cars/damaged/front/a.jpg"),
         row(1, "damaged", "/cars/damaged/rear/b.jpg"),
@@ -64,17 +64,17 @@ def test_data_folders_are_named_from_where_they_part():
         ),
     ],
 )
-def test_a_data_folder_is_named_as_next_to_the_others(paths, among, names):
+def test_a_data_folders_name_depends_on_all_folders_of_the_data_set(paths, among, names):
     rows, others = ([row(0, "", path) for path in each] for each in (paths, among))
     assert list(data_folders(rows, rows + others)) == names
 
 
-def test_folders_named_from_here_and_from_the_root_can_stand_together():
+def test_relative_and_absolute_folders_can_be_mixed():
     rows = [row(0, "damaged", "raw/damaged/a.jpg"), row(1, "not-damaged", "/x/not-damaged/b.jpg")]
     assert len(data_folders(rows, rows)) == 2
 
 
-def test_dark_and_bright_photos_are_those_beyond_the_limits():
+def test_dark_and_bright_photos_are_outside_the_limits():
     rows = [row(number, "damaged") for number in range(4)]
     found = slices(split_of(rows, grey(69, 70, 169, 170)))
     assert rows_of(found) == {"dark": [0], "bright": [3]}
@@ -88,12 +88,12 @@ def test_green_is_brighter_than_blue():
 
 
 @pytest.mark.parametrize("sides", [(199, 800), (800, 199)])
-def test_small_photos_are_those_whose_shorter_side_is_short(sides):
+def test_small_photos_have_a_short_side_below_the_limit(sides):
     rows = [row(0, "damaged", width=sides[0], height=sides[1]), row(1, "damaged", height=200)]
     assert rows_of(slices(split_of(rows, grey(128, 128)))) == {"small": [0]}
 
 
-def test_crops_are_a_slice_of_their_own_and_stand_in_no_other():
+def test_crops_are_a_separate_slice_and_in_no_other():
     rows = [
         row(0, "damaged", "/photos/whole-cars/damaged/a.jpg"),
         row(1, "not-damaged", "/photos/more-cars/not-damaged/b.jpg"),

@@ -1,4 +1,4 @@
-"""An export that is worse than the model it was made of is not used."""
+"""An export that is worse than its Keras model is not used."""
 
 from pathlib import Path
 
@@ -27,11 +27,11 @@ def exported(precision: str = "int8", lost: float = 0.0, moved: float = 0.0) -> 
     ("lost", "moved", "precision"),
     [
         (0.005, 7.9, "int8"),
-        (0.006, 0.1, "float16"),  # over half a point
-        (0.0, 8.1, "float16"),  # one photo's calibrated log-odds by over four
+        (0.006, 0.1, "float16"),  # loses over half a point
+        (0.0, 8.1, "float16"),  # changes one photo's calibrated log-odds by over four
     ],
 )
-def test_an_export_that_loses_accuracy_or_is_far_surer_of_one_photo_falls_back_and_says_so(
+def test_an_export_that_loses_accuracy_or_changes_a_probability_a_lot_uses_a_finer_precision(
     monkeypatch, capsys, lost, moved, precision
 ):
     def export(_model, _dataset, wanted, *_):

@@ -1,4 +1,4 @@
-"""When a new version comes into use. The current one takes red photos for damaged; half are."""
+"""Promotion of a new version. The current one classifies red photos as damaged; half are red."""
 
 import re
 import shutil
@@ -39,7 +39,7 @@ def dataset(tmp_path):
 
 
 def two_versions(models: Path, graph: bytes, learnt: bytes | None = b"another") -> Path:
-    """Add a current version, which decides every photo alone, and a new one."""
+    """Add a current version, which needs no person for any photo, and a new one."""
     files = {} if learnt is None else {"trained_on.txt": learnt}
     model_store.use(models, tiny_model.add_version(models, graph, files=files))
     tiny_model.add_version(models, graph, NEW)
@@ -52,7 +52,7 @@ def models(tmp_path, tiny_graph):
 
 
 def new_version(dataset, wrong: int = 0, unsure: int = 0) -> Exported:
-    """What a new version gives that is wrong, or sends to a person, so many test photos."""
+    """A new version that is wrong on `wrong` test photos and unsure about `unsure` of them."""
     logits = np.where(dataset.test.y == 1, 5.0, -5.0)
     logits[:wrong] *= -1
     logits[len(logits) - unsure :] /= 50
@@ -68,7 +68,7 @@ def first(dataset: Dataset, photos: int) -> Dataset:
     return Dataset(fewer, fewer, fewer, dataset.config)
 
 
-def test_a_new_version_that_is_surely_as_good_comes_into_use(models, dataset):
+def test_a_new_version_that_is_surely_as_good_becomes_current(models, dataset):
     said = promote(models, NEW, new_version(dataset, wrong=2, unsure=4), dataset, "auto")
     assert model_store.current(models) == NEW
     assert f"On 400 test photos that neither was trained on, {NEW} is right on 398" in said
@@ -85,7 +85,7 @@ def test_a_new_version_that_is_surely_as_good_comes_into_use(models, dataset):
         (PHOTOS, {"unsure": 316}, "they decide 21% and 100%"),
     ],
 )
-def test_one_with_more_mistakes_or_fewer_decisions_does_not(
+def test_a_new_version_with_more_mistakes_or_fewer_decisions_does_not_become_current(
     models, dataset, photos, mistakes, figures
 ):
     part = first(dataset, photos)
@@ -96,7 +96,7 @@ def test_one_with_more_mistakes_or_fewer_decisions_does_not(
     assert f"python -m car_damage.model_store --models {models} use {NEW}" in said
 
 
-def test_the_included_version_stays_if_it_is_clearly_better(models, dataset):
+def test_the_included_version_stays_current_if_it_is_clearly_better(models, dataset):
     (models / "current").unlink()
     (models / "pretrained").mkdir()
     (models / tiny_model.VERSION).rename(models / "pretrained" / tiny_model.VERSION)
@@ -104,7 +104,7 @@ def test_the_included_version_stays_if_it_is_clearly_better(models, dataset):
     assert model_store.current(models) == tiny_model.VERSION
 
 
-def test_with_too_few_photos_the_current_one_stays_and_the_number_needed_is_given(models, dataset):
+def test_with_too_few_photos_nothing_changes_and_the_message_says_how_many(models, dataset):
     few = first(dataset, 40)
     said = promote(models, NEW, new_version(few), few, "auto")
     assert model_store.current(models) == tiny_model.VERSION
@@ -115,7 +115,7 @@ def test_with_too_few_photos_the_current_one_stays_and_the_number_needed_is_give
     assert model_store.current(models) == NEW
 
 
-def test_photos_that_the_current_version_has_learnt_do_not_count(tmp_path, tiny_graph, dataset):
+def test_training_photos_of_the_current_version_do_not_count(tmp_path, tiny_graph, dataset):
     learnt = "\n".join(row.sha256 for row in dataset.test.rows[:100]).encode()
     models = two_versions(tmp_path, tiny_graph, learnt)
     said = promote(models, NEW, new_version(dataset, wrong=100), dataset, "auto")
@@ -126,11 +126,11 @@ def test_photos_that_the_current_version_has_learnt_do_not_count(tmp_path, tiny_
 def test_a_version_with_unknown_training_photos_is_not_compared(tmp_path, tiny_graph, dataset):
     models = two_versions(tmp_path, tiny_graph, learnt=None)
     said = promote(models, NEW, new_version(dataset), dataset, "auto")
-    assert "it is not known which photos" in said
+    assert "it is unknown which photos" in said
     assert model_store.current(models) == tiny_model.VERSION
 
 
-def test_a_current_version_of_another_size_is_measured_on_the_photos_themselves(models, dataset):
+def test_a_current_version_of_another_size_is_run_on_the_photo_files(models, dataset):
     other_size = replace(dataset, config=config_of(size=64))
     said = promote(models, NEW, new_version(dataset, wrong=12), other_size, "auto")
     assert f"and {tiny_model.VERSION} on 400" in said
@@ -142,7 +142,7 @@ def test_a_current_version_of_another_size_is_measured_on_the_photos_themselves(
     assert model_store.current(models) == tiny_model.VERSION
 
 
-def test_a_current_version_that_is_damaged_does_not_lose_the_new_one(models, dataset):
+def test_the_new_version_is_kept_if_the_current_one_is_damaged(models, dataset):
     (models / tiny_model.VERSION / "model.tflite").write_bytes(b"")
     said = promote(models, NEW, new_version(dataset), dataset, "auto")
     assert "was not compared" in said
@@ -150,12 +150,12 @@ def test_a_current_version_that_is_damaged_does_not_lose_the_new_one(models, dat
 
 
 @pytest.mark.parametrize(("rule", "current"), [("always", NEW), ("never", tiny_model.VERSION)])
-def test_the_rule_can_be_overridden(models, dataset, rule, current):
+def test_the_user_can_force_or_prevent_promotion(models, dataset, rule, current):
     promote(models, NEW, new_version(dataset, wrong=12), dataset, rule)
     assert model_store.current(models) == current
 
 
-def test_the_first_version_comes_into_use(models, dataset):
+def test_the_first_version_becomes_current(models, dataset):
     (models / "current").unlink()
     shutil.rmtree(models / tiny_model.VERSION)
     promote(models, NEW, new_version(dataset, wrong=20), dataset, "auto")

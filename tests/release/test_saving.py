@@ -1,4 +1,4 @@
-"""`model.keras`: smaller than Keras writes it, and loaded as any other."""
+"""`model.keras` is smaller than Keras writes it and loads as usual."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from car_damage.training import classifier as classifiers
 from car_damage.training.backbones import named
 
 
-def test_a_saved_model_takes_little_more_than_half_the_space_and_loads_as_it_was(tmp_path):
+def test_a_saved_model_takes_about_half_the_space_and_loads_unchanged(tmp_path):
     model = classifiers.build(named("tiny"))
     saving.round_weights(model)
     saving.save(model, tmp_path / "model.keras")
@@ -21,7 +21,7 @@ def test_a_saved_model_takes_little_more_than_half_the_space_and_loads_as_it_was
     assert sizes[0] < 0.6 * sizes[1]
 
 
-def test_rounding_keeps_the_digits_of_half_precision_and_the_range_of_single():
+def test_rounding_keeps_the_digits_of_half_precision_and_the_range_of_float32():
     values = np.float32([0, 1, -0.1, 1 / 3, 3e-30, 1e30, 100_000])
     rounded = saving.rounded(values)
     assert rounded.dtype == np.float32

@@ -1,4 +1,4 @@
-"""The exported graph: its contract, and that it answers as the Keras model does."""
+"""The exported graph: its inputs and outputs, and agreement with the Keras model."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ BIAS = 0.25
 
 @pytest.fixture(scope="module")
 def photos() -> np.ndarray:
-    """A dozen smooth pictures, each of its own colours: noise alone has one mean for all."""
+    """A dozen smooth pictures of different colours; plain noise would have the same mean in all."""
     random = np.random.default_rng(0)
     coarse = random.integers(0, 256, (12, 4, 4, 3))
     return np.kron(coarse, np.ones((1, 16, 16, 1), int)).astype(np.uint8)
@@ -26,7 +26,7 @@ def photos() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(photos) -> keras.Model:
-    """The small backbone from random values, with a head that spreads its logits by about 1."""
+    """The small backbone with random weights, and a head whose logits have a spread of about 1."""
     keras.utils.set_random_seed(1)
     model = classifiers.build(named("tiny"))
     features = classifiers.feature_extractor(model).predict(photos, verbose=0)
@@ -54,7 +54,7 @@ def predictions(graph: bytes, photos: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_graph_has_the_promised_inputs_and_outputs(precision, graphs):
+def test_the_graph_has_the_documented_inputs_and_outputs(precision, graphs):
     graph = Interpreter(model_content=graphs[precision])
     runner = graph.get_signature_runner("serving_default")
 
@@ -66,21 +66,21 @@ def test_the_graph_has_the_promised_inputs_and_outputs(precision, graphs):
     assert {output["dtype"] for output in outputs.values()} == {np.float32}
 
 
-def test_the_heatmap_averages_to_the_logit_less_the_bias(exported):
+def test_the_mean_of_the_heatmap_is_the_logit_minus_the_bias(exported):
     precision, outputs = exported
     mean = outputs["heatmap"].mean(axis=(1, 2))
     tolerance = 1e-2 if precision == "float16" else 1e-4  # half precision is used where it is fast
     np.testing.assert_allclose(mean, outputs["logit"][:, 0] - BIAS, atol=tolerance)
 
 
-def test_the_graph_answers_as_the_keras_model_does(exported, model, photos):
+def test_the_graph_gives_the_same_answers_as_the_keras_model(exported, model, photos):
     precision, outputs = exported
     tolerance = {"int8": 0.3, "float16": 0.05, "float32": 1e-4}[precision]
     expected = model.predict(photos, verbose=0)["logit"]
     np.testing.assert_allclose(outputs["logit"], expected, atol=tolerance)
 
 
-def test_the_embedding_says_how_much_each_feature_varies_over_the_photo(exported, model, photos):
+def test_the_embedding_is_each_features_standard_deviation(exported, model, photos):
     precision, outputs = exported
     features = keras.Model(model.input, model.get_layer(classifiers.POOLED).input)
     expected = np.std(features.predict(photos, verbose=0), axis=(1, 2))
@@ -88,11 +88,11 @@ def test_the_embedding_says_how_much_each_feature_varies_over_the_photo(exported
     np.testing.assert_allclose(outputs["embedding"], expected, atol=tolerance * expected.max())
 
 
-def test_int8_is_about_a_quarter_of_float32(graphs):
+def test_int8_is_about_a_quarter_of_the_size_of_float32(graphs):
     assert len(graphs["int8"]) < 0.4 * len(graphs["float32"])
 
 
-def test_a_model_trained_in_mixed_precision_exports_in_float32_and_stays_as_it_was(photos):
+def test_a_model_trained_in_mixed_precision_is_exported_in_float32_and_unchanged(photos):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         model = classifiers.build(named("tiny"))
@@ -109,7 +109,7 @@ def test_a_model_trained_in_mixed_precision_exports_in_float32_and_stays_as_it_w
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_converters_chatter_is_held_back_unless_it_fails(capfd):
+def test_the_converters_output_is_hidden_unless_it_fails(capfd):
     with quiet():
         os.write(2, b"chatter")
     assert capfd.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""What training prints of a version's metrics."""
+"""The metrics that training prints."""
 
 import pytest
 
@@ -44,18 +44,18 @@ ABROAD = CrossSourceMetrics(
 
 
 def lines(**metrics):
-    """The table of a version with these metrics, without its columns."""
+    """The table of a version with these metrics, with single spaces."""
     entries = {"photos": PHOTOS, "review": REVIEW, **metrics}
     manifest = Manifest(version=VERSION, size=32, decision=DECISION, metrics=Metrics(**entries))
     return [" ".join(line.split()) for line in table(manifest).splitlines()]
 
 
-def test_the_screen_shows_what_to_expect_on_other_sources_after_the_test_photos():
+def test_training_prints_cross_source_validation_after_the_test_photos():
     shown = lines(abroad=ABROAD)
-    at = next(at for at, line in enumerate(shown) if "sources that training did not use" in line)
+    at = next(at for at, line in enumerate(shown) if "cross-source validation" in line)
     assert "400 photos" in shown[at]
     assert shown[:at] == lines()
-    assert shown[at + 1] == "mean of found and cleared 0.625 (0.525 to 0.725)"
+    assert shown[at + 1] == "balanced accuracy 0.625 (0.525 to 0.725)"
     assert shown[-1] == "worst: uk, not damaged (391) 0.500 (0.400 to 0.600)"
 
 
@@ -64,10 +64,10 @@ def test_the_screen_shows_what_to_expect_on_other_sources_after_the_test_photos(
 )
 def test_a_folder_of_fewer_than_ten_photos_gets_no_percentage(count, said):
     folders = {"garage": MetricSet(count=count, accuracy=about(0.75))}
-    assert f"right in garage ({count}) {said}" in lines(data_folders=folders)
+    assert f"correct in garage ({count}) {said}" in lines(data_folders=folders)
 
 
-def test_a_figure_without_an_interval_says_so():
+def test_a_missing_interval_is_marked():
     perfect = Estimate(value=1.0, low=None, high=None)
     found = lines(photos=MetricSet(count=200, accuracy=about(0.75), roc_auc=perfect))
     assert "accuracy 0.750 (0.650 to 0.850)" in found

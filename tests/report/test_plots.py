@@ -36,7 +36,7 @@ def photos():
 
 @pytest.fixture
 def drawn(photos):
-    """Every plot there is."""
+    """All plots."""
     return [
         plots.roc(*photos, at(0.46)),
         plots.precision_recall(*photos, at(0.46)),
@@ -51,28 +51,28 @@ def texts(svg):
 
 
 @pytest.mark.filterwarnings("error")
-def test_every_plot_is_one_svg_element_that_says_what_it_shows(drawn):
+def test_every_plot_is_one_svg_element_with_a_label(drawn):
     for svg in drawn:
         root = ET.fromstring(svg)
         assert root.tag == f"{SVG}svg"
         assert root.get("role") == "img"
         assert len(root.get("aria-label")) > 15
-        assert len(texts(svg)) > 8  # axes and their numbers, as text
+        assert len(texts(svg)) > 8  # axis labels and numbers, as text
 
 
-def test_plots_take_every_colour_from_the_page_so_that_they_turn_dark_with_it(drawn):
+def test_plots_take_all_colours_from_the_page(drawn):
     for svg in drawn:
         assert "var(--series)" in svg
         assert not set(re.findall(r"#[0-9a-f]{6}\b", svg)) - {"#000000"}  # the default, unseen
 
 
-def test_plots_on_one_page_share_no_id_and_style_nothing_but_themselves(drawn):
+def test_plots_on_one_page_have_distinct_ids_and_no_style_sheets(drawn):
     ids = [name for svg in drawn for name in set(re.findall(r' id="([^"]+)"', svg))]
     assert len(ids) == len(set(ids))
     assert not any("<style" in svg for svg in drawn)
 
 
-def test_plots_say_which_threshold_is_marked(photos):
+def test_plots_name_the_threshold_in_use(photos):
     for draw in (plots.roc, plots.precision_recall, plots.calibration):
         assert "threshold 0.46" in texts(draw(*photos, at(0.46)))
 
@@ -84,25 +84,25 @@ def test_one_epoch_is_enough_for_learning_curves():
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("label", [0, 1])
-def test_calibration_can_be_drawn_of_one_class_only(label):
+def test_calibration_can_be_plotted_for_one_class(label):
     svg = plots.calibration(np.full(3, label), np.array([0.2, 0.4, 0.9]), at(0.5))
-    assert "share truly damaged" in texts(svg)
+    assert "share of damaged photos" in texts(svg)
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_threshold_that_no_photo_reaches_is_no_error(photos):
+def test_a_threshold_that_no_photo_reaches_is_not_marked(photos):
     labels, calibrated = photos
     assert "threshold 0.90" not in texts(plots.precision_recall(labels, calibrated / 2, at(0.9)))
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("chosen", "marked"), [(CHOSEN, True), (NOBODY, False), (None, False)])
-def test_coverage_marks_a_point_where_the_review_band_decides_any_photo(chosen, marked):
+def test_the_coverage_plot_marks_the_review_band_if_it_decides_any_photo(chosen, marked):
     assert ("with the review band" in texts(plots.coverage(COVERAGE, chosen))) == marked
 
 
-def test_drawing_leaves_matplotlib_as_it_was(photos):
+def test_plotting_does_not_change_matplotlibs_state(photos):
     before = dict(pyplot.rcParams)
     plots.roc(*photos, at(0.5))
     assert dict(pyplot.rcParams) == before
-    assert pyplot.get_fignums() == []  # no figure is left in memory for a window
+    assert pyplot.get_fignums() == []  # pyplot keeps no figure in memory

@@ -47,7 +47,7 @@ from tests.photo_files import write_photos
 VERSION = "20260311-1402-0a1b"
 EARLIER = "20260301-0800-0001"
 
-# Eight test photos at a threshold of 0.5; two are judged wrongly.
+# Eight test photos; at a threshold of 0.5, two are classified wrongly.
 PROBABILITIES = [0.99, 0.9, 0.8, 0.6, 0.45, 0.2, 0.1, 0.02]
 DAMAGED = [True, True, True, False, True, False, False, False]
 
@@ -140,7 +140,7 @@ SECTIONS = [
 def add(
     models, version=VERSION, photos="car", probabilities=PROBABILITIES, threshold=0.5, **changes
 ):
-    """Put a version with made-up results into `models`; `photos` begins its photos' names."""
+    """Put a version with made-up results into `models`; its photo names start with `photos`."""
     entries = {"metrics": METRICS, "dataset": DATASET, "review_band": (0.3, 0.7), **changes}
     band = entries.pop("review_band")
     decision = Decision(temperature=2.0, threshold=threshold, review_band=band)
@@ -173,7 +173,7 @@ def page(tmp_path_factory):
 
 
 class Outline(HTMLParser):
-    """A page's elements, its text, and which sections it has."""
+    """A page's elements, text and sections."""
 
     def __init__(self, html):
         super().__init__()
@@ -211,24 +211,24 @@ def at(threshold):
     return Decision(temperature=1.0, threshold=threshold)
 
 
-# What the predictions show
+# Analysis of predictions
 
 
-def test_the_confusion_matrix_counts_photos_by_truth_and_answer():
+def test_the_confusion_matrix_counts_photos_by_label_and_prediction():
     assert analysis.confusion_matrix(rows(), at(0.46)) == [[3, 1], [1, 3]]
     assert analysis.confusion_matrix(rows(), at(0.45)) == [[3, 1], [0, 4]]  # at the threshold
 
 
-def test_photos_of_one_class_have_a_confusion_matrix_with_an_empty_row():
+def test_the_confusion_matrix_of_one_class_has_an_empty_row():
     assert analysis.confusion_matrix(rows([True], [0.5]), at(0.5)) == [[0, 0], [0, 1]]
 
 
-def test_the_most_wrong_answers_are_the_surest_of_the_wrong_ones():
+def test_the_worst_mistakes_are_the_most_confident_ones():
     assert probabilities_of(analysis.most_wrong(rows(), at(0.5), 8)) == [0.6, 0.45]
     assert probabilities_of(analysis.most_wrong(rows(), at(0.5), 1)) == [0.6]
 
 
-def test_the_least_sure_answers_are_those_nearest_to_the_threshold():
+def test_the_least_certain_predictions_are_closest_to_the_threshold():
     assert probabilities_of(analysis.least_sure(rows(), at(0.5), 2)) == [0.45, 0.6]
     assert probabilities_of(analysis.least_sure(rows(), at(0.9), 2)) == [0.9, 0.8]
 
@@ -236,12 +236,14 @@ def test_the_least_sure_answers_are_those_nearest_to_the_threshold():
 @pytest.mark.parametrize(
     ("damaged", "probabilities", "decided", "accuracy"),
     [
-        # Both of 0.9 at once, then 0.3; 0.6 is the least sure, and wrong
+        # First both photos at 0.9, then 0.3, then 0.6, which is the least certain and wrong
         ([True, False, True, False], [0.9, 0.6, 0.9, 0.3], [2 / 4, 3 / 4, 1], [1, 1, 3 / 4]),
-        ([True, True], [1.0, 0.0], [1], [0.5]),  # without any doubt
+        ([True, True], [1.0, 0.0], [1], [0.5]),  # both fully certain
     ],
 )
-def test_the_coverage_curve_decides_the_surest_first(damaged, probabilities, decided, accuracy):
+def test_the_coverage_curve_decides_the_most_certain_photos_first(
+    damaged, probabilities, decided, accuracy
+):
     curve = analysis.coverage_curve(rows(damaged, probabilities), at(0.5))
     np.testing.assert_allclose(curve, [decided, accuracy])
 
@@ -254,7 +256,7 @@ def test_the_coverage_curve_decides_the_surest_first(damaged, probabilities, dec
         ({"threshold": 0.95}, 2, 1),
     ],
 )
-def test_two_versions_are_compared_each_by_its_own_answers(
+def test_a_comparison_uses_the_predictions_of_both_versions(
     tmp_path, earlier, only_new, only_current
 ):
     add(tmp_path, EARLIER, **earlier)
@@ -263,10 +265,10 @@ def test_two_versions_are_compared_each_by_its_own_answers(
     assert (found.only_new, found.only_current) == (only_new, only_current)
 
 
-# What the page says
+# Text of the page
 
 
-def test_the_report_has_every_section_that_was_measured(page):
+def test_the_report_has_a_section_for_everything_that_was_measured(page):
     assert Outline(page).sections == SECTIONS
 
 
@@ -276,30 +278,30 @@ def test_the_report_has_every_section_that_was_measured(page):
         "On 8 photos it had never seen, the model was right 75.0 % (62.5–87.5 %) of",  # noqa: RUF001
         "missed 25.0 % (0.0–50.0 %) of the damaged cars",  # noqa: RUF001
         "ROC AUC how often a damaged car gets a higher probability than an undamaged one 0.938",
-        "4 close-ups cut out of undamaged cars: 96.0 % (90.0–100.0 %)",  # noqa: RUF001
-        "Truly not damaged 3 75.0 % 1 25.0 % Truly damaged 1 25.0 % 3 75.0 %",
+        "4 close-ups cut out of photos of undamaged cars. It correctly classified 96.0 % (90.0",
+        "Actually not damaged 3 75.0 % 1 25.0 % Actually damaged 1 25.0 % 3 75.0 %",
         "dark 30 photos, 20 damaged 61.0 % 50.0–70.0 % 31.0 % 20.0–40.0 % –",  # noqa: RUF001
         "damaged/garage 50 photos 71.0 %",
-        "found 87.2 % (81.0–93.0 %) of the damaged cars",  # noqa: RUF001
-        "the mean of both is 85.5 % (80.0–91.0 %)",  # noqa: RUF001
+        "recognised 87.2 % (81.0–93.0 %) of the damaged cars",  # noqa: RUF001
+        "The mean of both is 85.5 % (80.0–91.0 %)",  # noqa: RUF001
         "72.3 % (60.0–80.0 %) of the photos are decided without a person",  # noqa: RUF001
-        "worst on the not damaged cars of roads: 66.0 % (61.0–71.0 %) of 391",  # noqa: RUF001
+        "worst on the undamaged cars from roads. It classifies 66.0 % (61.0–71.0 %) of 391",  # noqa: RUF001
         "auction 1 93.0 % 88.0–98.0 % 900 photos none",  # noqa: RUF001
         "roads 2 9 photos: too few 66.0 %",
         "73.7 % 60.0–85.0 % \N{MINUS SIGN}1.3",  # noqa: RUF001
-        "from 30.0 % up to 70.0 % need a person",
-        "77.0 % (70.0–80.0 %) are decided without a person",  # noqa: RUF001
+        "from 30.0 % to below 70.0 % need a person",
+        "77.0 % (70.0–80.0 %) of the test photos are decided without a person",  # noqa: RUF001
         "14.0 % (10.0–20.0 %) of the evidence for damage is at the photo’s border",  # noqa: RUF001
-        "68.0 % of the answers are unsure, after 5.0 % before",
+        "68.0 % of the answers are unsure, compared with 5.0 % before",
         "unfamiliar 1.3 % 94.0 %",
-        "25 such photos are listed in label_issues.csv",
+        "label_issues.csv lists 25 such photos",
         "3: a side is under 64 pixels",
-        "1,204 photos are copies of one another, in 41 groups",
+        "1,204 photos are in 41 groups of copies",
         "Backbone tiny",
         "fe" * 32,
     ],
 )
-def test_every_figure_stands_in_the_page(page, said):
+def test_the_page_has_every_figure(page, said):
     assert said in Outline(page).text
 
 
@@ -308,22 +310,22 @@ def test_a_bar_shows_the_figure_and_its_interval_on_its_columns_scale(page):
     assert re.search(r'left:0.0%;right:0.0%"></span>\s*<span class="dot" style="--at:55.0%', page)
 
 
-def test_a_version_of_which_nothing_is_known_has_a_report_all_the_same(tmp_path):
+def test_a_version_without_results_still_has_a_report(tmp_path):
     tiny_model.add_version(tmp_path, b"no graph", metrics=Metrics())
     found = outline(write_report(tmp_path, VERSION, with_photos=False))
     assert found.sections == ["making", "next"]
     assert "This version has no test results." in found.text
 
 
-def test_a_version_that_was_measured_on_known_sources_only_says_so(tmp_path, page):
+def test_the_report_warns_if_only_known_sources_were_tested(tmp_path, page):
     version = add(tmp_path, metrics=METRICS.model_copy(update={"abroad": None}))
     found = outline(write_report(tmp_path, version, with_photos=False))
     assert "abroad" not in found.sections
-    assert "Measured at home only" in found.text
-    assert "Measured at home only" not in page
+    assert "Expect more mistakes on photos from other sources" in found.text
+    assert "Expect more mistakes on photos from other sources" not in page
 
 
-def test_a_share_of_fewer_than_ten_photos_is_called_too_few(tmp_path):
+def test_a_share_of_fewer_than_ten_photos_is_shown_as_too_few(tmp_path):
     shares = {name: fig(0.5, 0.2, 0.8) for name in ("accuracy", "false_negative_rate")}
     slices = {
         "dark": MetricSet(count=9, damaged=4, **shares, specificity=fig(0.5, 0.2, 0.8)),
@@ -343,28 +345,28 @@ def test_a_share_of_fewer_than_ten_photos_is_called_too_few(tmp_path):
     assert "enough 10 photos 100.0 %" in found
 
 
-@pytest.mark.parametrize("ends", [None, 1.0], ids=["of this program", "of an earlier one"])
-def test_a_figure_without_an_interval_is_not_said_to_be_certain(tmp_path, ends):
+@pytest.mark.parametrize("ends", [None, 1.0], ids=["current format", "earlier format"])
+def test_the_report_says_that_a_figure_without_an_interval_is_not_certain(tmp_path, ends):
     photos = METRICS.photos.model_copy(update={"roc_auc": fig(1.0, ends, ends)})
     version = add(tmp_path, metrics=METRICS.model_copy(update={"photos": photos}))
     found = outline(write_report(tmp_path, version, with_photos=False)).text
     assert "than an undamaged one 1.000 " in found
     assert "1.000–1.000" not in found  # noqa: RUF001
-    assert "these photos do not show how certain it is" in found
+    assert "they cannot show how certain it is" in found
 
 
-def test_where_all_figures_have_intervals_nothing_is_said_about_lacking_ones(page):
-    assert "these photos do not show how certain it is" not in Outline(page).text
+def test_the_report_does_not_mention_missing_intervals_if_none_is_missing(page):
+    assert "they cannot show how certain it is" not in Outline(page).text
 
 
 @pytest.mark.parametrize("part", [*Metrics.model_fields, *TABLES])
-def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
+def test_a_missing_part_does_not_affect_the_others(tmp_path, part):
     metrics = METRICS.model_copy(update={part: None}) if part in Metrics.model_fields else METRICS
     version = add(tmp_path, metrics=metrics)
     if part.endswith(".csv"):
         (tmp_path / version / part).unlink()
     found = outline(write_report(tmp_path, version, with_photos=False)).sections
-    assert len(found) >= len(SECTIONS) - 2  # predictions.csv holds two sections
+    assert len(found) >= len(SECTIONS) - 2  # two sections need predictions.csv
 
 
 @pytest.mark.parametrize(
@@ -372,17 +374,17 @@ def test_a_part_that_is_absent_leaves_the_others(tmp_path, part):
     [
         (
             {"review_band": (0.0, 1.0)},
-            "Every photo needs a person: no band leaves at least 66 of the",
+            "Every photo needs a person. No band leaves at least 66 of the",
         ),
         ({"review_band": (0.5, 0.5)}, "The band is empty: no photo needs a person"),
-        ({"sample": True}, "nothing here holds for real photos"),
+        ({"sample": True}, "The figures say nothing about real photos."),
         ({"settings": SETTINGS}, "unfreeze <b>4"),
     ],
 )
-def test_what_is_special_about_a_version_is_said_in_words(tmp_path, changes, said):
+def test_the_report_describes_special_cases(tmp_path, changes, said):
     page = write_report(tmp_path, add(tmp_path, **changes), with_photos=False).read_text("utf-8")
     assert said in Outline(page).text
-    assert "<b>4" not in page  # a setting is never taken for HTML
+    assert "<b>4" not in page  # settings are escaped
 
 
 def validated_on(photos):
@@ -397,26 +399,26 @@ def validated_on(photos):
     [
         (
             65,
-            "because there were too few validation photos to choose a band: 65, and a band must "
+            "because there are too few validation photos (65) to choose a band. A band must "
             "leave at least 66 of them to the model. That takes at least about 440 photos in all. "
             "This says nothing about how good the model is.",
         ),
-        (66, "at least 66 of the 66 validation photos to the model with 99 % right answers."),
-        (1204, "at least 66 of the 1,204 validation photos to the model with 99 % right answers."),
+        (66, "at least 66 of the 66 validation photos to the model with 99.0 % correct answers."),
+        (1204, "66 of the 1,204 validation photos to the model with 99.0 % correct answers."),
     ],
 )
-def test_a_missing_review_band_is_blamed_on_what_it_is_due_to(tmp_path, photos, said):
+def test_the_report_says_why_there_is_no_review_band(tmp_path, photos, said):
     version = add(tmp_path, metrics=validated_on(photos), review_band=(0.0, 1.0))
     found = outline(write_report(tmp_path, version, with_photos=False)).text
     assert said in found
     assert ("too few validation photos" in found) == (photos < 66)
 
 
-def test_test_photos_of_one_class_have_no_curves_that_need_two(tmp_path):
+def test_curves_that_need_both_classes_are_left_out_if_there_is_only_one(tmp_path):
     version = add(tmp_path)
     write_table(tmp_path / version / "predictions.csv", rows([True] * 8), PredictionRow)
     found = outline(write_report(tmp_path, version, with_photos=False))
-    assert "All test photos are of one class" in found.text
+    assert "All test photos are of the same class" in found.text
     assert "curves" in found.sections
 
 
@@ -434,7 +436,7 @@ def test_a_version_is_compared_with_the_one_in_use_or_the_one_before(tmp_path, i
 
 
 def promoted(models, current):
-    """A version that promotion compared with `current` on photos that are not among its own."""
+    """A version that promotion compared with `current` on photos other than its own."""
     version = add(models)
     accuracy = Difference(photos=120, new=113, current=111, only_new=4, margin=0.02)
     decided = Difference(photos=120, new=101, current=98, only_new=9, margin=0.05)
@@ -451,33 +453,33 @@ def test_the_report_compares_two_versions_as_promotion_did(tmp_path, in_use):
     found = outline(write_report(tmp_path, version, with_photos=False)).text
     said = f"On the same 120 test photos, this version is right on 113 and {EARLIER} on 111"
     assert said in found
-    assert "has other test photos" not in found
-    assert "they do not show which is better" in found
+    assert "has different test photos" not in found
+    assert "it does not show which version is better" in found
     side = outline(write_side_by_side(tmp_path, [EARLIER, version])).text
     assert f"{VERSION} : accuracy +1.7 points" in side
 
 
-def test_a_comparison_that_is_not_as_promotion_wrote_it_is_named(tmp_path):
+def test_the_error_names_a_comparison_that_has_changed(tmp_path):
     version = promoted(tmp_path, EARLIER)
     (tmp_path / version / "comparison.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match=r"comparison\.json is not as training wrote it"):
         write_report(tmp_path, version, with_photos=False)
 
 
-def test_the_included_version_gets_its_report_beside_its_read_only_folder(tmp_path):
+def test_the_report_of_the_included_version_is_outside_its_read_only_folder(tmp_path):
     add(tmp_path / "pretrained")
     path = write_report(tmp_path, VERSION, with_photos=False)
     assert path == tmp_path / f"report-{VERSION}.html"
     assert not list((tmp_path / "pretrained").rglob("*.html"))
 
 
-def test_a_report_says_when_two_versions_cannot_be_compared(tmp_path):
+def test_the_report_says_if_two_versions_cannot_be_compared(tmp_path):
     add(tmp_path, EARLIER, photos="other")
     found = outline(write_report(tmp_path, add(tmp_path), with_photos=False)).text
-    assert f"Version {EARLIER} has other test photos" in found
+    assert f"Version {EARLIER} has different test photos" in found
 
 
-def test_a_broken_other_version_is_no_reason_to_go_without_a_report(tmp_path):
+def test_a_damaged_other_version_does_not_prevent_a_report(tmp_path):
     add(tmp_path, EARLIER)
     (tmp_path / EARLIER / "model.tflite").unlink()
     found = outline(write_report(tmp_path, add(tmp_path), with_photos=False))
@@ -489,7 +491,7 @@ def test_a_broken_other_version_is_no_reason_to_go_without_a_report(tmp_path):
 
 @pytest.fixture
 def photographed(models, tmp_path):
-    """The tiny version with answers about photos of which all but one are there."""
+    """The tiny version with predictions for photos, one of which is missing."""
     paths = write_photos(tmp_path / "photos", 7, first_seed=0)
     named = [*(path.as_posix() for path in paths), "gone <b>away</b>.jpg"]
     folder = models / tiny_model.VERSION
@@ -500,16 +502,16 @@ def photographed(models, tmp_path):
     return models
 
 
-def test_mistakes_are_shown_beside_their_heatmaps_and_missing_photos_by_name(photographed):
+def test_mistakes_are_shown_with_heatmaps_and_missing_photos_by_name(photographed):
     page = write_report(photographed, tiny_model.VERSION).read_text(encoding="utf-8")
     found = Outline(page)
     # 2 wrong and 7 of 8 unsure ones in pairs, and 7 of 8 with a doubtful label
     assert len(found.all("img")) == 2 * 2 + 2 * 7 + 7
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in found.all("img"))
-    assert "Probability of damage 60.0 % ; truly not damaged" in found.text
-    assert found.text.count("This photo is no longer where it was.") == 2
+    assert "Probability of damage 60.0 % , actually not damaged" in found.text
+    assert found.text.count("This photo is missing or cannot be read.") == 2
     assert "gone <b>away</b>.jpg" in found.text
-    assert "gone <b>" not in page  # a name is never taken for HTML
+    assert "gone <b>" not in page  # names are escaped
 
 
 def test_at_most_twenty_label_issues_are_shown(tmp_path, tiny_graph):
@@ -520,7 +522,7 @@ def test_at_most_twenty_label_issues_are_shown(tmp_path, tiny_graph):
     assert "20.jpg" not in found
 
 
-def test_without_photos_nothing_of_any_photo_is_in_the_page(photographed):
+def test_a_report_without_photos_has_no_photo_names_either(photographed):
     page = write_report(photographed, tiny_model.VERSION, with_photos=False).read_text()
     assert not any(trace in page for trace in ("<img", "data:image", ".jpg", "photos/"))
 
@@ -528,7 +530,7 @@ def test_without_photos_nothing_of_any_photo_is_in_the_page(photographed):
 # The file
 
 
-def test_the_page_needs_nothing_but_itself(page):
+def test_the_page_needs_no_other_files(page):
     found = Outline(page)
     assert not found.all("script") + found.all("link") + found.all("iframe")
     links = [each[name] for _, each in found.elements for name in ("href", "src") if name in each]
@@ -537,7 +539,7 @@ def test_the_page_needs_nothing_but_itself(page):
     assert "@import" not in page
 
 
-def test_links_to_sections_lead_somewhere_and_no_id_stands_twice(page):
+def test_links_lead_to_sections_and_ids_are_unique(page):
     found = Outline(page)
     ids = [each["id"] for _, each in found.elements if "id" in each]
     assert {link["href"] for link in found.all("a")} == {f"#{name}" for name in SECTIONS}
@@ -546,7 +548,7 @@ def test_links_to_sections_lead_somewhere_and_no_id_stands_twice(page):
     assert len(outside_plots) == len(set(outside_plots))
 
 
-def test_every_table_has_headers_and_every_picture_a_text(photographed):
+def test_tables_have_headers_and_pictures_have_alternative_texts(photographed):
     found = outline(write_report(photographed, tiny_model.VERSION))
     assert all(header.get("scope") for header in found.all("th"))
     assert all(len(image["alt"]) > 10 for image in found.all("img"))
@@ -564,14 +566,14 @@ def luminance(colour):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("paper", ["paper", "panel"])
 @pytest.mark.parametrize("ink", ["ink", "muted", "series", "mark"])
-def test_text_stands_out_in_both_colour_schemes(page, scheme, paper, ink):
+def test_text_has_enough_contrast_in_both_colour_schemes(page, scheme, paper, ink):
     light, dark = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", light if scheme == "light" else dark))
     lights = sorted([luminance(colours[paper]), luminance(colours[ink])])
     assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5  # WCAG 2.2, 1.4.3, level AA
 
 
-def test_a_version_stays_whole_when_its_report_comes_and_changes(tmp_path):
+def test_a_version_stays_valid_if_its_report_is_written_or_changed(tmp_path):
     version = add(tmp_path)
     path = write_report(tmp_path, version, with_photos=False)
     assert path == tmp_path / version / "report.html"
@@ -582,7 +584,7 @@ def test_a_version_stays_whole_when_its_report_comes_and_changes(tmp_path):
     assert not list((tmp_path / version).glob("*.partial"))
 
 
-def test_a_table_that_is_not_as_training_wrote_it_is_named(tmp_path):
+def test_the_error_names_a_table_that_has_changed(tmp_path):
     version = add(tmp_path)
     (tmp_path / version / "predictions.csv").write_text("split,path\ntest,a.jpg\n")
     with pytest.raises(UserError, match=r"predictions\.csv is not as this program wrote it"):
@@ -600,7 +602,7 @@ def test_a_table_that_is_not_as_training_wrote_it_is_named(tmp_path):
     ],
     ids=["a column", "the epochs", "a number", "the end of a line"],
 )
-def test_a_history_that_lacks_something_is_one_sentence(tmp_path, capsys, history, said):
+def test_the_error_says_what_is_missing_in_the_history(tmp_path, capsys, history, said):
     version = add(tmp_path)
     path = tmp_path / version / "history.csv"
     path.write_text(history, encoding="utf-8")
@@ -611,7 +613,7 @@ def test_a_history_that_lacks_something_is_one_sentence(tmp_path, capsys, histor
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_training_that_gave_no_numbers_has_a_report(tmp_path):
+def test_a_training_run_that_gave_nan_has_a_report(tmp_path):
     version = add(tmp_path)
     nothing = "epoch,accuracy,loss,val_accuracy,val_loss\n1,0.5,nan,0.5,nan\n2,0.5,nan,0.5,nan\n"
     (tmp_path / version / "history.csv").write_text(nothing, encoding="utf-8")
@@ -625,26 +627,26 @@ def run(*arguments):
     return exit_code(lambda: main([str(argument) for argument in arguments]))
 
 
-def test_one_version_gets_its_report_and_the_screen_says_where(tmp_path, capsys):
+def test_the_command_writes_a_report_and_prints_its_path(tmp_path, capsys):
     version = add(tmp_path)
     assert run(version, version, "--models", tmp_path, "--no-photos") == 0
-    assert f"{tmp_path / version / 'report.html'} is written" in capsys.readouterr().out
+    assert f"Wrote {tmp_path / version / 'report.html'}." in capsys.readouterr().out
 
 
-def test_several_versions_stand_side_by_side(tmp_path, capsys):
+def test_several_versions_are_shown_side_by_side(tmp_path, capsys):
     add(tmp_path, EARLIER, threshold=0.95, metrics=FEW)
     add(tmp_path)
     assert run(EARLIER, VERSION, "--models", tmp_path) == 0
     path = tmp_path / f"report-{EARLIER}-{VERSION}.html"
-    assert f"{path} is written" in capsys.readouterr().out
+    assert f"Wrote {path}." in capsys.readouterr().out
     found = outline(path)
     assert "Accuracy 50.0 % 40.0–60.0 % 75.0 % 62.5–87.5 %" in found.text  # noqa: RUF001
     assert "ROC AUC – 0.938" in found.text  # noqa: RUF001
     assert "dark – 61.0 %" in found.text  # noqa: RUF001
-    assert "Cleared – 83.8 % 74.0–92.0 %" in found.text  # noqa: RUF001
+    assert "Undamaged cars recognised – 83.8 % 74.0–92.0 %" in found.text  # noqa: RUF001
     assert f"{VERSION} : accuracy +12.5 points" in found.text
     assert "different data sets" not in found.text
-    assert ".jpg" not in path.read_text(encoding="utf-8")  # nothing of the photos
+    assert ".jpg" not in path.read_text(encoding="utf-8")  # no photo names
     assert not (tmp_path / VERSION / "report.html").exists()
 
 
@@ -656,14 +658,14 @@ def test_a_slice_of_too_few_photos_is_not_compared(tmp_path):
     assert "44.4 %" not in found
 
 
-def test_versions_of_different_data_sets_come_with_a_warning(tmp_path):
+def test_the_page_warns_if_versions_have_different_data_sets(tmp_path):
     add(tmp_path, EARLIER, photos="other", dataset=config_of(fingerprint="ab" * 32))
     found = outline(write_side_by_side(tmp_path, [EARLIER, add(tmp_path)])).text
     assert "made with different data sets" in found
-    assert f"{VERSION} has other test photos" in found
+    assert f"{VERSION} has different test photos" in found
 
 
-def test_a_version_that_is_not_there_is_one_sentence(tmp_path, capsys):
+def test_an_unknown_version_is_an_error_of_one_line(tmp_path, capsys):
     version = add(tmp_path)
     for wrong in ([EARLIER], [version, EARLIER], ["latest"]):
         assert run(*wrong, "--models", tmp_path) == 2
@@ -671,12 +673,12 @@ def test_a_version_that_is_not_there_is_one_sentence(tmp_path, capsys):
     assert not list(tmp_path.rglob("report*"))
 
 
-def test_more_versions_than_fit_a_page_are_refused(tmp_path):
-    with pytest.raises(UserError, match="9 versions do not fit one page: name 8 at most"):
+def test_more_versions_than_fit_on_a_page_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"9 versions do not fit on a page\. Name 8 or fewer\."):
         write_side_by_side(tmp_path, [VERSION] * 9)
 
 
-def test_a_report_is_made_without_tensorflow():
+def test_writing_a_report_does_not_import_tensorflow():
     code = (
         "import sys, car_damage.report.__main__\n"
         "print(sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
@@ -710,5 +712,5 @@ def test_a_scale_is_the_narrowest_in_steps_of_ten_percent(figures, ends):
     ("value", "text"),
     [(None, "none"), ([], "none"), ((1, "a"), "1, a"), (0.0001, "0.0001"), (1.0, "1")],
 )
-def test_settings_are_put_in_words(value, text):
+def test_settings_are_shown_as_text(value, text):
     assert formats.plain(value) == text

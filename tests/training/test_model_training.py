@@ -213,7 +213,7 @@ def test_wrong_options_of_step_2_are_refused_before_step_1(arguments, said):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--leave-out", "dealr"], "no photo has the source dealr: choose from cars, dealer$"),
+        (["--leave-out", "dealr"], r"No photo has the source dealr\. Choose from cars, dealer\.$"),
         (["--leave-out", "cars"], "there is no damaged photo to train on"),
         (["--cross-sources"], "at least two sources"),
     ],
