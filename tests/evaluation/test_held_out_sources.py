@@ -67,7 +67,7 @@ def test_images_labels_and_rows_stay_together(dataset):
 
 
 def test_an_unknown_source_is_refused_and_the_known_ones_are_listed(dataset):
-    with pytest.raises(UserError, match=r"source crash: .* crashes, dealers, dents, roads"):
+    with pytest.raises(UserError, match=r"source crash\. .* crashes, dealers, dents, roads"):
         leave_out(dataset, ["dents", "crash"])
 
 
