@@ -32,10 +32,13 @@ def test_classifies_a_photo(models, red, prediction):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"size": SIZE * 2}, f"its input photo is uint8 1x{SIZE}x{SIZE}x3 and not uint8 1x64x64x3"),
+        (
+            {"size": SIZE * 2},
+            f"its input photo is uint8 1x{SIZE}x{SIZE}x3 instead of uint8 1x64x64x3",
+        ),
         (
             {"warning_limits": WarningLimits(components=np.ones((1, FEATURES + 1), np.float32))},
-            f"its output embedding is float32 1x{FEATURES} and not float32 1x{FEATURES + 1}",
+            f"its output embedding is float32 1x{FEATURES} instead of float32 1x{FEATURES + 1}",
         ),
     ],
 )

@@ -250,7 +250,7 @@ def test_an_environment_of_another_python_is_left_alone(project):
     (project.root / ".venv/bin").mkdir(parents=True)
     other = '#!/usr/bin/env bash\n[ "$1 $2" = "-m pip" ]\n'
     write_program(project.root / ".venv/bin/python", other)
-    assert "remove it" in project.run(exit_code=2).stderr
+    assert "Delete it" in project.run(exit_code=2).stderr
     assert project.take_log() == []
 
 

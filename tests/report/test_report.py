@@ -587,7 +587,7 @@ def test_a_version_stays_valid_if_its_report_is_written_or_changed(tmp_path):
 def test_the_error_names_a_table_that_has_changed(tmp_path):
     version = add(tmp_path)
     (tmp_path / version / "predictions.csv").write_text("split,path\ntest,a.jpg\n")
-    with pytest.raises(UserError, match=r"predictions\.csv is not as this program wrote it"):
+    with pytest.raises(UserError, match=r"predictions\.csv has changed since it was written"):
         write_report(tmp_path, version, with_photos=False)
     assert not (tmp_path / version / "report.html").exists()
 

@@ -91,7 +91,7 @@ def test_each_source_is_classified_by_a_model_that_never_saw_it_even_after_a_kil
 def test_the_error_for_too_many_folds_says_how_many_are_possible(folder, tmp_path):
     with pytest.raises(UserError, match="2"):
         train(folder, tmp_path, "--cross-sources", "3")
-    with pytest.raises(UserError, match="drop --leave-out"):
+    with pytest.raises(UserError, match="Remove --leave-out"):
         train(folder, tmp_path, "--cross-sources", "--leave-out", "lot")
     assert not list(tmp_path.iterdir())
 

@@ -287,7 +287,7 @@ def test_rejects_an_option_that_does_not_suit_the_network(data, tmp_path, option
         (["--epochs", "-1"], "whole number"),
         (["--batch-size", "0"], "whole number"),
         (["--learning-rate", "fast"], "number above 0"),
-        (["--keep", "1"], "share"),
+        (["--keep", "1"], "from 0 to below 1"),
         (["--backbone", "vgg"], "resnet50"),
         (["--precision", "int4"], "int8"),
         (["--nonsense"], "--nonsense"),
