@@ -9,7 +9,7 @@ import pytest
 from tests import tiny_model
 from tests.project import move_project
 
-# Hypothesis times its examples; on a shared machine that says nothing of what they try.
+# Hypothesis limits the time of its examples. On a shared machine such a limit fails good code.
 hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )

@@ -1,5 +1,6 @@
 """gunicorn's worker process with waitress' event loop, which shares clients among the workers."""
 
+import logging
 import math
 import os
 import sys
@@ -102,6 +103,7 @@ class Worker(base.Worker):
         """Report to gunicorn and the other workers that this one is alive. End a stuck worker."""
         if self.is_stuck():
             self.log.critical("this worker is stuck on a photo or its model and will be replaced")
+            logging.shutdown()  # write the line above, since nothing does after this
             os._exit(STUCK)  # a stuck thread would keep the process alive
         super().notify()
         if self.alive and self.has_model():

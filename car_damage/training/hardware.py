@@ -32,7 +32,7 @@ def choose_precision(dense: bool) -> None:
 
 
 def fast_bfloat16(dense: bool) -> bool:
-    """Whether the GPU, or the CPU if there is no GPU, is fast with bfloat16.
+    """Check whether bfloat16 is fast on the GPU, or on the CPU of a machine without a GPU.
 
     A CPU with a matrix unit (AMX) always is. With AVX-512 only, bfloat16 speeds up ordinary
     convolutions (ResNet-50: 1.5 times as fast), but not depthwise ones, which wait for memory

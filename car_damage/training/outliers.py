@@ -3,7 +3,8 @@
 A network that has only seen cars is as sure about noise as about cars. If it is trained to answer
 0.5 on some images without cars, it becomes unsure about other such images too, even if they look
 different (outlier exposure, Hendrycks et al. 2019, https://arxiv.org/abs/1812.04606). Its embedding
-also separates them. From cars with a hidden middle, it learns that the border is no evidence.
+also separates them. Cars with a hidden middle teach it not to
+use the border as evidence.
 """
 
 import cv2
