@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from flask_openapi3 import OpenAPI
 
 from car_damage import paths
 from car_damage.errors import UserError, exit_code
@@ -26,6 +27,7 @@ from car_damage.service import logs, settings
 from car_damage.service.application import create_app
 from car_damage.service.http_server import Server, Threads, turn
 from car_damage.service.listening import LOCAL, addresses, limits, listening
+from car_damage.service.settings import Settings
 
 GUNICORN_GIVES_UP = 4  # exit code of a worker; after other codes gunicorn starts the next worker
 WITHOUT_CONFIGURATION = (
@@ -38,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 def for_worker(models: Path, version: str | None) -> Flask:
     """Create a gunicorn worker's application for the version that gunicorn.conf.py chose."""
-    return create_app(settings.chosen(), models, version)
+    return _with_records(create_app(settings.chosen(), models, version), settings.chosen())
 
 
 def for_any_server() -> Flask:
@@ -49,7 +51,25 @@ def for_any_server() -> Flask:
     settings.warn(logger)
     if _is_gunicorn():
         logger.warning(WITHOUT_CONFIGURATION, paths.ROOT / "gunicorn.conf.py")
-    return create_app(chosen, paths.MODELS)
+    prepare_records(chosen)
+    return _with_records(create_app(chosen, paths.MODELS), chosen)
+
+
+def prepare_records(chosen: Settings) -> None:
+    """Check the database, and create the tables of an SQLite file. Raises `UserError`."""
+    if chosen.database_url is not None:
+        from car_damage.records import database  # imported only if needed
+
+        database.prepare(chosen.database_url)
+
+
+def _with_records(app: OpenAPI, chosen: Settings) -> OpenAPI:
+    """Make an application record its answers if there is a database."""
+    if chosen.database_url is not None:
+        from car_damage.records.application import add_records  # imported only if needed
+
+        add_records(app, chosen, chosen.database_url)
+    return app
 
 
 make_app: Callable[[], Flask] = for_any_server  # gunicorn.conf.py replaces it with `for_worker`
@@ -78,7 +98,8 @@ def main() -> None:
     logging.config.dictConfig(logs.config(chosen.log_format))
     settings.warn(logger)
     with listening(*where) as listener:
-        app = create_app(chosen, paths.shown(paths.MODELS))
+        prepare_records(chosen)
+        app = _with_records(create_app(chosen, paths.shown(paths.MODELS)), chosen)
         print(f"Open {' or '.join(addresses(*where))}; Ctrl-C stops.", file=sys.stderr)
         sockets: dict[int, Any] = {}
         server = Server(app, listener, limits(chosen), Threads(chosen.max_queue + 64), sockets)

@@ -33,6 +33,7 @@ def choose_version():
     settings.chosen()
     import app  # the main process imports it, so that all workers share the memory of its code
 
+    app.prepare_records(settings.chosen())
     version = reloading.version_to_serve(paths.MODELS)
     app.make_app = partial(app.for_worker, paths.MODELS, version)
 

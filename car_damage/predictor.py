@@ -15,7 +15,13 @@ from car_damage.chatter import without_chatter
 from car_damage.decision import LABELS, Label
 from car_damage.errors import UserError
 from car_damage.manifest import Manifest
-from car_damage.photo_warnings import WarningLimits, WarningWord, find_warnings, measure_quality
+from car_damage.photo_warnings import (
+    Quality,
+    WarningLimits,
+    WarningWord,
+    find_warnings,
+    measure_quality,
+)
 
 SIGNATURE = "serving_default"
 Shapes = dict[str, tuple[str, tuple[int | None, ...]]]  # dtype and sides by name; None: any side
@@ -43,6 +49,8 @@ class Prediction:
     # float32 (h, w), calibrated log-odds: the answer for each place, as if the whole photo looked
     # like it. Their mean is the log-odds of the unrounded `probability`. Above 0 means damage.
     heatmap: np.ndarray = field(repr=False, compare=False)
+    embedding: np.ndarray = field(repr=False, compare=False)  # float32 (d,), the graph's
+    quality: Quality = field(repr=False, compare=False)
     seconds: dict[str, float] = field(repr=False, compare=False)  # for "fit" and "graph"
 
 
@@ -118,6 +126,8 @@ class Predictor:
             review=bool(decision.needs_review(probability)),
             warnings=find_warnings(quality, output.embedding, limits),
             heatmap=_log_odds(output, decision.temperature),
+            embedding=output.embedding,
+            quality=quality,
             seconds=seconds,
         )
 

@@ -14,6 +14,7 @@ from car_damage.service.metrics import current_metrics
 from car_damage.service.openapi import OF_PREDICT, PREDICT_BODY, refusals
 from car_damage.service.problems import Problem, from_exception
 from car_damage.service.queue import PhotoQueue
+from car_damage.service.recording import RECORDER, Recorder
 from car_damage.service.schemas import (
     Alive,
     Card,
@@ -55,7 +56,11 @@ def predict(query: PredictQuery) -> Response:
     g.jobs = [
         Job(upload.content, query.heatmap, query.picture, noted.copy()) for upload in photos.uploads
     ]
-    outcomes = photo_queue().answer(g.jobs, g.client)
+    recorder: Recorder | None = current_app.extensions.get(RECORDER)
+    if recorder is None or query.repeat:
+        outcomes = photo_queue().answer(g.jobs, g.client)
+    else:
+        outcomes = _answer_and_record(recorder)
     if photos.as_list or query.as_list or len(outcomes) > 1:
         body: PhotoPrediction | PhotoPredictions = list_of(photos.uploads, outcomes)
     else:
@@ -149,6 +154,17 @@ def list_of(uploads: Sequence[Upload], outcomes: Sequence[Result | Exception]) -
     return PhotoPredictions(predictions=items, request_id=g.request_id)
 
 
+def _answer_and_record(recorder: Recorder) -> list[Result | Exception]:
+    """Classify the request's photos, and remember each answer."""
+    for job in g.jobs:
+        recorder.watch(job, g.owner)
+    outcomes = photo_queue().answer(g.jobs, g.client)
+    return [
+        outcome if isinstance(outcome, Exception) else recorder.record(job, outcome, g.owner)
+        for job, outcome in zip(g.jobs, outcomes, strict=True)
+    ]
+
+
 def result_or_raise(outcome: Result | Exception) -> Result:
     """Return a photo's result, or raise its exception."""
     if isinstance(outcome, Exception):
@@ -167,6 +183,7 @@ def members_of(result: Result) -> dict[str, Any]:
         "warnings": list(answer.warnings),
         "model_version": answer.model_version,
         "request_id": g.request_id,
+        **result.recorded,
     }
     if result.picture is not None:
         members["picture"] = result.picture

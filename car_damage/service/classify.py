@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
@@ -28,6 +28,8 @@ class Job:
     with_picture: bool = False
     log_fields: dict[str, Any] = field(default_factory=dict)  # refused photos have some too
     deadline: float = math.inf  # by `monotonic`; after it, nobody waits for the answer
+    # Called with the SHA-256 and the decoded photo just before the model works on it.
+    on_decoded: Callable[[str, photos.Photo], None] | None = None
 
     def seconds_left(self) -> float:
         """Return the time that the photo's decoder may take."""
@@ -52,9 +54,11 @@ class Result:
     """A prediction, with the heatmap and the picture if the request wants them."""
 
     answer: Prediction
+    header: photos.Header
     overlay: str | None = None  # a PNG as a data URI
     box: photos.Box | None = None  # in pixels of the upright photo
     picture: str | None = None  # a JPEG as a data URI
+    recorded: dict[str, Any] = field(default_factory=dict)  # members that a recorder adds
 
 
 def classify(predictor: Predictor, job: Job) -> Result:
@@ -65,7 +69,8 @@ def classify(predictor: Predictor, job: Job) -> Result:
     if isinstance(job.photo, Problem):
         raise job.photo
     data = job.photo.read()
-    job.log_fields |= {"photo_bytes": len(data), "photo_sha256": hashlib.sha256(data).hexdigest()}
+    sha256 = hashlib.sha256(data).hexdigest()
+    job.log_fields |= {"photo_bytes": len(data), "photo_sha256": sha256}
     size = predictor.record.manifest.size
     with job.timed("decode"):
         header, photo = decoding.begin(data, size, large_photos.LARGE - 1, job.seconds_left())
@@ -73,6 +78,8 @@ def classify(predictor: Predictor, job: Job) -> Result:
         if photo is None:
             with job.timed("decode"):
                 photo = decoding.decode(data, size, job.seconds_left())
+        if job.on_decoded is not None:
+            job.on_decoded(sha256, photo)
         return _answer(predictor, job, data, photo, header)
 
 
@@ -93,11 +100,11 @@ def _answer(
     if job.with_picture:
         picture = data_uri(photos.encode_jpeg(_shown(job, data)), "image/jpeg")
     if not job.with_heatmap:
-        return Result(answer, picture=picture)
+        return Result(answer, header, picture=picture)
     with job.timed("heatmap"):
         box = heatmap.strongest_place(answer.heatmap, header.width, header.height)
         png = heatmap.png(_shown(job, data), answer.heatmap)
-        return Result(answer, data_uri(png, "image/png"), box, picture)
+        return Result(answer, header, data_uri(png, "image/png"), box, picture)
 
 
 def _shown(job: Job, data: bytes) -> photos.Photo:

@@ -52,8 +52,10 @@ PREDICT_BODY: dict[str, Any] = {
         "application/octet-stream": {"schema": PHOTO},
     },
 }
-# The kinds of problems that /predict can return.
-OF_PREDICT = tuple(KINDS.keys() - {"not_found", "method_not_allowed", "stuck", "stopping"})
+# The kinds of problems that only records have, and those that /predict can return.
+OF_RECORDS = {"local_only", "unknown_prediction", "forgotten", "records_unavailable"}
+OF_OTHERS = {"not_found", "method_not_allowed", "stuck", "stopping"}
+OF_PREDICT = tuple(KINDS.keys() - OF_OTHERS - OF_RECORDS)
 # Example sentences. The other kinds have their sentence in `KINDS`.
 DETAILS = {
     "bad_request": "The Content-Type multipart/form-data has no boundary. Do not set the header "

@@ -33,11 +33,19 @@ KINDS = {
     "no_photo": Kind(400, "The request has no photo"),
     "empty": Kind(400, "The file is empty"),
     "unauthorized": Kind(401, "The key is missing or wrong"),
+    "local_only": Kind(
+        403,
+        "This address needs a key",
+        "The service has no keys, so only its own computer may use this address. Its operator can "
+        "set API_KEYS",
+    ),
     "not_found": Kind(404, "This address does not exist", "See GET /docs for all addresses"),
+    "unknown_prediction": Kind(404, "There is no prediction with this id", "Check the id"),
     "method_not_allowed": Kind(
         405, "This address does not accept the method", "See GET /docs for its methods"
     ),
     "upload_stopped": Kind(408, "The upload stopped or was too slow", "Send it again"),
+    "forgotten": Kind(410, "The prediction was deleted", "Nothing about it is left"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
     "too_large": Kind(413, "The photo has too many pixels"),
@@ -55,6 +63,7 @@ KINDS = {
     "no_model": Kind(503, "No model is loaded"),
     "stuck": Kind(503, "The service is stuck"),
     "stopping": Kind(503, "The service is stopping"),
+    "records_unavailable": Kind(503, "The records are unavailable", "Try again later"),
     "no_disk": Kind(503, "The service cannot store the upload", "Try again later"),
 }
 # The errors of a temporary file that cannot be written: no space, folder, permission or descriptor.

@@ -1,5 +1,6 @@
 """The API's requests and answers as pydantic models, from which /openapi.json is made."""
 
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Literal
 
@@ -79,6 +80,18 @@ class PixelBox(BaseModel):
     bottom: int
 
 
+class SeenBefore(BaseModel):
+    """Earlier predictions for the same photo, sent with the same key."""
+
+    match: Literal["exact", "similar"] = Field(
+        description="exact: the same file; similar: rescaled, recompressed or slightly cropped"
+    )
+    times: int = Field(ge=1, description="how often the photo came before")
+    first: datetime
+    last: datetime
+    prediction_id: str = Field(description="the last of these predictions")
+
+
 class PhotoPrediction(BaseModel):
     """The model's result for one photo."""
 
@@ -91,6 +104,15 @@ class PhotoPrediction(BaseModel):
     warnings: list[WarningWord] = Field(description="reasons why the prediction may be wrong")
     model_version: str
     request_id: str
+    prediction_id: str | None = Field(
+        None,
+        description="for feedback and deletion; only if the service records, null if it cannot now",
+    )
+    seen_before: SeenBefore | None = Field(
+        None,
+        description="whether the photo came before; only if the service records, and missing if it "
+        "could not look in time",
+    )
     heatmap: str | None = Field(
         None, description="with ?heatmap=true: the photo with its heatmap, a PNG as a data URI"
     )

@@ -4,9 +4,11 @@ from time import monotonic
 import pytest
 
 from car_damage.service import access, api, rates
+from car_damage.service.settings import Key
 from tests.clients import RED, client_of, form, problem
 
 KEY, OTHER = "Zk3vX9-qLw7pT2bN.R5s", "hT8~cW4_yJ6mQ1dG+F0v=="
+KEYS = (Key("clerk", KEY), Key("desk", OTHER))
 CLAIMS, EVIL = "https://claims.example", "https://evil.example"
 
 
@@ -24,21 +26,21 @@ def ask(client, **options):
     + [f"Bearer {wrong}" for wrong in ("wrong-key", KEY + "x", KEY[:-1])],
 )
 def test_a_request_without_a_known_key_is_refused(models, value):
-    client = client_of(models, api_keys=(KEY,))
+    client = client_of(models, api_keys=KEYS[:1])
     response = ask(client, headers={"Authorization": value} if value else {"X-API-Key": KEY})
     assert problem(response) == (401, "unauthorized")
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_only_predictions_need_a_key_and_have_a_rate_limit(models):
-    client = client_of(models, api_keys=(KEY,), rate_limit="1/hour")
+    client = client_of(models, api_keys=KEYS[:1], rate_limit="1/hour")
     pages = ("/", "/docs", "/docs/css/swagger-ui.css", "/openapi.json")
     for path in (*pages, "/health", "/ready", "/model", "/metrics") * 2:
         assert client.get(path).status_code == 200, path
 
 
 def test_a_key_is_never_logged(models, caplog):
-    client = client_of(models, api_keys=(KEY,))
+    client = client_of(models, api_keys=KEYS[:1])
     with caplog.at_level("DEBUG"):
         ask(client, headers=bearer(KEY))
         ask(client, headers=bearer("wrong-key"))
@@ -147,7 +149,7 @@ def test_all_addresses_of_an_ipv6_64_share_one_rate_limit(models):
 
 
 def test_each_key_has_its_own_rate_limit(models):
-    client = client_of(models, rate_limit="1/hour", api_keys=(KEY, OTHER))
+    client = client_of(models, rate_limit="1/hour", api_keys=KEYS)
     statuses = [ask(client, headers=bearer(key)).status_code for key in (KEY, KEY, OTHER)]
     assert statuses == [200, 429, 200]
 
@@ -165,7 +167,7 @@ def test_a_forwarded_address_is_used_only_with_that_many_trusted_proxies(
 
 
 def test_a_page_of_another_site_may_call_only_if_its_origin_is_listed(models):
-    client = client_of(models, cors_origins=(CLAIMS,), api_keys=(KEY,), rate_limit="1/hour")
+    client = client_of(models, cors_origins=(CLAIMS,), api_keys=KEYS[:1], rate_limit="1/hour")
     wanted = {"Access-Control-Request-Method": "POST"}
     wanted["Access-Control-Request-Headers"] = "authorization"
     other, *allowed = (  # a preflight does not count for the rate limit

@@ -17,6 +17,7 @@ import requests
 from flask import Flask
 from playwright.sync_api import expect, sync_playwright
 
+from car_damage.service.settings import Key
 from tests.clients import BLUE, RED, client_of, serving
 from tests.programs import program
 
@@ -189,7 +190,7 @@ def test_the_powershell_code_runs(models, folder):
 
 def test_the_step_for_no_code_tools_works(models):
     (snippet,) = snippets("json", "No-code tools")
-    with serving(client_of(models, api_keys=(KEY,)).application) as address:
+    with serving(client_of(models, api_keys=(Key("clerk", KEY),)).application) as address:
         text = at(address.rstrip("/"), snippet).replace("KEY", KEY)
         step = json.loads(text.replace("PHOTO_IN_BASE64", base64.b64encode(RED).decode()))
         response = requests.request(

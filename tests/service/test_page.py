@@ -18,6 +18,7 @@ from car_damage import model_store
 from car_damage.classify_files import Row
 from car_damage.decision import Decision
 from car_damage.photo_warnings import WarningWord
+from car_damage.service.settings import Key
 from tests import tiny_model
 from tests.clients import BLUE, RED, client_of, serving
 from tests.photo_files import heic, jpeg, texture
@@ -404,7 +405,7 @@ def test_photos_can_be_dropped_and_pasted(page):
 def test_photos_wait_for_the_access_key_and_are_sent_once_it_is_entered(page, serve):
     asked = []
     page.on("request", lambda request: "predict" in request.url and asked.append(request))
-    page.goto(serve(api_keys=(KEY,)))
+    page.goto(serve(api_keys=(Key("clerk", KEY),)))
     choose(page, *(photo(RED, f"{number}.jpg") for number in range(5)))
     key = page.get_by_label("Access key")
     expect(key).to_be_focused()
@@ -422,7 +423,7 @@ def test_photos_wait_for_the_access_key_and_are_sent_once_it_is_entered(page, se
 
 
 def test_the_tab_keeps_the_access_key(page, serve):
-    page.goto(serve(api_keys=(KEY,)))
+    page.goto(serve(api_keys=(Key("clerk", KEY),)))
     choose(page, photo(RED))
     page.get_by_label("Access key").fill(KEY)
     page.keyboard.press("Enter")

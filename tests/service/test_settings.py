@@ -12,8 +12,9 @@ from car_damage import parallel
 from car_damage.errors import UserError
 from car_damage.service import settings
 from car_damage.service.key_strength import is_guessable
-from car_damage.service.settings import Settings, read
+from car_damage.service.settings import Key, Settings, read
 
+ADMIN = "wB5.nR2xK8sT~qL4mZ7y"
 KEY, OTHER = "Zk3vX9-qLw7pT2bN.R5s", "hT8~cW4_yJ6mQ1dG+F0v=="
 READ = {  # each variable's text and the value after reading
     "HOST": ("0.0.0.0", "0.0.0.0"),
@@ -22,13 +23,20 @@ READ = {  # each variable's text and the value after reading
     "MAX_UPLOAD_MB": ("20", 20),
     "MAX_QUEUE": ("40", 40),
     "REQUEST_TIMEOUT": ("5", 5),
-    "API_KEYS": (f"{KEY}, {OTHER}", (KEY, OTHER)),
+    "API_KEYS": (f"clerk:{KEY}, desk:{OTHER}", (Key("clerk", KEY), Key("desk", OTHER))),
+    "ADMIN_KEYS": (ADMIN, (Key("key-5f399f82", ADMIN),)),
     "CORS_ORIGINS": ("https://a.b,http://c:3000", ("https://a.b", "http://c:3000")),
     "RATE_LIMIT": ("60/minute", "60/minute"),
     "RATE_LIMIT_STORAGE": ("redis://localhost:6379", "redis://localhost:6379"),
     "TRUSTED_PROXIES": ("2", 2),
     "LOG_FORMAT": ("text", "text"),
+    "DATABASE_URL": ("sqlite:///data/records.db", "sqlite:///data/records.db"),
+    "KEEP_PHOTOS": ("s3://claims/photos", "s3://claims/photos"),
+    "RETENTION_DAYS": ("365", 365),
+    "AUDIT_SHARE": ("0.05", 0.05),
 }
+
+ANY_DIGITS = ("API_KEYS", "ADMIN_KEYS", "RATE_LIMIT", "KEEP_PHOTOS")
 
 
 def test_without_any_variable_the_service_needs_no_key_and_uses_every_core():
@@ -79,7 +87,7 @@ def test_the_error_for_a_wrong_variable_has_its_name_its_value_and_what_to_use(
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [(variable, "9" * 5000) for variable in READ if variable not in ("API_KEYS", "RATE_LIMIT")]
+    [(variable, "9" * 5000) for variable in READ if variable not in ANY_DIGITS]
     + [("RATE_LIMIT", f"{'9' * 5000}/minute"), ("RATE_LIMIT", f"5/{'9' * 5000} minutes")],
 )
 def test_the_error_for_thousands_of_digits_is_short(variable, value):
@@ -98,6 +106,8 @@ def test_the_error_for_thousands_of_digits_is_short(variable, value):
         (KEY * 60, "has 1200 characters. Use at most 1000."),
         ("Zk3vX9", "is easy to guess or shorter than 8 characters"),
         ("passw0rd", "is easy to guess"),
+        (f"two words:{KEY}", "has an invalid name. Use up to 64 letters"),
+        (f":{KEY}", "has an invalid name."),
     ],
 )
 def test_the_error_for_a_wrong_key_has_its_number_and_never_shows_it(second, fault):
@@ -112,7 +122,33 @@ def test_the_recommended_command_makes_a_valid_key():
     words = shlex.split(settings.NEW_KEY)
     assert words[:2] == ["python", "-c"]
     done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=True)
-    assert read({"API_KEYS": done.stdout}).api_keys == (done.stdout.strip(),)
+    assert read({"API_KEYS": done.stdout}).api_keys[0].secret == done.stdout.strip()
+
+
+def test_a_key_without_a_name_is_named_by_its_hash_and_keeps_the_name_beside_other_keys():
+    (alone,) = read({"API_KEYS": KEY}).api_keys
+    (_, second) = read({"API_KEYS": f"clerk:{OTHER},{KEY}"}).api_keys
+    assert alone == second
+    assert alone.name.startswith("key-")
+
+
+def test_a_key_cannot_be_an_ordinary_one_and_an_administrators():
+    with pytest.raises(UserError, match="a key is in API_KEYS and in ADMIN_KEYS"):
+        read({"API_KEYS": KEY, "ADMIN_KEYS": f"boss:{KEY}"})
+
+
+@pytest.mark.parametrize("variable", ["KEEP_PHOTOS", "RETENTION_DAYS", "AUDIT_SHARE"])
+def test_settings_of_the_records_are_refused_without_a_database(variable):
+    with pytest.raises(UserError, match=f"{variable} needs a database: set DATABASE_URL too."):
+        read({variable: READ[variable][0]})
+
+
+@pytest.mark.parametrize("address", ["mysql://service:hunter2@localhost/records", "sqlite://"])
+def test_the_error_for_another_database_does_not_show_its_password(address):
+    with pytest.raises(UserError) as refused:
+        read({"DATABASE_URL": address})
+    assert str(refused.value).startswith("DATABASE_URL: the value is not a database")
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("make", [secrets.token_urlsafe, secrets.token_hex, uuid.uuid4])
@@ -128,8 +164,7 @@ def test_keys_that_people_try_first_are_refused(key):
 
 
 def test_a_short_key_works_and_the_log_warns_about_it_without_showing_it():
-    assert read({"API_KEYS": "goodkey-1"}).api_keys == ("goodkey-1",)
-    (sentence,) = settings.short_keys((KEY, "goodkey-1"))
+    (sentence,) = settings.short_keys(read({"API_KEYS": f"{KEY},goodkey-1"}))
     assert sentence.startswith("API_KEYS: key 2 has only 9 characters.")
     assert "goodkey" not in sentence
 
@@ -154,7 +189,15 @@ def test_the_error_for_a_wrong_storage_does_not_show_its_password(address):
 
 
 def test_secrets_are_not_shown_among_the_settings():
-    shown = repr(read({"API_KEYS": KEY, "RATE_LIMIT_STORAGE": "redis://:hunter2@localhost"}))
+    shown = repr(
+        read(
+            {
+                "API_KEYS": KEY,
+                "RATE_LIMIT_STORAGE": "redis://:hunter2@localhost",
+                "DATABASE_URL": "postgres://service:hunter2@localhost/records",
+            }
+        )
+    )
     assert KEY not in shown
     assert "hunter2" not in shown
 
