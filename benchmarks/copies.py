@@ -23,8 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from car_damage.dataset.copies import group_copies, perceptual_hash
+from car_damage.dataset.copies import group_copies
 from car_damage.parallel import map_in_order
+from car_damage.perceptual_hash import perceptual_hash
 from car_damage.photos import SUFFIXES, decode
 
 COPIED = 500  # photos

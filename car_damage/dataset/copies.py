@@ -1,12 +1,4 @@
-"""Find near-identical copies of photos: compute perceptual hashes and group similar ones.
-
-The hash consists of the signs of a photo's lowest DCT frequencies (Zauner 2010, "Implementation and
-Benchmarking of Perceptual Image Hash Functions"). Scale, compression and brightness hardly change
-them. Mirroring flips only those with an odd horizontal frequency, so the hash of a mirrored photo
-can be computed without the photo. We add two things. The hash includes the colour channels, because
-their low frequencies distinguish more photos than high frequencies of the luma and are more robust.
-The hash also covers four windows, each slightly off one of the photo's corners, so that a crop of
-up to 5 % on each side is always close to one of them.
+"""Group photos that are near-identical copies of each other by their perceptual hashes.
 
 To find similar hashes, we sort all hashes by random bits, several times, and compare neighbours
 only (Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms"; Ravichandran,
@@ -16,58 +8,19 @@ no sorting brings it together; `benchmarks/copies.py` measures how rare that is.
 
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
-from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-LUMA_BITS = 104
-COLOUR_BITS = 44  # for each of the two colour differences
-VIEW_BITS = LUMA_BITS + 2 * COLOUR_BITS
-VIEWS = 5  # the whole photo and its four windows
-HASH_BYTES = VIEWS * VIEW_BITS // 8
+from car_damage.perceptual_hash import MIRROR, VIEW_BITS, VIEWS
+
 WORDS = VIEW_BITS // 64  # hashes are compared 64 bits at a time
 
-SQUARE = 80  # pixels: the side to which a photo is shrunk before the views are cut from it
-WINDOW = 76  # pixels: 95 % of the square, about half way to the largest crop that must be found
-OFFSETS = (1, 3)  # pixels from the top and from the left
-SIDE = 32  # pixels: the side of the transformed square, twice what the highest frequency needs
 # With a higher limit, more and more different cars in front of the same backdrop become copies.
 NEAR = 22  # of a view's 192 bits: two photos are copies if at most this many bits differ
 SORTINGS = 32
 SORTING_BITS = 32  # more than enough to tell a million hashes apart
 NEIGHBOURS = 4  # to compare with each hash after each sorting
-
-# A little luma is added to the colour differences. In a grey photo, they would only be noise.
-OPPONENT = np.array(
-    [[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32
-)
-OPPONENT[1:] += 0.05 * OPPONENT[0]
-
-
-def _lowest_frequencies(count: int) -> np.ndarray:
-    """Vertical and horizontal frequencies (count, 2), lowest first, without the mean (0, 0)."""
-    grid = np.argwhere(np.ones((SIDE, SIDE), bool))[1:]
-    order = grid.sum(axis=1)
-    return grid[np.lexsort((np.square(grid).sum(axis=1), order))][:count]
-
-
-_LUMA, _COLOUR = _lowest_frequencies(LUMA_BITS), _lowest_frequencies(COLOUR_BITS)
-_CHANNEL = np.repeat([0, 1, 2], [LUMA_BITS, COLOUR_BITS, COLOUR_BITS])
-_DOWN, _ACROSS = np.concatenate([_LUMA, _COLOUR, _COLOUR]).T
-_MIRROR = np.packbits(_ACROSS % 2).view(np.uint64)  # the bits that mirroring flips
-
-
-def perceptual_hash(photo: np.ndarray) -> np.ndarray:
-    """Hash an upright RGB photo to `uint8` (HASH_BYTES,): 192 bits for it and for each window."""
-    whole = _shrink(photo, SQUARE)
-    windows = [
-        whole[top : top + WINDOW, left : left + WINDOW] for top in OFFSETS for left in OFFSETS
-    ]
-    views = np.stack([_shrink(view, SIDE) for view in (whole, *windows)])
-    waves = dctn(np.moveaxis(views @ OPPONENT.T, -1, 1), axes=(2, 3))
-    return np.packbits(waves[:, _CHANNEL, _DOWN, _ACROSS] > 0)
 
 
 def of_the_whole(phash: str) -> str:
@@ -92,10 +45,6 @@ def group_copies(hashes: np.ndarray, sha256s: Sequence[str]) -> np.ndarray:
     return _merge_equals(groups[which], sha256s).astype(np.int64)
 
 
-def _shrink(photo: np.ndarray, side: int) -> np.ndarray:
-    return cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
-
-
 def _near_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield pairs of near hashes as two arrays of indices; most pairs come several times."""
     views, owners = _all_views(hashes)
@@ -115,7 +64,7 @@ def _all_views(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     because comparing one with a mirrored whole photo gives the same result.
     """
     views = np.ascontiguousarray(hashes).view(np.uint64).reshape(-1, VIEWS, WORDS)
-    mirrored = views[:, :1] ^ _MIRROR
+    mirrored = views[:, :1] ^ MIRROR.view(np.uint64)
     both = np.concatenate([views, mirrored], axis=1).reshape(-1, WORDS)
     return np.ascontiguousarray(both.T), np.repeat(np.arange(len(hashes)), VIEWS + 1)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from car_damage import photos
 from car_damage.dataset.arrays import RejectedRow, Row
-from car_damage.dataset.copies import perceptual_hash
 from car_damage.paths import located
+from car_damage.perceptual_hash import perceptual_hash
 
 
 def scan(found: Row, size: int) -> tuple[Row, photos.Photo] | RejectedRow:
