@@ -357,7 +357,6 @@ def test_the_service_does_not_import_libraries_that_it_does_not_need(libraries):
     assert done.stderr.strip() == ""
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
 def test_gunicorn_works_with_the_shipped_model(tmp_path):
     with running(ROOT, tmp_path) as service:

@@ -7,7 +7,6 @@ import pytest
 from tests.gunicorn_process import ROOT
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="atheris has no wheel for other systems")
 def test_fuzzed_files_are_decoded_or_rejected(tmp_path):
     seconds = 60 if os.environ.get("CI") else 5

@@ -230,7 +230,6 @@ def upload_that_ends_after(event: Event) -> Iterator[bytes]:
     yield PHOTO[len(PHOTO) // 2 :]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="pods run Linux")
 def test_a_rollout_under_load_loses_no_request(tmp_path):
     """Run two services behind nginx, which learns late that one is stopping, as nodes do."""

@@ -57,7 +57,6 @@ for rule in RECORDED:
     QUERIES.append(f"{rule['record']}{{{labels}}}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["check config prometheus.yml", "test rules alerts_test.yml"])
 def test_prometheus_accepts_the_configuration_and_alerts_fire_only_on_their_series(command):
     promtool = program("promtool", "prometheus")
@@ -162,7 +161,6 @@ def prometheus(service: Service, folder: Path) -> AbstractContextManager[Service
     return started(command, port, folder / "log", "/-/ready", cwd=folder)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_in_the_rules_the_dashboard_and_the_document_finds_data(ask, query):
     # Grafana's variables, for a service that has just started
@@ -170,7 +168,6 @@ def test_every_query_in_the_rules_the_dashboard_and_the_document_finds_data(ask,
     assert ask(re.sub(r"\$\w+", lambda variable: short[variable[0]], query))
 
 
-@pytest.mark.slow
 def test_prometheus_sees_that_a_worker_was_replaced(ask, service):
     starts = "changes(car_damage_worker_start_time_seconds[10m])"
     assert ask(starts) == [0, 0]
@@ -178,7 +175,6 @@ def test_prometheus_sees_that_a_worker_was_replaced(ask, service):
     wait_until(lambda: sorted(ask(starts)) == [0, 1])
 
 
-@pytest.mark.slow
 def test_prometheus_counts_the_photos_that_were_sent(ask):
     [damaged] = ask('car_damage_predictions_total{prediction="damaged"}')
     assert damaged > 0
@@ -186,7 +182,6 @@ def test_prometheus_counts_the_photos_that_were_sent(ask):
     assert ask("job:car_damage_refused_uploads:share1h") == [pytest.approx(1 / 3, abs=0.15)]
 
 
-@pytest.mark.slow
 def test_log_lines_have_the_fields_that_the_document_filters_by(service):
     service.ask("/predict", b"no photo")
     wait_until(lambda: any(line.get("refusal") == "not_a_photo" for line in service.lines()))

@@ -88,7 +88,6 @@ def typed(service: Service, task: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_the_commands_for_a_folder_do_what_they_say(service):
     assert '"status":"ready"' in typed(service, "is it up")

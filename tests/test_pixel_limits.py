@@ -118,7 +118,6 @@ def largest(kind: str, mode: str, **options) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
 @pytest.mark.parametrize(
     ("kind", "mode", "options"),
@@ -142,7 +141,6 @@ def test_no_photo_within_the_limits_takes_more_than_the_documented_memory(
     assert read_header(data).memory <= MOST_MEMORY
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
 def test_a_heic_of_48_megapixels_takes_no_more_than_the_documented_memory(tmp_path):
     picture = np.full((6048, 8064, 3), 90, np.uint8)

@@ -43,7 +43,6 @@ def test_a_small_platform_gets_only_settings_that_exist_and_a_shorter_queue(vari
     assert read(variables).max_queue < Settings().max_queue
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_two_thousand_requests_on_a_heroku_dyno_need_less_than_400_mb(tmp_path):
     photos = [jpeg(texture(seed, 320, 240)) for seed in range(16)]

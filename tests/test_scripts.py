@@ -263,7 +263,7 @@ def test_tests_are_set_up_linted_typed_and_run_with_the_options_given(project):
         "ruff check .",
         "ruff format --check .",
         "mypy",
-        "pytest --numprocesses auto --maxprocesses 4 --dist loadfile -k photos",
+        "pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m not slow -k photos",
     ]
 
 
@@ -272,3 +272,8 @@ def test_tests_are_set_up_linted_typed_and_run_with_the_options_given(project):
 def test_a_failed_check_stops_the_tests_and_ci(project, script, check):
     project.run(script, FAILING=check, exit_code=1)
     assert project.take_log()[-1].startswith(check)
+
+
+def test_ci_also_runs_the_slow_tests(project):
+    project.run(".ci/run")
+    assert project.take_log()[-1].endswith("-m not slow -m ")

@@ -78,7 +78,6 @@ def kept_alive(service: Service, clients: int) -> Iterator[list[int]]:
             thread.join()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("clients", "spread"), [(2, [1, 1]), (3, [1, 2]), (4, [2, 2])])
 def test_clients_that_keep_their_connections_are_shared_among_the_workers(service, clients, spread):
     with kept_alive(service, clients) as statuses:
@@ -89,7 +88,6 @@ def test_clients_that_keep_their_connections_are_shared_among_the_workers(servic
     assert set(statuses) == {200}
 
 
-@pytest.mark.slow
 def test_clients_are_shared_again_after_a_worker_was_killed(service):
     with kept_alive(service, 2) as statuses:
         wait_until(lambda: service.connections() == [1, 1])
@@ -100,7 +98,6 @@ def test_clients_are_shared_again_after_a_worker_was_killed(service):
     assert set(statuses) <= {0, 200}
 
 
-@pytest.mark.slow
 def test_a_stuck_worker_does_not_delay_clients(service):
     stuck = min(service.workers())
     os.kill(stuck, signal.SIGSTOP)

@@ -21,10 +21,7 @@ from tests import tiny_model
 from tests.clients import BLUE, RED
 from tests.gunicorn_process import ROOT, running, wait_until
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 @pytest.fixture

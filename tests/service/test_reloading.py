@@ -13,10 +13,7 @@ from tests import tiny_model
 from tests.clients import RED
 from tests.gunicorn_process import ROOT, Service, free_port, running, started, wait_until
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 OTHER = "20260401-0900-ffff"
 # models/how says whether the version `OTHER` hangs or crashes when it is loaded.

@@ -17,7 +17,6 @@ from tests.clients import RED
 from tests.gunicorn_process import ROOT, Service, free_port, started
 
 BIN = Path(sys.executable).parent
-slow = pytest.mark.slow
 needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork()")
 
 
@@ -49,7 +48,6 @@ def test_importing_the_application_does_not_load_a_model_or_tensorflow():
     assert done.stdout == "1 False False\n", done.stderr
 
 
-@slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -72,7 +70,6 @@ def test_every_usual_command_starts_the_service_and_warns_of_a_misspelt_setting(
     assert "Traceback" not in said
 
 
-@slow
 @needs_fork
 def test_gunicorn_in_another_folder_works_but_warns_without_its_configuration(tmp_path):
     words = ("--chdir", str(ROOT), "--bind", "127.0.0.1:PORT", "app:app")
@@ -83,7 +80,6 @@ def test_gunicorn_in_another_folder_works_but_warns_without_its_configuration(tm
     assert line["message"].endswith(f"-c {ROOT / 'gunicorn.conf.py'}")
 
 
-@slow
 @needs_fork
 def test_gunicorn_in_another_folder_does_not_warn_with_its_configuration(tmp_path):
     words = ("-c", str(ROOT / "gunicorn.conf.py"), "--chdir", str(ROOT), "app:app")
@@ -109,7 +105,6 @@ def test_a_wrong_setting_stops_every_server_with_a_one_line_error(tmp_path, word
     assert "Traceback" not in done.stderr
 
 
-@slow
 @needs_fork
 def test_the_image_s_command_treats_empty_variables_as_unset(tmp_path):
     words = (sys.executable, "-m", "car_damage.service.start", "-c", "gunicorn.conf.py")
@@ -156,7 +151,6 @@ def test_the_error_for_a_taken_port_has_a_command_with_another_port():
     assert done.stdout == ""
 
 
-@slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_with_host_the_service_shows_an_address_that_a_phone_can_open(tmp_path, host):
     with start(tmp_path, sys.executable, "app.py", HOST=host) as service:

@@ -24,7 +24,6 @@ def test_fewer_layers_learn_from_each_later_stage_and_the_head_always_does(name)
     assert backbone.default_stage in backbone.stages
 
 
-@pytest.mark.slow
 def test_layers_before_the_stage_and_batch_normalisation_do_not_change_in_fit():
     keras.utils.set_random_seed(1)
     model = classifier.build(named("resnet50-c4"))

@@ -57,7 +57,6 @@ def test_loads_a_file_that_keras_saved_layer_by_layer(published, name, suffix, t
     assert_same(model, network, but="head")
 
 
-@pytest.mark.slow
 def test_loads_an_earlier_resnet50_into_resnet50_c4_without_its_head(tmp_path):
     earlier, model = filled(build(named("resnet50"))), build(named("resnet50-c4"))
     earlier.save(tmp_path / "model.keras")

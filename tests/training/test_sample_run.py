@@ -13,8 +13,6 @@ from car_damage.photos import recompress
 from car_damage.predictor import Graph
 from tests.project import move_project
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
