@@ -60,15 +60,25 @@ _COSINES = _cosines()
 
 def perceptual_hash(photo: np.ndarray) -> np.ndarray:
     """Hash an upright RGB photo to `uint8` (HASH_BYTES,): 192 bits for it and for each window."""
+    return hash_of(waves(photo))
+
+
+def hash_of(waves: np.ndarray) -> np.ndarray:
+    """The hash, `uint8` (HASH_BYTES,), of a photo with these waves."""
+    return np.packbits(waves > 0)
+
+
+def waves(photo: np.ndarray) -> np.ndarray:
+    """The lowest frequencies of an upright RGB photo's views, `float32` (VIEWS, VIEW_BITS)."""
     whole = _shrink(photo, SQUARE)
     windows = [
         whole[top : top + WINDOW, left : left + WINDOW] for top in OFFSETS for left in OFFSETS
     ]
     views = np.stack([_shrink(view, SIDE) for view in (whole, *windows)])
     across = np.moveaxis(views, -1, 1) @ _COSINES
-    waves = np.moveaxis(across, 2, 3) @ _COSINES  # (view, colour, across, down)
-    colours = OPPONENT @ waves[:, :, _ACROSS, _DOWN]
-    return np.packbits(colours[:, _CHANNEL, np.arange(VIEW_BITS)] > 0)
+    both = np.moveaxis(across, 2, 3) @ _COSINES  # (view, colour, across, down)
+    channels = OPPONENT @ both[:, :, _ACROSS, _DOWN]
+    return channels[:, _CHANNEL, np.arange(VIEW_BITS)].astype(np.float32)
 
 
 def _shrink(photo: np.ndarray, side: int) -> np.ndarray:
