@@ -70,7 +70,7 @@ def are_similar(phash: np.ndarray, others: np.ndarray) -> np.ndarray:
     other, as in a crop, or between the same windows of both, if the whole photos are near, too.
     """
     mine = phash.view(np.uint64).reshape(VIEWS, -1)
-    theirs = np.ascontiguousarray(others).view(np.uint64).reshape(len(others), VIEWS, -1)
+    theirs = np.ascontiguousarray(others).view(np.uint64).reshape(-1, VIEWS, VIEW_BITS // 64)
     pairs = [(theirs, mine), (theirs, mine[:1]), (theirs[:, :1], mine)]
     same, *crops = (np.bitwise_count(left ^ right).sum(axis=2) for left, right in pairs)
     is_crop = np.concatenate(crops, axis=1).min(axis=1) <= NEAR
