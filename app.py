@@ -56,11 +56,11 @@ def for_any_server() -> Flask:
 
 
 def prepare_records(chosen: Settings) -> None:
-    """Check the database, and create the tables of an SQLite file. Raises `UserError`."""
+    """Check the database and the place of kept photos, if there are any. Raises `UserError`."""
     if chosen.database_url is not None:
-        from car_damage.records import database  # imported only if needed
+        from car_damage.records import application  # imported only if needed
 
-        database.prepare(chosen.database_url)
+        application.prepare(chosen)
 
 
 def _with_records(app: OpenAPI, chosen: Settings) -> OpenAPI:
@@ -68,7 +68,7 @@ def _with_records(app: OpenAPI, chosen: Settings) -> OpenAPI:
     if chosen.database_url is not None:
         from car_damage.records.application import add_records  # imported only if needed
 
-        add_records(app, chosen, chosen.database_url)
+        add_records(app, chosen)
     return app
 
 

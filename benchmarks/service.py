@@ -71,15 +71,15 @@ def gunicorn() -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def connect() -> http.client.HTTPConnection:
+def connect(port: int = PORT) -> http.client.HTTPConnection:
     """Return a connection that is kept alive."""
-    return http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
 
-def wait_until_ready() -> None:
+def wait_until_ready(port: int = PORT) -> None:
     """Wait until /ready answers with 200."""
     while True:
-        connection = connect()
+        connection = connect(port)
         try:
             connection.request("GET", "/ready")
             if connection.getresponse().status == 200:

@@ -1,20 +1,30 @@
 """The routes about single predictions and lists of them."""
 
 import logging
+from datetime import UTC, datetime
+from time import sleep
 
-from flask import current_app, g
+from flask import Response, current_app, g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, Connection, Engine, exists, select, true
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 
-from car_damage.records import database
+from car_damage.records import database, listing, store
+from car_damage.records.kept_photos import KeptPhotos
+from car_damage.records.outages import outage_in
 from car_damage.records.tables import forgotten, predictions
 from car_damage.service.access import Caller
+from car_damage.service.openapi import refusals
 from car_damage.service.problems import Problem, from_exception
 
 ENGINE = "car_damage_records"  # the engine's key among the application's extensions
-ID = "[0-9a-f]{32}"  # a prediction_id
+PHOTOS = "car_damage_photos"  # the key of the kept photos there, None without KEEP_PHOTOS
+WRITTEN_BY = 0.5  # seconds after an answer by which its row is written
+UNAVAILABLE = ("records_unavailable",)
+OF_ONE = ("unknown_prediction", "forgotten", *UNAVAILABLE)  # problems with one prediction
+KEYED = [{"key": list[str]()}]  # the security of each route here
+CSV = {"text/csv": {"schema": {"type": "string"}}}
 
 records_api = APIBlueprint("records", __name__, abp_tags=[Tag(name="records")])
 logger = logging.getLogger(__name__)
@@ -26,9 +36,58 @@ class PredictionPath(BaseModel):
     prediction_id: str = Field(description="as /predict returned it")
 
 
+class ListQuery(BaseModel):
+    """The query parameters of /predictions."""
+
+    since: datetime | None = Field(
+        None,
+        description="leave out predictions before this time (ISO 8601; UTC if it has no time zone)",
+    )
+
+
+@records_api.get(
+    "/predictions",
+    operation_id="list_predictions",
+    summary="Which photos were classified?",
+    responses={200: {"content": CSV}, **refusals("unauthorized", "local_only", *UNAVAILABLE)},
+    security=KEYED,
+)
+def list_predictions(query: ListQuery) -> Response:
+    """Returns a line of CSV for each prediction that came under the key, oldest first."""
+    since = query.since
+    if since is not None and since.tzinfo is None:
+        since = since.replace(tzinfo=UTC)
+    blocks = listing.csv_of(engine(), visible_to(g.caller), since)
+    return Response(blocks, mimetype="text/csv")
+
+
+@records_api.delete(
+    "/predictions/<prediction_id>",
+    operation_id="forget",
+    summary="Delete a prediction",
+    responses={204: None, **refusals("unauthorized", "local_only", *OF_ONE)},
+    security=KEYED,
+)
+def forget(path: PredictionPath) -> Response:
+    """Deletes the photo, its hashes and embedding, the answer and all feedback.
+
+    Only the bare id stays, so that requests for it return 410. The file of a kept photo stays if
+    another prediction is about the same file.
+    """
+    number = number_soon(path.prediction_id)
+    with writing().begin() as connection:
+        store.forget(connection, photos(), number)
+    return Response(status=204)
+
+
 def engine() -> Engine:
     """Return the application's engine."""
     return current_app.extensions[ENGINE]
+
+
+def photos() -> KeptPhotos | None:
+    """Return the application's kept photos, None if it keeps none."""
+    return current_app.extensions[PHOTOS]
 
 
 def writing() -> Engine:
@@ -55,15 +114,24 @@ def number_of(connection: Connection, prediction_id: str) -> int:
     raise Problem("unknown_prediction")
 
 
-def problem_of(error: SQLAlchemyError) -> Problem:
-    """Return the problem for an error of the database; log an unexpected one."""
-    gone = isinstance(error, TimeoutError) or (
-        isinstance(error, DBAPIError)
-        and type(error.orig).__name__ in ("OperationalError", "InterfaceError", "QueryCanceled")
-    )
-    if not gone:
+def number_soon(prediction_id: str) -> int:
+    """Like `number_of`. Waits for the row if the answer is so new that it may not be written."""
+    try:
+        with engine().connect() as connection:
+            return number_of(connection, prediction_id)
+    except Problem as problem:
+        if problem.kind != "unknown_prediction":
+            raise
+    sleep(WRITTEN_BY)
+    with engine().connect() as connection:
+        return number_of(connection, prediction_id)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the problem for an error of the database or the kept photos; log it."""
+    reason = outage_in(error)
+    if reason is None:
         return from_exception(error)
-    logger.error("the database failed: %s", database.cause(error))
-    return Problem(
-        "records_unavailable", "The records' database does not work now. Try again later."
-    )
+    logger.error("the records are unavailable: %s", reason)
+    what = "database" if isinstance(error, SQLAlchemyError) else "store of kept photos"
+    return Problem("records_unavailable", f"The {what} does not work now. Try again later.")

@@ -1,21 +1,53 @@
 """Add the records to the service."""
 
+from functools import partial
+
 from flask import g, request
 from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from car_damage.records import database
-from car_damage.records.api import ENGINE, problem_of, records_api
+from car_damage.records import database, kept_photos, store
+from car_damage.records.api import ENGINE, PHOTOS, problem_of, records_api
+from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
+from car_damage.records.metrics import RecordMetrics
+from car_damage.records.outages import outage_in
+from car_damage.records.recorder import Recorder
+from car_damage.records.writer import Writer
 from car_damage.service import access
+from car_damage.service.metrics import EXTENSION
 from car_damage.service.problems import response_to
+from car_damage.service.recording import RECORDER
 from car_damage.service.settings import Settings
 
 
-def add_records(app: OpenAPI, settings: Settings, address: str) -> None:
-    """Make `app` record its answers in the database at `address`, and add the routes for people."""
-    app.extensions[ENGINE] = database.connect(address)
+def prepare(settings: Settings) -> None:
+    """Check the database and the place of the photos before the service starts.
+
+    Creates the tables of an SQLite file. Raises `UserError`.
+    """
+    if settings.database_url is not None:
+        database.prepare(settings.database_url)
+    if settings.keep_photos is not None:
+        kept_photos.check(settings.keep_photos)
+
+
+def add_records(app: OpenAPI, settings: Settings) -> None:
+    """Make `app` record its answers, and add the routes for people. Needs a DATABASE_URL."""
+    engine = database.connect(settings.database_url or "")
+    photos = None if settings.keep_photos is None else KeptPhotos(settings.keep_photos)
+    metrics = RecordMetrics(app.extensions[EXTENSION].registry)
+    writer = Writer(
+        partial(store.write, engine, photos),
+        partial(store.keep_up, engine, photos, settings.retention_days),
+        outage_in,
+        metrics,
+    )
+    app.extensions[ENGINE] = engine
+    app.extensions[PHOTOS] = photos
+    app.extensions[RECORDER] = Recorder(engine, writer, settings, metrics)
     app.before_request(lambda: _admit(settings))
-    app.register_error_handler(SQLAlchemyError, lambda error: response_to(problem_of(error)))
+    for unavailable in (SQLAlchemyError, PhotosUnavailable):
+        app.register_error_handler(unavailable, lambda error: response_to(problem_of(error)))
     app.register_api(records_api)
 
 

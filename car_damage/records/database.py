@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from car_damage.errors import UserError
+from car_damage.records.outages import cause
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATE = "python -m car_damage.records migrate"
@@ -98,9 +99,9 @@ def migrate(address: str) -> None:
     try:
         with engine.begin() as connection:
             if _is_behind(connection):
-                config = _config()
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                alembic = config()
+                alembic.attributes["connection"] = connection
+                command.upgrade(alembic, "head")
     except SQLAlchemyError as error:
         raise UserError(f"DATABASE_URL cannot be used: {cause(error)}") from None
     finally:
@@ -118,22 +119,17 @@ def loss_at_restart(file: Path) -> str | None:
     )
 
 
-def cause(error: SQLAlchemyError) -> str:
-    """Return the first line of the database's message, without the statement and its values."""
-    origin = getattr(error, "orig", None) or error
-    return str(origin).strip().partition("\n")[0] or type(origin).__name__
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
+def config() -> Config:
+    """Return Alembic's configuration, which needs no file."""
+    made = Config()
+    made.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return made
 
 
 def _is_behind(connection: Connection) -> bool:
     """Whether the tables are older than this code. Newer ones fit, because changes only add."""
     found = MigrationContext.configure(connection).get_current_heads()
-    scripts = ScriptDirectory.from_config(_config())
+    scripts = ScriptDirectory.from_config(config())
     known = {script.revision for script in scripts.walk_revisions()}
     return not found or (set(found) <= known and set(found) != set(scripts.get_heads()))
 

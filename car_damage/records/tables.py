@@ -115,7 +115,12 @@ leases = Table(
 )
 
 # The files in KEEP_PHOTOS. Whoever writes or deletes a file locks its row first.
-kept_photos = Table("kept_photos", metadata, Column("sha256", String(64), primary_key=True))
+kept_photos = Table(
+    "kept_photos",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("written", UtcTime, nullable=False),
+)
 
 # The ids of deleted predictions, and nothing else about them.
 forgotten = Table("forgotten", metadata, Column("id", String(32), primary_key=True))

@@ -105,8 +105,8 @@ def _admit(protected: APIBlueprint, settings: Settings) -> None:
     # A browser's CORS preflight (OPTIONS) has no key and does not count.
     if request.blueprint != protected.name or request.method == "OPTIONS":
         return
-    found = caller(settings)
-    g.client, g.owner = found.client, found.name
+    g.caller = caller(settings)
+    g.client = g.caller.client
     charge(1)
 
 

@@ -156,12 +156,11 @@ def list_of(uploads: Sequence[Upload], outcomes: Sequence[Result | Exception]) -
 
 def _answer_and_record(recorder: Recorder) -> list[Result | Exception]:
     """Classify the request's photos, and remember each answer."""
-    for job in g.jobs:
-        recorder.watch(job, g.owner)
+    records = [recorder.watch(job, g.caller) for job in g.jobs]
     outcomes = photo_queue().answer(g.jobs, g.client)
     return [
-        outcome if isinstance(outcome, Exception) else recorder.record(job, outcome, g.owner)
-        for job, outcome in zip(g.jobs, outcomes, strict=True)
+        outcome if isinstance(outcome, Exception) else record(outcome)
+        for record, outcome in zip(records, outcomes, strict=True)
     ]
 
 

@@ -53,6 +53,7 @@ def config(log_format: str) -> dict[str, Any]:
         "root": {"level": "INFO", "handlers": ["stdout"]},
         "loggers": {
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+            "alembic": {"level": "WARNING"},  # at INFO, it logs each of its parts
             "werkzeug": {"level": "WARNING"},  # at INFO, it logs each request a second time
         },
     }

@@ -34,7 +34,7 @@ class Metrics:
 
     def __init__(self) -> None:
         prometheus.disable_created_metrics()  # they double the lines without any use
-        self._registry = registry = prometheus.CollectorRegistry()
+        self.registry = registry = prometheus.CollectorRegistry()
         counter = partial(prometheus.Counter, registry=registry)
         seconds = partial(prometheus.Histogram, registry=registry, buckets=SECONDS)
         gauge = partial(prometheus.Gauge, registry=registry)
@@ -111,7 +111,7 @@ class Metrics:
 
     def exposition(self) -> tuple[bytes, str]:
         """Return all metrics in Prometheus's text format, and the content type."""
-        registry = self._registry
+        registry = self.registry
         if shared is not None:
             registry = prometheus.CollectorRegistry()
             registry.register(shared)

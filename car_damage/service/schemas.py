@@ -1,6 +1,5 @@
 """The API's requests and answers as pydantic models, from which /openapi.json is made."""
 
-from datetime import datetime
 from functools import cache
 from typing import Annotated, Literal
 
@@ -87,8 +86,8 @@ class SeenBefore(BaseModel):
         description="exact: the same file; similar: rescaled, recompressed or slightly cropped"
     )
     times: int = Field(ge=1, description="how often the photo came before")
-    first: datetime
-    last: datetime
+    first: str = Field(json_schema_extra={"format": "date-time"})
+    last: str = Field(json_schema_extra={"format": "date-time"})
     prediction_id: str = Field(description="the last of these predictions")
 
 

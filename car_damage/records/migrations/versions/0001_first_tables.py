@@ -67,7 +67,11 @@ def upgrade() -> None:
         sa.Column("reviewer", sa.String(64), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
     )
-    op.create_table("kept_photos", sa.Column("sha256", sa.String(64), primary_key=True))
+    op.create_table(
+        "kept_photos",
+        sa.Column("sha256", sa.String(64), primary_key=True),
+        sa.Column("written", sa.DateTime(timezone=True), nullable=False),
+    )
     op.create_table("forgotten", sa.Column("id", sa.String(32), primary_key=True))
 
 

@@ -1,0 +1,105 @@
+"""The photos that are kept: files in a folder or a bucket, each named by its SHA-256."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from car_damage.errors import UserError
+
+# The packages of the usual buckets; none of them is installed by default.
+CLIENTS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+def check(address: str) -> None:
+    """Raise `UserError` if photos cannot be kept there. A bucket itself is not asked."""
+    protocol, path = fsspec.core.split_protocol(address)
+    try:
+        system = fsspec.get_filesystem_class(protocol or "file")
+    except ImportError:
+        package = CLIENTS.get(protocol, "the package that fsspec names for it")
+        raise UserError(
+            f"KEEP_PHOTOS: {protocol}:// needs another package. Run: pip install {package}"
+        ) from None
+    except ValueError:
+        raise UserError(
+            f"KEEP_PHOTOS: {protocol}:// is unknown. Use a folder, s3://, gs:// or az://."
+        ) from None
+    if issubclass(system, LocalFileSystem):
+        _check_folder(Path(path))
+
+
+class PhotosUnavailable(Exception):  # noqa: N818 - a state, not a mistake
+    """The folder or bucket does not work now."""
+
+
+class KeptPhotos:
+    """The files below an address. All methods raise `PhotosUnavailable` if it does not work."""
+
+    def __init__(self, address: str):
+        # Without fsspec's cache of listings, because other processes write and delete too.
+        self._system, self._root = fsspec.core.url_to_fs(address, use_listings_cache=False)
+        self._is_local = isinstance(self._system, LocalFileSystem)
+
+    def write(self, sha256: str, photo: bytes) -> None:
+        """Keep a photo. A bucket shows a file once it is whole; a folder gets it by a rename."""
+        path = self._path(sha256)
+        with _errors():
+            if not self._is_local:
+                self._system.pipe_file(path, photo)
+                return
+            partial = f"{path}.{secrets.token_hex(4)}.partial"
+            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._system.pipe_file(partial, photo)
+            self._system.mv(partial, path)
+
+    def has(self, sha256: str) -> bool:
+        """Whether the photo is kept."""
+        with _errors():
+            return bool(self._system.exists(self._path(sha256)))
+
+    def read(self, sha256: str) -> bytes | None:
+        """Return a photo's bytes, None if it is not kept or its file is not whole."""
+        try:
+            with _errors():
+                photo: Any = self._system.cat_file(self._path(sha256))
+        except FileNotFoundError:
+            return None
+        return photo if hashlib.sha256(photo).hexdigest() == sha256 else None
+
+    def delete(self, sha256: str) -> None:
+        """Delete a photo's file, if there is one."""
+        with suppress(FileNotFoundError), _errors():
+            self._system.rm_file(self._path(sha256))
+
+    def _path(self, sha256: str) -> str:
+        # Folders of at most a few thousand files, even for a million photos.
+        return f"{self._root}/{sha256[:2]}/{sha256}"
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn the errors of a folder or a bucket's client, of many kinds, into one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise PhotosUnavailable(f"KEEP_PHOTOS cannot be reached: {error}") from error
+
+
+def _check_folder(folder: Path) -> None:
+    test = folder / f"{secrets.token_hex(4)}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        test.write_bytes(b"photos are kept here")
+        test.unlink()
+    except OSError as error:
+        raise UserError(
+            f"KEEP_PHOTOS: the service cannot write to {folder} ({error.strerror})"
+        ) from error

@@ -1,0 +1,23 @@
+"""The metrics of the records. They exist only if the service records."""
+
+from functools import partial
+
+import prometheus_client as prometheus
+
+
+class RecordMetrics:
+    """Counts of one process, in the registry of the service's other metrics."""
+
+    def __init__(self, registry: prometheus.CollectorRegistry):
+        counter = partial(prometheus.Counter, registry=registry)
+        self.written = counter("car_damage_records_written", "Answers written to the database")
+        self.lost = counter("car_damage_records_lost", "Answers that could not be recorded")
+        self.not_looked_up = counter(
+            "car_damage_lookups_missed", "Photos not looked up, because the database was too slow"
+        )
+        self.waiting = prometheus.Gauge(
+            "car_damage_records_waiting",
+            "Answers that are not written yet",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )

@@ -1,0 +1,102 @@
+"""Remember each answer, and look for earlier copies of its photo while the model works on it."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, replace
+from threading import BoundedSemaphore
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Engine
+
+from car_damage.perceptual_hash import hash_of, waves
+from car_damage.photos import Photo
+from car_damage.records.entry import entry_of
+from car_damage.records.metrics import RecordMetrics
+from car_damage.records.outages import outage_in
+from car_damage.records.seen_before import SeenBefore, find_seen_before
+from car_damage.records.writer import Writer
+from car_damage.service.access import Caller
+from car_damage.service.classify import Job, Result
+from car_damage.service.problems import Problem
+from car_damage.service.settings import Settings
+
+PATIENCE = 0.25  # seconds that a complete answer waits for the lookup
+MOST_LOOKUPS = 4  # at once; if so many last, the database is too slow and is not asked
+
+logger = logging.getLogger(__name__)
+Lookup = Future[SeenBefore | None]
+
+
+class Recorder:
+    """Puts answers into a writer's queue, and looks photos up in the database."""
+
+    def __init__(self, engine: Engine, writer: Writer, settings: Settings, metrics: RecordMetrics):
+        self._engine, self.writer, self._settings = engine, writer, settings
+        self._metrics = metrics
+        # Two pools, because a slow database must not delay the hashes.
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hashes")
+        self._lookups = ThreadPoolExecutor(MOST_LOOKUPS, thread_name_prefix="lookups")
+        self._free = BoundedSemaphore(MOST_LOOKUPS)
+
+    def watch(self, job: Job, caller: Caller) -> Callable[[Result], Result]:
+        """Hash and look up the job's photo as soon as it is decoded. See `service.recording`."""
+        hashed: list[Future[tuple[bytes, Lookup | None]]] = []
+
+        def begin(sha256: str, photo: Photo) -> None:
+            hashed.append(self._hashing.submit(self._hash, caller, sha256, photo))
+
+        job.on_decoded = begin
+        return lambda result: self._record(job, caller, result, *hashed[0].result())
+
+    def _hash(self, caller: Caller, sha256: str, photo: Photo) -> tuple[bytes, Lookup | None]:
+        """Return a photo's perceptual hash, and its lookup if there is room for one."""
+        found = waves(photo)
+        phash = hash_of(found).tobytes()
+        if not self._free.acquire(blocking=False):
+            return phash, None
+        lookup = self._lookups.submit(self._look_up, caller, sha256, found)
+        lookup.add_done_callback(lambda _: self._free.release())
+        return phash, lookup
+
+    def _look_up(self, caller: Caller, sha256: str, found: np.ndarray) -> SeenBefore | None:
+        owner = None if caller.is_admin else caller.name
+        with self._engine.connect() as connection:
+            return find_seen_before(connection, owner, sha256, found)
+
+    def _record(
+        self, job: Job, caller: Caller, result: Result, phash: bytes, lookup: Lookup | None
+    ) -> Result:
+        recorded = self._seen(lookup)
+        photo = _bytes_of(job) if self._settings.keep_photos else None
+        sha256 = job.log_fields["photo_sha256"]
+        entry = entry_of(result, caller.name, sha256, phash, photo, self._settings.audit_share)
+        put = self.writer.put(entry)
+        job.log_fields["prediction_id"] = prediction_id = entry.row["id"] if put else None
+        return replace(result, recorded={"prediction_id": prediction_id} | recorded)
+
+    def _seen(self, lookup: Lookup | None) -> dict[str, Any]:
+        """Return `seen_before` for the answer; without it if the database is too slow or gone."""
+        try:
+            if lookup is None:
+                raise TimeoutError
+            found = lookup.result(PATIENCE)
+        except Exception as error:
+            self._metrics.not_looked_up.inc()
+            if not isinstance(error, TimeoutError) and not outage_in(error):
+                logger.error("a photo could not be looked up", exc_info=error)
+            return {}
+        return {"seen_before": None if found is None else _shown(found)}
+
+
+def _shown(found: SeenBefore) -> dict[str, Any]:
+    times = {name: getattr(found, name).isoformat() for name in ("first", "last")}
+    return asdict(found) | times
+
+
+def _bytes_of(job: Job) -> bytes:
+    """Return the photo's file, which was read before."""
+    assert not isinstance(job.photo, Problem)  # it has an answer
+    job.photo.seek(0)
+    return job.photo.read()

@@ -1,0 +1,158 @@
+"""Write entries to the database in batches, in one thread per process.
+
+A slow or missing database delays nobody: entries wait in a bounded queue, and are lost and counted
+once it is full.
+"""
+
+import atexit
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Condition, Thread
+from time import monotonic, sleep
+
+from car_damage.records.entry import Entry
+from car_damage.records.metrics import RecordMetrics
+
+MOST_WAITING = 5000  # entries
+MOST_BYTES = 16 * 2**20  # of waiting entries, mostly photos
+BATCH = 100  # entries
+GATHERING = 0.2  # seconds that the first entry of a batch waits for others
+AGAIN_AFTER = 1.0  # seconds between tries while the database is gone
+REPORT_EVERY = 60.0  # seconds between log lines about what is not written
+UPKEEP_EVERY = 3600.0  # seconds between deletions of old records
+AT_THE_END = 5.0  # seconds that a process waits for its last entries
+
+logger = logging.getLogger(__name__)
+
+
+class Writer:
+    """A queue of entries and the thread that writes them.
+
+    `write` stores a batch, without the entries that are stored already. `upkeep` deletes old
+    records. `outage_in` returns the reason if an exception of them means that the database or the
+    bucket is gone. Other exceptions mean entries that can never be stored.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Entry]], None],
+        upkeep: Callable[[], None],
+        outage_in: Callable[[Exception], str | None],
+        metrics: RecordMetrics,
+    ):
+        self._write, self._upkeep, self._outage_in = write, upkeep, outage_in
+        self._metrics = metrics
+        self._entries: deque[Entry] = deque()
+        self._size = 0  # bytes of `_entries`
+        self._unsaid = 0  # entries lost since the last log line
+        self._failing: str | None = None  # why the last batch could not be written
+        self._report_at = 0.0
+        self._changed = Condition()
+        Thread(target=self._run, name="records", daemon=True).start()
+        atexit.register(self.flush, AT_THE_END)
+
+    def put(self, entry: Entry) -> bool:
+        """Let an entry wait to be written. Return False, and count it, if there is no room."""
+        with self._changed:
+            too_large = self._entries and self._size + entry.size > MOST_BYTES
+            full = too_large or len(self._entries) >= MOST_WAITING
+            if full:
+                self._lose()
+            else:
+                self._entries.append(entry)
+                self._size += entry.size
+                if len(self._entries) == 1:  # otherwise the thread is awake
+                    self._changed.notify_all()
+        return not full
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until nothing waits any more. Return whether that was in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._entries, seconds)
+
+    def _run(self) -> None:
+        upkeep_at = monotonic()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._entries, upkeep_at - monotonic())
+                begun = bool(self._entries)
+            if monotonic() >= upkeep_at:
+                self._keep_up()
+                upkeep_at = monotonic() + UPKEEP_EVERY
+            if begun:
+                sleep(GATHERING)
+                self._write_batch()
+            self._report()
+
+    def _write_batch(self) -> None:
+        with self._changed:
+            batch = [self._entries[at] for at in range(min(BATCH, len(self._entries)))]
+            self._metrics.waiting.set(len(self._entries))
+        try:
+            written = self._written(batch)
+        except Exception as error:
+            self._failing = self._outage_in(error)
+            self._report()
+            sleep(AGAIN_AFTER)
+            return
+        if self._failing is not None:
+            logger.info("the records are written again")
+            self._failing = None
+        self._metrics.written.inc(written)
+        with self._changed:
+            for entry in batch:
+                self._entries.popleft()
+                self._size -= entry.size
+            self._metrics.waiting.set(len(self._entries))
+            self._changed.notify_all()
+
+    def _written(self, batch: Sequence[Entry]) -> int:
+        """Write a batch, one by one if it cannot be written as a whole. Return how many were.
+
+        Raises an exception if the database is gone, so that the batch is tried again.
+        """
+        try:
+            self._write(batch)
+        except Exception as error:
+            if self._outage_in(error):
+                raise
+        else:
+            return len(batch)
+        return sum(self._written_alone(entry) for entry in batch)
+
+    def _written_alone(self, entry: Entry) -> bool:
+        try:
+            self._write([entry])
+        except Exception as error:
+            if self._outage_in(error):
+                raise
+            logger.exception("an answer cannot be recorded")
+            with self._changed:
+                self._lose()
+            return False
+        return True
+
+    def _keep_up(self) -> None:
+        try:
+            self._upkeep()
+        except Exception as error:
+            reason = self._outage_in(error)
+            logger.error(
+                "old records cannot be deleted: %s", reason, exc_info=None if reason else error
+            )
+
+    def _lose(self) -> None:
+        self._metrics.lost.inc()
+        self._unsaid += 1
+
+    def _report(self) -> None:
+        """Log what is not written, at most once a minute."""
+        if (self._failing is None and not self._unsaid) or monotonic() < self._report_at:
+            return
+        with self._changed:
+            lost, self._unsaid = self._unsaid, 0
+            waiting = len(self._entries)
+        self._report_at = monotonic() + REPORT_EVERY
+        why = self._failing or "the database is too slow"
+        logger.error("answers are not recorded: %s (%d wait, %d lost)", why, waiting, lost)

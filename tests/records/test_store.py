@@ -1,0 +1,158 @@
+"""What is written, and what is left after something is deleted: rows, index and files."""
+
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from car_damage.records import database, store
+from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
+from car_damage.records.tables import forgotten, kept_photos, predictions, similarity_keys
+from tests.records.entries import entry
+
+ONE, TWO = "a1" * 32, "b2" * 32
+LONG_AGO = datetime.now(UTC) - timedelta(days=40)
+
+
+class Photos(KeptPhotos):
+    """Kept photos that take any bytes for any name, and can be out of order."""
+
+    works = True
+
+    def delete(self, sha256):
+        if not self.works:
+            raise PhotosUnavailable("KEEP_PHOTOS cannot be reached: no network")
+        super().delete(sha256)
+
+    def names(self):
+        return sorted(name for _, _, names in os.walk(self._root) for name in names)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return Photos(str(tmp_path / "photos"))
+
+
+def count(engine, table):
+    with engine.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(table))
+
+
+def forget(engine, photos, one):
+    with database.writing(engine).begin() as connection:
+        wanted = predictions.c.id == one.row["id"]
+        number = connection.scalar(select(predictions.c.number).where(wanted))
+        store.forget(connection, photos, number)
+
+
+def test_a_row_comes_back_as_it_was_written(engine):
+    one = entry(probability=0.62, review=True)
+    store.write(engine, None, [one])
+    with engine.connect() as connection:
+        row = connection.execute(select(predictions)).one()._asdict()
+    assert row.pop("number") == 1
+    assert row == one.row
+    assert row["warnings"] == "blurred dark"
+    assert len(row["embedding"]) == 8 * 2  # float16
+    assert row["awaits_review"]
+
+
+def test_an_entry_that_is_written_twice_is_stored_once(engine):
+    one, two = entry(), entry()
+    store.write(engine, None, [one])
+    store.write(engine, None, [one, two])  # the connection broke after the first time
+    assert count(engine, predictions) == 2
+
+
+def test_every_photo_is_in_the_index_and_leaves_it_when_it_is_forgotten(engine):
+    one, two = entry(sha256=ONE), entry(sha256=TWO)
+    store.write(engine, None, [one, two])
+    keys = count(engine, similarity_keys)
+    forget(engine, None, one)
+    assert 0 < count(engine, similarity_keys) < keys
+    forget(engine, None, two)
+    assert count(engine, similarity_keys) == 0
+
+
+def test_forgetting_leaves_the_bare_id(engine):
+    one = entry()
+    store.write(engine, None, [one])
+    forget(engine, None, one)
+    assert count(engine, predictions) == 0
+    with engine.connect() as connection:
+        assert connection.scalars(select(forgotten.c.id)).all() == [one.row["id"]]
+
+
+def test_a_photo_is_kept_once_and_goes_with_the_last_row_that_points_to_it(engine, photos):
+    first, again = (entry(sha256=ONE, photo=b"a photo", owner=of) for of in ("clerk", "desk"))
+    store.write(engine, photos, [first, entry(sha256=TWO, photo=b"another")])
+    store.write(engine, photos, [again])
+    assert photos.names() == [ONE, TWO]
+    forget(engine, photos, first)
+    assert photos.names() == [ONE, TWO]
+    forget(engine, photos, again)
+    assert photos.names() == [TWO]
+    assert count(engine, kept_photos) == 1
+
+
+def test_a_deletion_that_cannot_be_done_leaves_everything(engine, photos):
+    one = entry(sha256=ONE, photo=b"a photo")
+    store.write(engine, photos, [one])
+    photos.works = False
+    with pytest.raises(PhotosUnavailable):
+        forget(engine, photos, one)
+    with pytest.raises(PhotosUnavailable, match="KEEP_PHOTOS is not set any more"):
+        forget(engine, None, one)
+    assert count(engine, predictions) == 1
+    assert count(engine, forgotten) == 0
+    photos.works = True
+    forget(engine, photos, one)
+    assert photos.names() == []
+
+
+def test_old_rows_go_with_their_photos_and_leave_nothing(engine, photos):
+    old = [entry(sha256=ONE, photo=b"a photo", time=LONG_AGO) for _ in range(store.AT_ONCE + 1)]
+    store.write(engine, photos, [*old, entry(sha256=TWO, photo=b"another")])
+    store.keep_up(engine, photos, days=30)
+    assert count(engine, predictions) == 1
+    assert count(engine, forgotten) == 0
+    assert photos.names() == [TWO]
+
+
+def test_without_a_limit_nothing_is_too_old(engine, photos):
+    store.write(engine, photos, [entry(sha256=ONE, photo=b"a photo", time=LONG_AGO)])
+    store.keep_up(engine, photos, days=None)
+    assert count(engine, predictions) == 1
+
+
+def test_a_file_whose_row_was_never_written_is_deleted_later(engine, photos, monkeypatch):
+    monkeypatch.setattr(store, "_insert", lambda *_: 1 / 0)  # the process ends here
+    with pytest.raises(ZeroDivisionError):
+        store.write(engine, photos, [entry(sha256=ONE, photo=b"a photo")])
+    assert photos.names() == [ONE]
+    store.keep_up(engine, photos, days=None)
+    assert photos.names() == [ONE]  # another process may be about to write its row
+    monkeypatch.setattr(store, "UNUSED", timedelta(0))
+    store.keep_up(engine, photos, days=None)
+    assert photos.names() == []
+
+
+def test_a_photo_that_comes_again_while_its_last_row_is_deleted_is_kept(engine, photos):
+    """Whichever is first, the file is there at the end exactly if a row is."""
+    for _ in range(10):
+        one, again = entry(sha256=ONE, photo=b"a photo"), entry(sha256=ONE, photo=b"a photo")
+        store.write(engine, photos, [one])
+        threads = [
+            threading.Thread(target=store.write, args=(engine, photos, [again])),
+            threading.Thread(target=forget, args=(engine, photos, one)),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert count(engine, predictions) == 1
+        assert photos.names() == [ONE]
+        forget(engine, photos, again)
+        assert photos.names() == []
