@@ -4,9 +4,9 @@
 
 Starts the service as in production, without a database and with each, all at once. One client sends
 blocks of 200 photos to each in turn, 20 times, so that a disturbance of the machine hits all of
-them. Each round gives the ratio of the medians of two neighbouring blocks. The table has the median
-of these ratios with its 95 % interval (bootstrap over the rounds). Photos are kept in a folder.
-PostgreSQL's database must be empty and is left with its tables.
+them. Each round has photos of its own, and gives the ratio of the medians of two neighbouring
+blocks. The table has the median of these ratios with its 95 % interval (bootstrap over the rounds).
+Photos are kept in a folder. PostgreSQL's database must be empty and is left with its tables.
 """
 
 import argparse
@@ -46,9 +46,9 @@ def started(port: int, settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def block(port: int, data: list[bytes]) -> float:
-    """Return the median seconds of one client's requests."""
+    """Return the median seconds of one client that sends each photo once."""
     connection = service.connect(port)
-    times = [service.ask(connection, data[number % len(data)]) for number in range(REQUESTS)]
+    times = [service.ask(connection, photo) for photo in data]
     connection.close()
     return statistics.median(times)
 
@@ -65,7 +65,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--postgresql", metavar="URL", help="an empty database")
     args = parser.parse_args()
-    data = [service.photo(seed) for seed in range(REQUESTS)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         urls = {"SQLite": f"sqlite:///{folder / 'records.db'}"}
@@ -81,6 +80,8 @@ def main() -> None:
             stack.enter_context(started(ports[name], settings))
         medians: dict[str, list[float]] = {name: [] for name in ports}
         for round_ in range(-1, BLOCKS):
+            first = (round_ + 1) * REQUESTS
+            data = [service.photo(seed) for seed in range(first, first + REQUESTS)]
             for name, port in ports.items():
                 found = block(port, data)
                 if round_ >= 0:  # the round before is to warm up

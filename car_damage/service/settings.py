@@ -179,7 +179,7 @@ def _fault_of(key: Key) -> str | None:
         return f"has {len(key.secret)} characters. Use at most {LONGEST_KEY}."
     if is_guessable(key.secret):
         fault = f"is easy to guess or shorter than {MIN_LENGTH} characters"
-        return f"{fault}. Make a good key with: {NEW_KEY}"
+        return f"{fault}. Make a good one with: {NEW_KEY}"
     return None
 
 
