@@ -11,15 +11,37 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 
 # Wheels only, because the base image has no compiler. Without pip, because nothing needs it
-# afterwards. Delete what never runs: LiteRT's driver for graphics cards, and the packages' own tests
-# (34 MB together).
+# afterwards. Delete what never runs (81 MB together):
+# - the packages' own tests, types and C sources; NumPy's Fortran compiler; Pillow's fonts
+# - LiteRT's drivers and compilers for graphics cards and phones, and what only its converter needs
+# - SQLAlchemy's other databases, and its compiled modules. It has all of them in Python too, which
+#   costs 1 microsecond a row and 15 a query.
+# The last command makes bytecode of what the service imports, and of nothing else.
 FROM base AS packages
+ENV PIP_ONLY_BINARY=:all: \
+    PIP_PYTHON=/venv/bin/python
 WORKDIR /build
-COPY requirements-serve.txt ./
+COPY requirements-serve.txt requirements-buckets.txt ./
 RUN python -m venv --without-pip /venv \
-    && python -m pip --python /venv/bin/python install --only-binary :all: -r requirements-serve.txt \
-    && rm -f /venv/lib/python3*/site-packages/ai_edge_litert/libLiteRtWebGpuAccelerator.so \
-    && find /venv -type d -name tests -prune -exec rm -r {} +
+    && pip install --no-compile -r requirements-serve.txt \
+    && pip uninstall --yes flatbuffers ml-dtypes protobuf \
+    && find /venv \( -name tests -o -name testing -o -name '*.[ach]' -o -name '*.py[ixd]' \
+        -o -path '*/numpy/f2py' -o -path '*/numpy/_core/_simd.*' -o -path '*/PIL/_imagingft.*' \
+        -o -path '*/pillow.libs/libfreetype-*' -o -path '*/pillow.libs/libharfbuzz-*' \
+        -o -path '*/ai_edge_litert/*Gpu*.so' -o -path '*/ai_edge_litert/tools' -o -path '*/ai_edge_litert/vendors' \
+        -o -path '*/sqlalchemy/*.so' -o -path '*/sqlalchemy/dialects/m*sql' -o -path '*/sqlalchemy/dialects/oracle' \
+        \) -prune -exec rm -r {} + \
+    && /venv/bin/python -c "import ai_edge_litert.interpreter, alembic.command, alembic.config, cv2, flask_cors, \
+        flask_openapi3, flask_openapi3_swagger, fsspec.implementations.local, gunicorn.app.wsgiapp, \
+        gunicorn.workers.base, limits.storage, numpy.ma, numpy.typing, pillow_heif, prometheus_client.multiprocess, \
+        psycopg, pydantic.dataclasses, pydantic.functional_serializers, pydantic.root_model, pydantic.type_adapter, redis, \
+        simplejpeg, sqlalchemy.dialects.postgresql.psycopg, sqlalchemy.dialects.sqlite, sqlalchemy.orm, tqdm.contrib, \
+        waitress.server, werkzeug.middleware.proxy_fix; \
+        import PIL.Image as image; image.init()"
+# With --build-arg BUCKETS=yes, KEEP_PHOTOS can also name a bucket.
+ARG BUCKETS
+RUN test -z "$BUCKETS" \
+    || pip install -r requirements-buckets.txt
 
 
 # /app with the version in use: the current one, otherwise the included one.

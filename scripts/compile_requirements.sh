@@ -17,3 +17,6 @@ compile all requirements.txt "$@"
 for name in serve dev gpu; do # with the versions of requirements.txt
   compile "$name" "requirements-$name.txt" --constraint requirements.txt "$@"
 done
+# With the image's versions. s3fs needs python-dateutil 2, and the pipeline has a newer one. Wheels
+# only, or uv tries to build s3fs's oldest dependencies.
+compile buckets requirements-buckets.txt --constraint requirements-serve.txt --only-binary :all: "$@"

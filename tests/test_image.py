@@ -36,7 +36,7 @@ def of(stage: str, word: str) -> list[str]:
 
 
 def test_the_service_gets_its_packages_and_files_but_does_not_own_them():
-    assert of("packages", "COPY") == ["requirements-serve.txt ./"]
+    assert of("packages", "COPY") == ["requirements-serve.txt requirements-buckets.txt ./"]
     assert of("serve", "COPY") == ["--from=packages /venv /venv", "--from=app /app /app"]
     assert of("serve", "RUN") == []
     assert not any("chown" in line for line in of("app", "COPY"))
@@ -58,6 +58,11 @@ def test_the_service_starts_with_the_files_in_the_image(tmp_path):
     command = [sys.executable, "-c", "import app, car_damage.model_store; print(app.__file__)"]
     imported = subprocess.check_output(command, cwd=tmp_path, text=True)
     assert imported.strip() == str(tmp_path / "app.py")
+
+
+def test_the_image_s_bytecode_is_made_from_modules_that_exist():
+    (imports,) = re.findall(r'/python -c "(.*?)"', of("packages", "RUN")[0])
+    subprocess.run([sys.executable, "-c", imports], check=True)
 
 
 def test_only_listed_files_get_into_an_image_and_nothing_about_the_training_photos():
@@ -144,7 +149,7 @@ def test_the_image_answers_photos_on_a_read_only_file_system_with_512_mb(contain
 @built
 def test_the_image_runs_gunicorn_first_and_not_as_root_and_is_healthy(container):
     _, output_of = container
-    assert "/venv/bin/gunicorn" in output_of("cat /proc/1/cmdline").split("\0")
+    assert "gunicorn" in output_of("cat /proc/1/cmdline").split("\0")
     assert output_of("id -u") == "10001"
     (about,) = json.loads(script("inspect"))
     check = (about | about["Config"])["Healthcheck"]["Test"]  # where Podman and Docker keep it
@@ -166,6 +171,21 @@ def test_the_image_contains_only_what_the_service_needs(container):
     packages = set(output_of("ls /venv/lib/python3.12/site-packages").split())
     assert {"flask", "numpy", "cv2"} <= packages
     assert not {"tensorflow", "keras", "sklearn", "pytest", "pip"} & packages
+
+
+@built
+def test_the_image_has_bytecode_of_all_that_the_service_imports(container):
+    _, output_of = container
+    program = """
+import sys
+from pathlib import Path
+import app, gunicorn.app.wsgiapp, car_damage.service.rates, car_damage.service.worker
+app.app.test_client().get("/openapi.json")
+cached = [getattr(module, "__cached__", None) or "" for module in sys.modules.values()]
+missing = [path for path in cached if path.startswith("/venv") and not Path(path).exists()]
+print("missing:", *[path for path in missing if "testing" not in path])
+"""
+    assert output_of(f"cd /app && python -c '{program}'").endswith("missing:")
 
 
 @built
