@@ -59,7 +59,8 @@ RUN for folder in all-models/pretrained/*; do version=${folder##*/}; done \
 COPY app.py predict.py gunicorn.conf.py LICENSE* ./
 COPY car_damage car_damage
 RUN rm -r car_damage/dataset car_damage/training car_damage/evaluation car_damage/release car_damage/report \
-    && python -m compileall -q .
+    && python -m compileall -q . \
+    && mkdir /photos
 
 
 FROM ${BASE} AS serve
@@ -70,7 +71,9 @@ ENV PATH=/venv/bin:$PATH \
 WORKDIR /app
 COPY --from=packages /venv /venv
 COPY --from=app /app /app
-# A number, because Kubernetes cannot check a name for runAsNonRoot. This user owns no file.
+# A new volume takes the owner of this folder, so that the service may write to it.
+COPY --from=app --chown=10001:10001 /photos /photos
+# A number, because Kubernetes cannot check a name for runAsNonRoot. This user owns only /photos.
 USER 10001:10001
 EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

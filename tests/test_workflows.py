@@ -26,6 +26,7 @@ STEPS = [step for job in JOBS.values() for step in job["steps"]]
     [
         "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/main.yml",
         "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
+        "check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml",
         "check-jsonschema --builtin-schema vendor.compose-spec deploy/monitoring/compose.yaml",
         "zizmor --offline --no-progress --persona=auditor .github",
         "pre-commit validate-config",
