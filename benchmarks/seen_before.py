@@ -90,7 +90,7 @@ def many_hashes(photos: np.ndarray, count: int) -> np.ndarray:
     skewed = SENT_AGAIN + BEFORE_ONE_BACKDROP
     parts = [np.stack([hash_of(photo) for photo in photos])]
     parts += [
-        blends(photos, photos, 0.5, 0.75, rows, random)
+        blends(photos, photos, 0.5, 0.6, rows, random)
         for rows in in_chunks(count - len(photos) - skewed)
     ]
     parts += [blends(photos[:1], photos, 0.8, 0.95, BEFORE_ONE_BACKDROP, random)]
@@ -153,12 +153,16 @@ def fill(engine: Engine, hashes: np.ndarray) -> None:
                 marks = ", ".join("?" * len(table.columns))
                 driver.executemany(f"INSERT INTO {table.name} VALUES ({marks})", map(plain, rows))
             else:
+                driver.execute("SET statement_timeout = 0")
                 with driver.cursor().copy(f"COPY {table.name} FROM STDIN") as copy:
                     for row in rows:
                         copy.write_row(row)
             driver.commit()
         driver.execute("ANALYZE")
         driver.commit()
+        if connection.dialect.name == "sqlite":
+            # The service never leaves so much in the log, which slows reading down.
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def plain(row: tuple) -> tuple:

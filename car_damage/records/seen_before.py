@@ -32,7 +32,7 @@ from car_damage.records.similarity import are_similar, looked_up_keys
 from car_damage.records.tables import predictions, similarity_keys
 
 NEWEST = 50  # photos of a bucket that are read
-COMPARED = 200  # photos
+COMPARED = 100  # photos
 
 
 @dataclass(frozen=True)
