@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Select,
     String,
+    TableValuedAlias,
     bindparam,
     cast,
     func,
@@ -96,10 +97,8 @@ def _similar(
     in_most = _candidates(connection, owner, looked_up_keys(waves))
     if not in_most:
         return []
-    query = select(predictions.c.number, predictions.c.phash).where(
-        predictions.c.number.in_(in_most), predictions.c.sha256 != sha256
-    )
-    rows = connection.execute(query).all()
+    query = _hashes(connection.dialect.name)
+    rows = connection.execute(query, {"values": json.dumps(in_most), "sha256": sha256}).all()
     hashes = np.frombuffer(b"".join(row.phash for row in rows), np.uint8).reshape(-1, HASH_BYTES)
     similar = are_similar(hash_of(waves), hashes)
     return [row.number for row, is_similar in zip(rows, similar, strict=True) if is_similar]
@@ -109,23 +108,31 @@ def _candidates(connection: Connection, owner: str | None, keys: Sequence[int]) 
     """The numbers of the predictions in the most buckets, at most `COMPARED`."""
     query = _buckets(connection.dialect.name, owner is not None)
     counts: Counter[int] = Counter()
-    for bucket in connection.scalars(query, {"keys": json.dumps(keys), "owner": owner}):
+    for bucket in connection.scalars(query, {"values": json.dumps(keys), "owner": owner}):
         counts.update(bucket or [])
     return [number for number, _ in counts.most_common(COMPARED)]
 
 
-@cache  # building it takes as long as one lookup in it
+@cache  # building a query takes as long as one lookup with it
+def _hashes(dialect: str) -> Select[int, bytes]:
+    """A query for numbers and hashes of predictions. Its parameters: `values`, `sha256`.
+
+    `values` are the numbers. Predictions for the file with this `sha256` are left out.
+    """
+    each = _each(dialect)
+    query = select(predictions.c.number, predictions.c.phash)
+    query = query.join(each, predictions.c.number == cast(each.c.value, BigInteger))
+    return query.where(predictions.c.sha256 != bindparam("sha256"))
+
+
+@cache
 def _buckets(dialect: str, of_one_owner: bool) -> Select[list[int] | None]:
     """A query for the newest predictions under each key, a list for each; None or [] if none.
 
-    Its parameters are `keys`, a JSON array, and `owner`, unless it looks at all owners.
+    Its parameters are `values`, the keys, and `owner`, unless it looks at all owners.
     """
-    keys = bindparam("keys", type_=String)
-    if dialect == "sqlite":
-        each, as_list = func.json_each(keys).table_valued("value"), func.json_group_array
-    else:
-        each = func.json_array_elements_text(cast(keys, JSON)).table_valued("value")
-        as_list = func.json_agg
+    each = _each(dialect)
+    as_list = func.json_group_array if dialect == "sqlite" else func.json_agg
     column = similarity_keys.c
     bucket = column.key == cast(each.c.value, BigInteger)
     if of_one_owner:
@@ -136,3 +143,14 @@ def _buckets(dialect: str, of_one_owner: bool) -> Select[list[int] | None]:
     numbers = newest.correlate(each).subquery()
     listed = select(as_list(numbers.c.prediction, type_=JSON)).scalar_subquery()
     return select(listed).select_from(each)
+
+
+def _each(dialect: str) -> TableValuedAlias:
+    """A table with the column `value`, from the JSON array in the parameter `values`.
+
+    A lookup takes a quarter less time than with a list of parameters.
+    """
+    values = bindparam("values", type_=String)
+    if dialect == "sqlite":
+        return func.json_each(values).table_valued("value")
+    return func.json_array_elements_text(cast(values, JSON)).table_valued("value")
