@@ -9,10 +9,10 @@ from sqlalchemy import insert
 
 from car_damage.perceptual_hash import hash_of, waves
 from car_damage.records import seen_before
-from car_damage.records.database import connect
+from car_damage.records.database import writing
 from car_damage.records.seen_before import SeenBefore, find_seen_before
 from car_damage.records.similarity import stored_keys
-from car_damage.records.tables import metadata, predictions, similarity_keys
+from car_damage.records.tables import predictions, similarity_keys
 from tests.photo_files import texture
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,18 +20,15 @@ CAR = texture(1, 320, 240)
 
 
 @pytest.fixture
-def connection(tmp_path):
-    engine = connect(f"sqlite:///{tmp_path}/records.db")
-    with engine.begin() as connection:
-        metadata.create_all(connection)
+def connection(engine):
+    with writing(engine).begin() as connection:
         yield connection
-    engine.dispose()
 
 
 def remember(connection, number, photo, sha256, owner="one"):
     """Write what the service remembers of a photo that came `number` hours after the start."""
     phash = hash_of(waves(photo))
-    row = {column.name: 0 for column in predictions.columns}
+    row = {column.name: column.type.python_type() for column in predictions.columns}
     row |= {"number": number, "id": f"id-{number}", "time": time_of(number), "owner": owner}
     row |= {"sha256": sha256, "phash": phash.tobytes(), "embedding": b""}
     connection.execute(insert(predictions), row)
