@@ -16,15 +16,16 @@ STORED = np.dtype("<f2")  # of embeddings: half precision, whatever the machine'
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of `predictions`, and the photo if it is kept."""
+    """A row of `predictions`, its embedding, and the photo if it is kept."""
 
     row: dict[str, Any]
+    embedding: bytes
     photo: bytes | None
 
     @property
     def size(self) -> int:
         """Return about how many bytes of memory the entry takes."""
-        return 2000 + len(self.photo or b"")
+        return 2000 + len(self.embedding) + len(self.photo or b"")
 
 
 def entry_of(
@@ -46,7 +47,7 @@ def entry_of(
         "audit": audit,
         "awaits_review": answer.review or audit,
     }
-    return Entry(row | _columns_of(answer), photo)
+    return Entry(row | _columns_of(answer), answer.embedding.astype(STORED).tobytes(), photo)
 
 
 def _columns_of(answer: Prediction) -> dict[str, Any]:
@@ -58,6 +59,5 @@ def _columns_of(answer: Prediction) -> dict[str, Any]:
         "probability": answer.probability,
         "review": answer.review,
         "warnings": " ".join(answer.warnings),
-        "embedding": answer.embedding.astype(STORED).tobytes(),
         "sureness": abs(answer.probability - 0.5),
     }

@@ -17,7 +17,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from car_damage.records import database, similarity
 from car_damage.records.entry import Entry
 from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
-from car_damage.records.tables import forgotten, kept_photos, predictions, similarity_keys
+from car_damage.records.tables import (
+    embeddings,
+    forgotten,
+    kept_photos,
+    predictions,
+    similarity_keys,
+)
 
 AT_ONCE = 200  # old predictions that one transaction deletes
 UNUSED = timedelta(hours=1)  # after it, a kept photo without a prediction is nobody's work any more
@@ -37,7 +43,7 @@ def write(engine: Engine, photos: KeptPhotos | None, entries: Sequence[Entry]) -
             for sha256, photo in files.items():
                 if not photos.has(sha256):  # somebody deleted the last prediction in between
                     photos.write(sha256, photo)
-        _insert(connection, [entry.row for entry in entries])
+        _insert(connection, entries)
 
 
 def keep_up(engine: Engine, photos: KeptPhotos | None, days: int | None) -> None:
@@ -94,17 +100,24 @@ def _lock_files(connection: Connection, sha256s: Iterable[str]) -> None:
     )
 
 
-def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    ids = [row["id"] for row in rows]
+def _insert(connection: Connection, entries: Sequence[Entry]) -> None:
+    ids = [entry.row["id"] for entry in entries]
     stored = set(connection.scalars(select(predictions.c.id).where(predictions.c.id.in_(ids))))
-    new = [row for row in rows if row["id"] not in stored]
+    new = [entry for entry in entries if entry.row["id"] not in stored]
     if not new:
         return
     returning = insert(predictions).returning(
         predictions.c.number, predictions.c.owner, predictions.c.phash, sort_by_parameter_order=True
     )
-    inserted = connection.execute(returning, new).all()
+    inserted = connection.execute(returning, [entry.row for entry in new]).all()
     connection.execute(insert(similarity_keys), [key for row in inserted for key in _keys_of(row)])
+    connection.execute(
+        insert(embeddings),
+        [
+            {"prediction": row.number, "embedding": entry.embedding}
+            for row, entry in zip(inserted, new, strict=True)
+        ],
+    )
 
 
 def _keys_of(row: Row[*tuple[Any, ...]]) -> list[dict[str, Any]]:

@@ -63,11 +63,10 @@ predictions = Table(
     Column("probability", Float, nullable=False),
     Column("review", Boolean, nullable=False),
     Column("warnings", String(200), nullable=False),  # words, separated by spaces
-    Column("embedding", LargeBinary, nullable=False),  # float16, little-endian
     Column("audit", Boolean, nullable=False),  # a sure answer that was drawn for review
     Column("awaits_review", Boolean, nullable=False),
     Column("sureness", Float, nullable=False),  # |probability - 0.5|: 0 is most unsure
-    Index("predictions_same", "sha256", "owner"),
+    Index("predictions_same", "sha256", "owner", "number"),
     Index("predictions_of_owner", "owner", "time"),
     Index("predictions_time", "time"),
     Index(
@@ -78,6 +77,16 @@ predictions = Table(
         sqlite_where=text("awaits_review"),
     ),
     sqlite_autoincrement=True,  # a deleted row's number is never used again
+)
+
+# The model's embeddings. They would make the other table several times as large, and so slower.
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column(
+        "prediction", NUMBER, ForeignKey(predictions.c.number, ondelete="CASCADE"), primary_key=True
+    ),
+    Column("embedding", LargeBinary, nullable=False),  # float16, little-endian
 )
 
 # The index of similar photos: similarity.py makes the keys from a perceptual hash.

@@ -30,7 +30,7 @@ def remember(connection, number, photo, sha256, owner="one"):
     phash = hash_of(waves(photo))
     row = {column.name: column.type.python_type() for column in predictions.columns}
     row |= {"number": number, "id": f"id-{number}", "time": time_of(number), "owner": owner}
-    row |= {"sha256": sha256, "phash": phash.tobytes(), "embedding": b""}
+    row |= {"sha256": sha256, "phash": phash.tobytes()}
     connection.execute(insert(predictions), row)
     keys = [{"key": key, "owner": owner, "prediction": number} for key in stored_keys(phash)]
     connection.execute(insert(similarity_keys), keys)

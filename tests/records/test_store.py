@@ -9,7 +9,13 @@ from sqlalchemy import func, select
 
 from car_damage.records import database, store
 from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
-from car_damage.records.tables import forgotten, kept_photos, predictions, similarity_keys
+from car_damage.records.tables import (
+    embeddings,
+    forgotten,
+    kept_photos,
+    predictions,
+    similarity_keys,
+)
 from tests.records.entries import entry
 
 ONE, TWO = "a1" * 32, "b2" * 32
@@ -55,7 +61,9 @@ def test_a_row_comes_back_as_it_was_written(engine):
     assert row.pop("number") == 1
     assert row == one.row
     assert row["warnings"] == "blurred dark"
-    assert len(row["embedding"]) == 8 * 2  # float16
+    with engine.connect() as connection:
+        embedding = connection.scalar(select(embeddings.c.embedding))
+    assert len(embedding) == 8 * 2  # float16
     assert row["awaits_review"]
 
 
@@ -80,7 +88,7 @@ def test_forgetting_leaves_the_bare_id(engine):
     one = entry()
     store.write(engine, None, [one])
     forget(engine, None, one)
-    assert count(engine, predictions) == 0
+    assert count(engine, predictions) == count(engine, embeddings) == 0
     with engine.connect() as connection:
         assert connection.scalars(select(forgotten.c.id)).all() == [one.row["id"]]
 

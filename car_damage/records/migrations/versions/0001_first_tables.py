@@ -29,13 +29,12 @@ def upgrade() -> None:
         sa.Column("probability", sa.Float, nullable=False),
         sa.Column("review", sa.Boolean, nullable=False),
         sa.Column("warnings", sa.String(200), nullable=False),
-        sa.Column("embedding", sa.LargeBinary, nullable=False),
         sa.Column("audit", sa.Boolean, nullable=False),
         sa.Column("awaits_review", sa.Boolean, nullable=False),
         sa.Column("sureness", sa.Float, nullable=False),
         sqlite_autoincrement=True,
     )
-    op.create_index("predictions_same", "predictions", ["sha256", "owner"])
+    op.create_index("predictions_same", "predictions", ["sha256", "owner", "number"])
     op.create_index("predictions_of_owner", "predictions", ["owner", "time"])
     op.create_index("predictions_time", "predictions", ["time"])
     waiting = sa.text("awaits_review")
@@ -45,6 +44,9 @@ def upgrade() -> None:
         ["owner", "sureness"],
         postgresql_where=waiting,
         sqlite_where=waiting,
+    )
+    op.create_table(
+        "embeddings", _of_prediction(), sa.Column("embedding", sa.LargeBinary, nullable=False)
     )
     op.create_table(
         "similarity_keys",
@@ -77,8 +79,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Delete the tables with all records."""
-    names = ("forgotten", "kept_photos", "leases", "feedback", "similarity_keys", "predictions")
-    for name in names:
+    of_predictions = ("leases", "feedback", "similarity_keys", "embeddings", "predictions")
+    for name in ("forgotten", "kept_photos", *of_predictions):
         op.drop_table(name)
 
 
