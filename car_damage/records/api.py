@@ -1,6 +1,7 @@
 """The routes about single predictions and lists of them."""
 
 import logging
+import re
 from datetime import UTC, datetime
 from time import sleep
 
@@ -20,11 +21,21 @@ from car_damage.service.problems import Problem, from_exception
 
 ENGINE = "car_damage_records"  # the engine's key among the application's extensions
 PHOTOS = "car_damage_photos"  # the key of the kept photos there, None without KEEP_PHOTOS
+ID = "[0-9a-f]{32}"  # a prediction_id
 WRITTEN_BY = 0.5  # seconds after an answer by which its row is written
 UNAVAILABLE = ("records_unavailable",)
 OF_ONE = ("unknown_prediction", "forgotten", *UNAVAILABLE)  # problems with one prediction
 KEYED = [{"key": list[str]()}]  # the security of each route here
 CSV = {"text/csv": {"schema": {"type": "string"}}}
+# The problems that every route for records can return.
+REFUSALS = (
+    "bad_request",
+    "unauthorized",
+    "local_only",
+    "upload_too_large",
+    "internal_error",
+    "records_unavailable",
+)
 
 records_api = APIBlueprint("records", __name__, abp_tags=[Tag(name="records")])
 logger = logging.getLogger(__name__)
@@ -100,13 +111,17 @@ def visible_to(caller: Caller) -> ColumnElement[bool]:
     return true() if caller.is_admin else predictions.c.owner == caller.name
 
 
-def number_of(connection: Connection, prediction_id: str) -> int:
+def number_of(connection: Connection, prediction_id: str, lock: bool = False) -> int:
     """Return the number of a prediction that the caller may see.
 
-    Raises `Problem` "forgotten" or "unknown_prediction". Another key's prediction is unknown.
+    With `lock`, nobody else changes or deletes its row before the transaction ends. Raises
+    `Problem` "forgotten" or "unknown_prediction". Another key's prediction is unknown.
     """
+    if not re.fullmatch(ID, prediction_id):  # PostgreSQL fails for some characters
+        raise Problem("unknown_prediction")
     wanted = predictions.c.id == prediction_id
-    number = connection.scalar(select(predictions.c.number).where(wanted, visible_to(g.caller)))
+    row = select(predictions.c.number).where(wanted, visible_to(g.caller))
+    number = connection.scalar(row.with_for_update() if lock else row)
     if number is not None:
         return number
     if connection.scalar(select(exists().where(forgotten.c.id == prediction_id))):
@@ -120,7 +135,7 @@ def number_soon(prediction_id: str) -> int:
         with engine().connect() as connection:
             return number_of(connection, prediction_id)
     except Problem as problem:
-        if problem.kind != "unknown_prediction":
+        if problem.kind != "unknown_prediction" or not re.fullmatch(ID, prediction_id):
             raise
     sleep(WRITTEN_BY)
     with engine().connect() as connection:

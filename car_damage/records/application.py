@@ -6,7 +6,14 @@ from flask import g, request
 from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from car_damage.records import database, kept_photos, store
+from car_damage.records import (  # some only have routes
+    database,
+    feedback,  # noqa: F401
+    kept_photos,
+    review,  # noqa: F401
+    store,
+    summary,  # noqa: F401
+)
 from car_damage.records.api import ENGINE, PHOTOS, problem_of, records_api
 from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
 from car_damage.records.metrics import RecordMetrics
@@ -15,9 +22,11 @@ from car_damage.records.recorder import Recorder
 from car_damage.records.writer import Writer
 from car_damage.service import access
 from car_damage.service.metrics import EXTENSION
-from car_damage.service.problems import response_to
+from car_damage.service.problems import Problem, response_to
 from car_damage.service.recording import RECORDER
 from car_damage.service.settings import Settings
+
+LONGEST_BODY = 10_000  # bytes; parsed JSON takes several times its length in memory
 
 
 def prepare(settings: Settings) -> None:
@@ -54,6 +63,12 @@ def add_records(app: OpenAPI, settings: Settings) -> None:
 def _admit(settings: Settings) -> None:
     """Refuse everybody who may not see records, before the body is read."""
     # A browser's CORS preflight (OPTIONS) has no key.
-    if request.blueprint == records_api.name and request.method != "OPTIONS":
-        g.caller = access.person(settings)
-        g.client = g.caller.client
+    if request.blueprint != records_api.name or request.method == "OPTIONS":
+        return
+    g.caller = access.person(settings)
+    g.client = g.caller.client
+    request.max_content_length = LONGEST_BODY
+    try:
+        request.get_json(silent=True)  # the routes get the same object again
+    except RecursionError:
+        raise Problem("bad_request", "The JSON has too many levels.") from None

@@ -4,7 +4,7 @@ import errno
 import logging
 from typing import NamedTuple
 
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Response, g, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
@@ -45,6 +45,16 @@ KINDS = {
         405, "This address does not accept the method", "See GET /docs for its methods"
     ),
     "upload_stopped": Kind(408, "The upload stopped or was too slow", "Send it again"),
+    "taken": Kind(
+        409,
+        "The photo's review is over, or somebody else reviews it",
+        "Go on with the next photo",
+    ),
+    "photos_not_kept": Kind(
+        409,
+        "The service keeps no photos, so there are none to review",
+        "Its operator can set KEEP_PHOTOS to a folder or a bucket",
+    ),
     "forgotten": Kind(410, "The prediction was deleted", "Nothing about it is left"),
     "upload_too_large": Kind(413, "The upload is too large"),
     "too_many_photos": Kind(413, "The request has too many photos"),
@@ -119,10 +129,18 @@ def response_to(problem: Problem) -> Response:
 
 
 def from_validation(error: ValidationError) -> Response:
-    """Return the response to a query parameter with a wrong value. All parameters are booleans."""
+    """Return the response to a wrong value in the query, or in the JSON of a route for records."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
-    sentence = f"The query parameter {name} is {quoted(str(first['input']))}. Use true or false."
+    value = quoted(str(first["input"]))
+    if not name:
+        sentence = "Send a JSON object, with the header Content-Type: application/json."
+    elif first["type"] == "missing":
+        sentence = f"{name} is missing. Add it."
+    elif first["type"].startswith("bool_"):
+        sentence = f"The query parameter {name} is {value}. Use true or false."
+    else:
+        sentence = f"{name} is {value}. {first['msg']}."
     return response_to(Problem("bad_request", sentence))
 
 
@@ -142,7 +160,9 @@ def _refuse() -> None:
 
 
 def _too_large(_: RequestEntityTooLarge) -> Response:
-    limit = current_app.config["MAX_CONTENT_LENGTH"] / MIB
+    limit = (request.max_content_length or 0) / MIB
+    if limit < 1:  # of a route for records
+        return response_to(Problem("upload_too_large", "The JSON is far too long."))
     sentence = f"The upload is larger than {limit:g} MB. Send fewer or smaller photos."
     if not request.mimetype.startswith(("multipart/", "image/")):  # the body may be JSON
         sentence += f" As base64 in JSON, a photo can have up to {limit * 3 / 4:g} MB. Send a"
