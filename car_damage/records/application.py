@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from flask import g, request
+from flask import g, redirect, render_template, request
 from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -58,6 +58,14 @@ def add_records(app: OpenAPI, settings: Settings) -> None:
     for unavailable in (SQLAlchemyError, PhotosUnavailable):
         app.register_error_handler(unavailable, lambda error: response_to(problem_of(error)))
     app.register_api(records_api)
+    app.add_url_rule("/review", "review", lambda: _review_page(settings))
+    # The page's links are relative, so it works only without the slash.
+    app.add_url_rule("/review/", "review_folder", lambda: redirect("../review", 308))
+
+
+def _review_page(settings: Settings) -> str:
+    """Return the page for reviews. It needs no key, because it contains no records."""
+    return render_template("review.html", keeps_photos=settings.keep_photos is not None)
 
 
 def _admit(settings: Settings) -> None:

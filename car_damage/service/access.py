@@ -4,7 +4,7 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from flask import Flask, Response, current_app, g, request
 from flask_openapi3 import APIBlueprint
@@ -95,6 +95,15 @@ def person(settings: Settings) -> Caller:
     if not _is_local(settings):
         raise Problem("local_only")
     return found._replace(is_admin=True)
+
+
+def way_to_records(settings: Settings) -> Literal["", "key", "open"]:
+    """Return whether the client can use records with a key, without one, or not at all."""
+    if settings.database_url is None:
+        return ""
+    if settings.api_keys or settings.admin_keys:
+        return "key"
+    return "open" if _is_local(settings) else ""
 
 
 def _admit(protected: APIBlueprint, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from car_damage.service.openapi import document
 from car_damage.service.queue import PhotoQueue
 from car_damage.service.schemas import ProblemDetails
 from car_damage.service.settings import MAX_PHOTOS, Settings
+from car_damage.wording import counted
 
 ROBOTS = "User-agent: *\nDisallow: /\n"  # search engines should index nothing here
 SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
@@ -79,4 +80,20 @@ def _add_pages(app: OpenAPI, settings: Settings) -> None:
 
 
 def _page(settings: Settings) -> str:
-    return render_template("index.html", max_upload_mb=settings.max_upload_mb)
+    return render_template(
+        "index.html",
+        max_upload_mb=settings.max_upload_mb,
+        records=access.way_to_records(settings),
+        what_is_kept=_what_is_kept(settings),
+    )
+
+
+def _what_is_kept(settings: Settings) -> str:
+    """Return what the page says about the photos' storage."""
+    if settings.database_url is None:
+        return "Photos are not kept."
+    days = settings.retention_days
+    time = "until somebody deletes them" if days is None else f"for {counted(days, 'day')}"
+    if settings.keep_photos is None:
+        return f"Photos are not kept. Their results are kept {time}."
+    return f"Photos and their results are kept {time}."

@@ -146,10 +146,10 @@ def test_a_bad_file_says_what_to_do_next_and_is_never_called_damaged(page, data,
     assert "damaged" not in page.get_by_role("status").inner_text().lower()
 
 
-def test_the_page_says_what_to_photograph_and_that_it_stores_no_photos(page):
+def test_the_page_says_what_to_photograph_and_that_it_keeps_no_photos(page):
     drop = page.get_by_role("region", name="Add photos")
     expect(drop).to_contain_text("Take one photo of each side of the car")
-    expect(drop).to_contain_text("Photos are not stored.")
+    expect(drop).to_contain_text("Photos are not kept.")
 
 
 def test_each_photo_gets_a_card_in_order_and_a_bad_file_does_not_affect_the_others(page):

@@ -1,17 +1,13 @@
 // Send one photo to the service and return its answer. Throws {kind, detail, status, key} for a problem.
 
+import { accessKey } from "./key.js";
 import { shrink } from "./shrink.js";
 
-const STORED = "car-damage-key"; // where the tab keeps the access key
 const FORM = 1000; // bytes: an upper bound for the form around a photo
 const LIMIT = document.body.dataset.maxUploadMb * 2 ** 20 - FORM; // bytes of a photo
 // The sizes to which a photo over a limit is shrunk. The second one is tried after the first, because
 // a proxy may allow less than the service. Even the second is more than the model sees.
 const SMALLER = [4_000_000, 1_000_000]; // pixels
-
-export const accessKey = () => sessionStorage.getItem(STORED);
-export const setAccessKey = (key) => sessionStorage.setItem(STORED, key);
-export const forgetAccessKey = () => sessionStorage.removeItem(STORED);
 
 // Send `photo.file`. If it is over a limit, replace it with a smaller copy.
 export async function ask(photo, options = "") {

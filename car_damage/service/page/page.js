@@ -1,8 +1,10 @@
 // The page: every added photo gets a card, which shows its result.
 
-import { accessKey, ask, forgetAccessKey, setAccessKey } from "./ask.js";
+import { ask } from "./ask.js";
 import { csvOf } from "./csv.js";
-import { ADVICE, COUNTED, VERDICTS, WARNINGS, percent, sentenceOf } from "./words.js";
+import { showFeedback } from "./feedback.js";
+import { askForKey, asksForKey, onKey } from "./key.js";
+import { ADVICE, COUNTED, VERDICTS, WARNINGS, percent, seenBefore, sentenceOf } from "./words.js";
 
 const AT_ONCE = 2; // photos sent at a time; the others wait here, not in the service's queue
 const WORTH_ANOTHER_TRY = [408, 429, 500, 503];
@@ -60,7 +62,7 @@ function send(card) {
 
 // Send waiting photos, but not while the key is missing: the service would refuse them.
 function work() {
-  while (busy < AT_ONCE && waiting.length && find("#key-form").hidden) {
+  while (busy < AT_ONCE && waiting.length && !asksForKey()) {
     busy += 1;
     answer(waiting.shift()).finally(() => { busy -= 1; work(); });
   }
@@ -87,7 +89,9 @@ async function answer(card) {
 function reset(card, verdict) {
   const { element } = card;
   find(".verdict", element).textContent = verdict;
-  for (const part of [".advice", ".measure", ".warnings", ".why"]) find(part, element).hidden = true;
+  for (const part of [".advice", ".measure", ".warnings", ".why", ".seen", ".feedback"]) {
+    find(part, element).hidden = true;
+  }
   find(".again", element).disabled = true; // if hidden, a second press would hit the next button
   turn(card, "waiting");
 }
@@ -114,8 +118,12 @@ function show(card, said) {
   showWarnings(element, warnings);
   find(".again", element).hidden = true;
   find(".switch", element).hidden = false;
+  const seen = said.seen_before ? [seenBefore(said.seen_before)] : [];
+  find(".seen", element).textContent = seen.join("");
+  find(".seen", element).hidden = !seen.length;
+  showFeedback(element, said, tell);
   const share = `Probability of damage ${percent(said.probability)}.`;
-  tellOutcome(card, [`${VERDICTS[kind]}.`, ADVICE[kind], ...warnings, share].join(" "));
+  tellOutcome(card, [`${VERDICTS[kind]}.`, ADVICE[kind], ...seen, ...warnings, share].join(" "));
 }
 
 function showWarnings(element, warnings) {
@@ -270,29 +278,7 @@ function waitForKey(card, refusedKey) {
   askForKey(refusedKey);
 }
 
-function askForKey(refusedKey) {
-  if (refusedKey !== accessKey()) return; // the user has entered another key in the meantime
-  forgetAccessKey();
-  showKeyForm(refusedKey !== null);
-}
-
-function showKeyForm(wrong) {
-  find("#key-form").hidden = false;
-  find("#key-wrong").hidden = !wrong;
-  find("#key").setAttribute("aria-invalid", String(wrong));
-  find("#key").focus();
-}
-
-function useKey(event) {
-  event.preventDefault();
-  const key = find("#key").value.trim();
-  find("#key").value = "";
-  if (!/^[!-~]+$/.test(key)) { // keys have no other characters, and browsers refuse to send them
-    showKeyForm(true);
-    return;
-  }
-  setAccessKey(key);
-  find("#key-form").hidden = true;
+function useKey() {
   tell("Trying the access key …");
   find("#choose").focus();
   work();
@@ -319,7 +305,7 @@ for (const input of [find("#choose"), find("#take")]) {
 }
 find("#counts").append(...Object.keys(COUNTED).map(newCount));
 find("#take-label").hidden = !matchMedia("(pointer: coarse)").matches;
-find("#key-form").addEventListener("submit", useKey);
+onKey(useKey);
 find("#clear").addEventListener("click", removeAll);
 find("#save").addEventListener("click", save);
 

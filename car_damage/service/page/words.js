@@ -58,6 +58,10 @@ const PROBLEMS = {
     "the person in charge of this service.",
   internal_error: "Something went wrong in the service. Try again. If that does not help, tell the " +
     "person in charge of this service.",
+  records_unavailable: "The service cannot reach its records. Wait a minute, then try again.",
+  unknown_prediction: "The service has no record of this photo. Send the photo again.",
+  forgotten: "The record of this photo was deleted.",
+  taken: "Somebody else has reviewed this photo. Here is the next one.",
   // These two come from the page itself.
   unreachable: "The service cannot be reached. Check the connection, then try again.",
   unreadable: "This file cannot be read. If it is a folder, open it and choose the photos in it. " +
@@ -67,6 +71,13 @@ const PROBLEMS = {
 // The page's sentence for a problem, or the service's own sentence if the page has none.
 export function sentenceOf({ kind, detail }) {
   return PROBLEMS[kind] ?? detail ?? PROBLEMS.unreachable;
+}
+
+// How often and when the photo came before.
+export function seenBefore({ match, times, last }) {
+  const what = match === "exact" ? "This photo" : "A similar photo";
+  const day = new Date(last).toLocaleDateString("en-GB", { dateStyle: "long" });
+  return times === 1 ? `${what} came before, on ${day}.` : `${what} came before: ${times} times, last on ${day}.`;
 }
 
 // A probability as text. It never says 0 % or 100 %, because no result is certain.
