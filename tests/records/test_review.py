@@ -1,11 +1,11 @@
 """The review: who gets which photo, and what an answer does."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask, g
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from car_damage.records import api, database, reviewing
 from car_damage.records.tables import predictions
@@ -200,6 +200,15 @@ def test_reviewers_at_once_never_get_the_same_photo(engine, folder):
     assert sorted(got) == sorted(photos)
 
 
+def test_a_photo_that_somebody_holds_cannot_be_claimed_even_after_both_have_found_it(engine):
+    add_unsure(engine)
+    now = datetime.now(UTC)
+    with database.writing(engine).begin() as connection:
+        number = connection.scalar(select(predictions.c.number))
+        got = [reviewing._lease(connection, number, who, now) for who in (ANNA, BEN, ANNA)]
+    assert got == [True, False, True]
+
+
 def test_a_key_reviews_only_what_came_under_it(models, engine, database_url, folder):
     keys = {"api_keys": (Key("clerk", KEY),), "admin_keys": (Key("boss", OTHER),)}
     keep(engine, folder)
@@ -253,7 +262,7 @@ def test_a_photo_that_was_deleted_while_somebody_looked_at_it_is_unknown(client,
 def test_the_queue_is_found_by_its_index(engine):
     if engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL plans by its statistics")
-    found = reviewing.select(predictions.c.number).where(
+    found = select(predictions.c.number).where(
         reviewing._is_waiting(), predictions.c.owner == "clerk"
     )
     statement = found.order_by(predictions.c.sureness).compile(engine)

@@ -28,6 +28,12 @@ WIDE = {"width": 1280, "height": 900}
 
 
 @pytest.fixture
+def database_url(tmp_path):
+    """One database is enough for the pages."""
+    return f"sqlite:///{tmp_path / 'records.db'}"
+
+
+@pytest.fixture
 def serve(models, engine, database_url, tmp_path):
     """Start the service with these settings on a free port and return its address."""
     with ExitStack() as servers:
