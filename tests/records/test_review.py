@@ -11,7 +11,7 @@ from car_damage.records import api, database, reviewing
 from car_damage.records.tables import predictions
 from car_damage.service.access import Caller
 from car_damage.service.settings import Key
-from tests.clients import problem
+from tests.clients import RED, form, problem
 from tests.records.answered import (
     add,
     add_audit,
@@ -21,6 +21,7 @@ from tests.records.answered import (
     labels,
     waiting,
 )
+from tests.records.entries import wait_until_written
 from tests.service.test_access import KEY, OTHER, bearer
 
 ANNA, BEN = "anna-anna", "ben-ben-ben"
@@ -127,6 +128,17 @@ def test_a_client_s_later_correction_does_not_take_an_audit_s_review_away(client
     answer(client, this, "damaged")
     client.post("/feedback", json={"prediction_id": this, "label": "not_damaged"})
     assert labels(engine) == {this: ("not_damaged", True)}
+
+
+def test_a_photo_that_was_just_answered_can_be_reviewed(models, engine, database_url, folder):
+    client = client_with(models, database_url, keep_photos=str(folder), audit_share=1.0)
+    said = client.post("/predict", data=form(RED)).json
+    wait_until_written(client)
+    photo = following(client)
+    assert photo["prediction_id"] == said["prediction_id"]
+    answer(client, said["prediction_id"], "damaged")
+    (week,) = client.get("/feedback/summary").json["weeks"]
+    assert (week["accuracy"], week["photos"]) == (1, 1)
 
 
 def test_two_people_get_different_photos_and_a_reload_returns_the_same_one(client, engine):
