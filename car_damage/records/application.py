@@ -43,6 +43,7 @@ def prepare(settings: Settings) -> None:
 def add_records(app: OpenAPI, settings: Settings) -> None:
     """Make `app` record its answers, and add the routes for people. Needs a DATABASE_URL."""
     engine = database.connect(settings.database_url or "")
+    lookups = database.connect_to_look_up(settings.database_url or "")
     photos = None if settings.keep_photos is None else KeptPhotos(settings.keep_photos)
     metrics = RecordMetrics(app.extensions[EXTENSION].registry)
     writer = Writer(
@@ -53,7 +54,7 @@ def add_records(app: OpenAPI, settings: Settings) -> None:
     )
     app.extensions[ENGINE] = engine
     app.extensions[PHOTOS] = photos
-    app.extensions[RECORDER] = Recorder(engine, writer, settings, metrics)
+    app.extensions[RECORDER] = Recorder(lookups, writer, settings, metrics)
     app.before_request(lambda: _admit(settings))
     for unavailable in (SQLAlchemyError, PhotosUnavailable):
         app.register_error_handler(unavailable, lambda error: response_to(problem_of(error)))

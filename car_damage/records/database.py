@@ -20,6 +20,13 @@ MIGRATE = "python -m car_damage.records migrate"
 BUSY = 5  # seconds that SQLite waits for another process's transaction
 CONNECTING = 5  # seconds until PostgreSQL counts as gone
 STATEMENT = 10  # seconds that PostgreSQL may work on one statement
+PSYCOPG = {
+    "connect_timeout": CONNECTING,
+    # TCP itself would wait for a quarter of an hour for a server that is gone.
+    "tcp_user_timeout": 1000 * STATEMENT,
+    # A pooler may give each transaction another connection, so no statement is prepared.
+    "prepare_threshold": None,
+}
 IN_MEMORY = (None, "", ":memory:")  # each connection would have its own tables
 # File systems that a restarted container begins anew.
 LOST_AT_RESTART = {"overlay", "aufs", "tmpfs", "ramfs"}
@@ -49,14 +56,21 @@ def connect(address: str) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    # A pooler may give each transaction another connection, so no statement is prepared.
-    # TCP itself would wait for a quarter of an hour for a server that is gone.
-    options = {
-        "connect_timeout": CONNECTING,
-        "tcp_user_timeout": 1000 * STATEMENT,
-        "prepare_threshold": None,
-    }
-    engine = create_engine(url, connect_args=options, pool_pre_ping=True, pool_timeout=CONNECTING)
+    engine = create_engine(url, connect_args=PSYCOPG, pool_pre_ping=True, pool_timeout=CONNECTING)
+    event.listen(engine, "connect", _set_up_postgresql)
+    return engine
+
+
+def connect_to_look_up(address: str) -> Engine:
+    """Return an engine for lookups, which must be fast and may fail.
+
+    It saves PostgreSQL the round trips that begin and end a transaction, and that ask whether a
+    connection still works. So the first lookups after a restart of the server fail.
+    """
+    url = parsed(address)
+    if url.drivername == "sqlite":
+        return connect(address)
+    engine = create_engine(url, connect_args=PSYCOPG, isolation_level="AUTOCOMMIT")
     event.listen(engine, "connect", _set_up_postgresql)
     return engine
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Engine
@@ -19,7 +19,6 @@ from car_damage.records.seen_before import SeenBefore, find_seen_before
 from car_damage.records.writer import Writer
 from car_damage.service.access import Caller
 from car_damage.service.classify import Job, Result
-from car_damage.service.problems import Problem
 from car_damage.service.settings import Settings
 
 PATIENCE = 0.25  # seconds that a complete answer waits for the lookup
@@ -27,6 +26,15 @@ MOST_LOOKUPS = 4  # at once; if so many last, the database is too slow and is no
 
 logger = logging.getLogger(__name__)
 Lookup = Future[SeenBefore | None]
+
+
+class Hashed(NamedTuple):
+    """What is known of a photo before the model has answered."""
+
+    sha256: str
+    phash: bytes
+    photo: bytes | None  # its file, if it is kept
+    lookup: Lookup | None
 
 
 class Recorder:
@@ -42,39 +50,39 @@ class Recorder:
 
     def watch(self, job: Job, caller: Caller) -> Callable[[Result], Result]:
         """Hash and look up the job's photo as soon as it is decoded. See `service.recording`."""
-        hashed: list[Future[tuple[bytes, Lookup | None]]] = []
+        begun: list[Future[Hashed]] = []
 
-        def begin(sha256: str, photo: Photo) -> None:
-            hashed.append(self._hashing.submit(self._hash, caller, sha256, photo))
+        def begin(data: bytes, photo: Photo) -> None:
+            sha256 = job.log_fields["photo_sha256"]
+            begun.append(self._hashing.submit(self._hash, caller, sha256, data, photo))
 
         job.on_decoded = begin
-        return lambda result: self._record(job, caller, result, *hashed[0].result())
+        return lambda result: self._record(job, caller, result, begun[0].result())
 
-    def _hash(self, caller: Caller, sha256: str, photo: Photo) -> tuple[bytes, Lookup | None]:
-        """Return a photo's perceptual hash, and its lookup if there is room for one."""
+    def _hash(self, caller: Caller, sha256: str, data: bytes, photo: Photo) -> Hashed:
+        """Hash a photo, and begin its lookup if there is room for one."""
         found = waves(photo)
-        phash = hash_of(found).tobytes()
-        if not self._free.acquire(blocking=False):
-            return phash, None
-        lookup = self._lookups.submit(self._look_up, caller, sha256, found)
-        lookup.add_done_callback(lambda _: self._free.release())
-        return phash, lookup
+        lookup = None
+        if self._free.acquire(blocking=False):
+            lookup = self._lookups.submit(self._look_up, caller, sha256, found)
+            lookup.add_done_callback(lambda _: self._free.release())
+        kept = data if self._settings.keep_photos else None
+        return Hashed(sha256, hash_of(found).tobytes(), kept, lookup)
 
     def _look_up(self, caller: Caller, sha256: str, found: np.ndarray) -> SeenBefore | None:
         owner = None if caller.is_admin else caller.name
         with self._engine.connect() as connection:
             return find_seen_before(connection, owner, sha256, found)
 
-    def _record(
-        self, job: Job, caller: Caller, result: Result, phash: bytes, lookup: Lookup | None
-    ) -> Result:
-        recorded = self._seen(lookup)
-        photo = _bytes_of(job) if self._settings.keep_photos else None
-        sha256 = job.log_fields["photo_sha256"]
-        entry = entry_of(result, caller.name, sha256, phash, photo, self._settings.audit_share)
-        put = self.writer.put(entry)
-        job.log_fields["prediction_id"] = prediction_id = entry.row["id"] if put else None
-        return replace(result, recorded={"prediction_id": prediction_id} | recorded)
+    def _record(self, job: Job, caller: Caller, result: Result, hashed: Hashed) -> Result:
+        seen = self._seen(hashed.lookup)
+        audit_share = self._settings.audit_share
+        entry = entry_of(
+            result, caller.name, hashed.sha256, hashed.phash, hashed.photo, audit_share
+        )
+        prediction_id = entry.row["id"] if self.writer.put(entry) else None
+        job.log_fields["prediction_id"] = prediction_id
+        return replace(result, recorded={"prediction_id": prediction_id} | seen)
 
     def _seen(self, lookup: Lookup | None) -> dict[str, Any]:
         """Return `seen_before` for the answer; without it if the database is too slow or gone."""
@@ -93,10 +101,3 @@ class Recorder:
 def _shown(found: SeenBefore) -> dict[str, Any]:
     times = {name: getattr(found, name).isoformat() for name in ("first", "last")}
     return asdict(found) | times
-
-
-def _bytes_of(job: Job) -> bytes:
-    """Return the photo's file, which was read before."""
-    assert not isinstance(job.photo, Problem)  # it has an answer
-    job.photo.seek(0)
-    return job.photo.read()

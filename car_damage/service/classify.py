@@ -28,8 +28,8 @@ class Job:
     with_picture: bool = False
     log_fields: dict[str, Any] = field(default_factory=dict)  # refused photos have some too
     deadline: float = math.inf  # by `monotonic`; after it, nobody waits for the answer
-    # Called with the SHA-256 and the decoded photo just before the model works on it.
-    on_decoded: Callable[[str, photos.Photo], None] | None = None
+    # Called with the photo's bytes and pixels just before the model works on it.
+    on_decoded: Callable[[bytes, photos.Photo], None] | None = None
 
     def seconds_left(self) -> float:
         """Return the time that the photo's decoder may take."""
@@ -69,8 +69,7 @@ def classify(predictor: Predictor, job: Job) -> Result:
     if isinstance(job.photo, Problem):
         raise job.photo
     data = job.photo.read()
-    sha256 = hashlib.sha256(data).hexdigest()
-    job.log_fields |= {"photo_bytes": len(data), "photo_sha256": sha256}
+    job.log_fields |= {"photo_bytes": len(data), "photo_sha256": hashlib.sha256(data).hexdigest()}
     size = predictor.record.manifest.size
     with job.timed("decode"):
         header, photo = decoding.begin(data, size, large_photos.LARGE - 1, job.seconds_left())
@@ -79,7 +78,7 @@ def classify(predictor: Predictor, job: Job) -> Result:
             with job.timed("decode"):
                 photo = decoding.decode(data, size, job.seconds_left())
         if job.on_decoded is not None:
-            job.on_decoded(sha256, photo)
+            job.on_decoded(data, photo)
         return _answer(predictor, job, data, photo, header)
 
 
