@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 import data_preprocessing
 import evaluate
@@ -18,7 +21,7 @@ import model_training
 from car_damage import model_store, photos, predictor
 from car_damage.predictor import Predictor
 from scripts import pipeline
-from tests.gunicorn_process import Service, free_port, started
+from tests.gunicorn_process import Service, free_port, started, wait_until
 from tests.programs import program
 from tests.test_documents import commands
 
@@ -63,9 +66,28 @@ def clone(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def service(clone) -> Iterator[Service]:
     """`python app.py`, on another port."""
+    with running_app(clone, {}) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def recording_service(clone) -> Iterator[Service]:
+    """`python app.py` with the settings in front of it, on another port."""
+    (command,) = (words for words in COMMANDS if words[0].startswith("DATABASE_URL="))
+    assert command[2:] == ["python", "app.py"]
+    (clone / "data").mkdir()
+    with running_app(clone, dict(word.split("=", 1) for word in command[:2])) as service:
+        yield service
+
+
+@contextmanager
+def running_app(clone: Path, settings: dict[str, str]) -> Iterator[Service]:
+    """Run `python app.py` with these settings, on a free port."""
     port = free_port()
-    options = {"cwd": clone, "env": os.environ | {"PORT": str(port)}, "stderr": subprocess.STDOUT}
-    with started([sys.executable, "app.py"], port, clone / "log", **options) as service:
+    environment = os.environ | settings | {"PORT": str(port)}
+    options = {"cwd": clone, "env": environment, "stderr": subprocess.STDOUT}
+    log = clone / f"log-{port}"
+    with started([sys.executable, "app.py"], port, log, **options) as service:
         yield service
 
 
@@ -108,15 +130,35 @@ def test_the_service_starts_with_the_line_that_readme_shows(service):
     assert shown in service.log.read_text(encoding="utf-8")
 
 
-def test_the_service_answers_curl_with_what_readme_shows(clone, service):
-    (command,) = (words for words in COMMANDS if words[0] == "curl")
+@pytest.mark.parametrize(("number", "name"), [(0, "service"), (1, "recording_service")])
+def test_the_service_answers_curl_with_what_readme_shows(clone, request, number, name):
+    service = request.getfixturevalue(name)
+    command, output = [shown for shown in SHOWN if shown[0][0] == "curl"][number]
     words = [word.replace("5000", str(service.port)) for word in command[1:]]
     printed = subprocess.check_output([program("curl", "curl"), "-s", *words], cwd=clone, text=True)
-    answer, shown = json.loads(printed), json.loads(output_of("curl"))
+    answer, shown = json.loads(printed), json.loads(output)
     for one in (answer, shown):
         one["probability"] = pytest.approx(one["probability"], abs=LITTLE)
-        del one["request_id"]
+        assert len(one.pop("request_id")) in (7, 32)  # README shows its beginning
+        assert len(one.pop("prediction_id", "f" * 32)) == 32
     assert answer == shown
+
+
+def test_the_not_sure_car_can_be_reviewed_as_readme_says(clone, recording_service):
+    def post(path: str, body: dict[str, str]) -> Any:
+        url = f"http://127.0.0.1:{recording_service.port}{path}"
+        return requests.post(url, json=body, timeout=30).json()
+
+    photo = (EXAMPLES / "not-sure.jpg").read_bytes()
+    url = f"http://127.0.0.1:{recording_service.port}/predict"
+    prediction_id = requests.post(url, data=photo, timeout=30).json()["prediction_id"]
+    wait_until(lambda: post("/review/next", {"reviewer": "reviewer-1"})["photo"] is not None)
+    shown = post("/review/next", {"reviewer": "reviewer-1"})["photo"]["prediction_id"]
+    post(f"/review/{shown}", {"reviewer": "reviewer-1", "label": "damaged"})
+    listed = requests.get(url.replace("/predict", "/predictions"), timeout=30).text
+    rows = {row["prediction_id"]: row for row in csv.DictReader(listed.splitlines())}
+    assert prediction_id in rows
+    assert rows[shown]["label"] == "damaged"
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -132,6 +174,8 @@ def test_readme_has_only_commands_that_work(words):
             PARSERS[script]().parse_args(options)
         case ["python", "predict.py" | "app.py", *_] | ["curl", *_]:
             assert words in [command for command, _ in SHOWN] or words == ["python", "app.py"]
+        case [database, photos_kept, "python", "app.py"] if database.startswith("DATABASE_URL="):
+            assert photos_kept.startswith("KEEP_PHOTOS=")  # `recording_service`
         case ["docker" | "heroku", *_]:
             pass  # test_image.py and test_platforms.py
         case _:
