@@ -53,8 +53,14 @@ PREDICT_BODY: dict[str, Any] = {
     },
 }
 # The kinds of problems that only records have, and those that /predict can return.
-OF_RECORDS = {"local_only", "unknown_prediction", "forgotten", "records_unavailable"}
-OF_RECORDS |= {"taken", "photos_not_kept"}
+OF_RECORDS = {
+    "local_only",
+    "unknown_prediction",
+    "forgotten",
+    "taken",
+    "photos_not_kept",
+    "records_unavailable",
+}
 OF_OTHERS = {"not_found", "method_not_allowed", "stuck", "stopping"}
 OF_PREDICT = tuple(KINDS.keys() - OF_OTHERS - OF_RECORDS)
 # Example sentences. The other kinds have their sentence in `KINDS`.
