@@ -5,7 +5,7 @@
 Half of the photos, and blends of two of them, fill a database; a blend's waves are those of the
 blended photos, because the transform is linear. 60,000 rows are more difficult: one photo that was
 sent again and again, and cars in front of one backdrop, which are blends with at least 80 % of one
-photo. All rows belong to one key, and their embeddings are as large as the service's.
+photo. All rows belong to one key.
 
 Copies of photos in the database are looked up, and photos from the other half, whose cars should
 not be found. They are looked up in SQLite (a file, WAL) and in PostgreSQL, which must be installed.
@@ -42,7 +42,6 @@ STRANGERS = 2000  # photos that are not in the database
 SENT_AGAIN, BEFORE_ONE_BACKDROP = 10_000, 50_000  # rows
 AT_ONCE = 10_000  # rows
 OWNER = "insurer"
-EMBEDDING = 2560  # bytes: 1,280 numbers in float16
 START = datetime(2026, 1, 1, tzinfo=UTC)  # of the first row; one row a second follows
 
 Query = tuple[str, np.ndarray]  # SHA-256 and waves
@@ -124,7 +123,7 @@ def row_of(number: int, phash: np.ndarray, sent_again: bool) -> tuple:
     sha256 = f"{0 if sent_again else number:064x}"
     answer = (640, 480, 128.0, 0.5, "damaged", 0.9, False, "")
     names = (f"{number:032x}", time_of(number), "2026-W01", OWNER, "20260101-0000-0000", sha256)
-    return (number, *names, phash.tobytes(), *answer, os.urandom(EMBEDDING), False, False, 0.4)
+    return (number, *names, phash.tobytes(), *answer, False, False, 0.4)
 
 
 def rows_of(hashes: np.ndarray) -> Iterator[tuple]:
