@@ -54,11 +54,11 @@ RUN for folder in all-models/pretrained/*; do version=${folder##*/}; done \
     && find all-models -maxdepth 2 -name "$version" -exec cp -r {} models \; \
     && echo "$version" > models/current \
     && rm -r all-models \
-    && rm -f "models/$version/model.keras" "models/$version/trained_on.txt" \
+    && rm -f "models/$version/model.keras" "models/$version/trained_on.txt" "models/$version/reference.npz" \
     && test -f "models/$version/model.tflite"
 COPY app.py predict.py gunicorn.conf.py LICENSE* ./
 COPY car_damage car_damage
-RUN rm -r car_damage/dataset car_damage/training car_damage/evaluation car_damage/release car_damage/report \
+RUN rm -r car_damage/dataset car_damage/training car_damage/evaluation car_damage/release car_damage/report car_damage/drift \
     && python -m compileall -q . \
     && mkdir /photos
 

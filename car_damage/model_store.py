@@ -25,7 +25,14 @@ from pathlib import Path
 
 from car_damage import paths
 from car_damage.errors import UserError, exit_code
-from car_damage.files import PARTIAL, sha256_of, sharing_writers, staged_folder, write_text
+from car_damage.files import (
+    PARTIAL,
+    flush_to_disk,
+    sha256_of,
+    sharing_writers,
+    staged_folder,
+    write_text,
+)
 from car_damage.manifest import Manifest
 
 CURRENT = "current"
@@ -35,7 +42,8 @@ MANIFEST = "model.json"
 GRAPH = "model.tflite"
 KERAS_MODEL = "model.keras"
 TRAINED_ON = "trained_on.txt"  # the SHA-256 of each training photo, one a line
-SEALED = (KERAS_MODEL, GRAPH, TRAINED_ON)
+REFERENCE = "reference.npz"  # a sample of the training photos, for drift_check.py
+SEALED = (KERAS_MODEL, GRAPH, TRAINED_ON, REFERENCE)
 VERSION = re.compile(r"\d{8}-\d{4}-[0-9a-f]{4}")  # safe in a path on every system
 # Limits in bytes. Larger files are refused unread: they could fill the memory or take minutes.
 LARGEST_NAME = 100
@@ -116,6 +124,21 @@ def add(models: Path, version: str) -> Iterator[Path]:
     with _writing(models), staged_folder(models / version) as folder:
         yield folder
         _seal(folder)
+
+
+def add_file(record: Record, name: str, content: bytes) -> None:
+    """Add a file of `SEALED` to a version that lacks it, and its SHA-256 to `model.json`.
+
+    If a run is killed in between, the file is not in `model.json` and is added again.
+    """
+    path = record.folder / name
+    partial = path.with_name(name + PARTIAL)
+    partial.write_bytes(content)
+    flush_to_disk(partial)
+    os.replace(partial, path)
+    files = record.manifest.files | {name: sha256_of(path)}
+    manifest = record.manifest.model_copy(update={"files": files})
+    write_text(record.folder / MANIFEST, manifest.to_json())
 
 
 def trained_on(folder: Path) -> frozenset[str] | None:

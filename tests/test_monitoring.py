@@ -118,7 +118,7 @@ def service(tmp_path_factory, tiny_graph) -> Iterator[Service]:
         pytest.skip("runs gunicorn and looks for its processes in /proc")
     folder = tmp_path_factory.mktemp("service")
     model_store.use(folder / "models", tiny_model.add_version(folder / "models", tiny_graph))
-    with running(folder, folder) as service:
+    with running(folder, folder, DATABASE_URL=f"sqlite:///{folder / 'records.db'}") as service:
         yield service
 
 

@@ -15,6 +15,7 @@ from car_damage.records import (  # some only have routes
     summary,  # noqa: F401
 )
 from car_damage.records.api import ENGINE, PHOTOS, problem_of, records_api
+from car_damage.records.drift import DriftMetrics
 from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
 from car_damage.records.metrics import RecordMetrics
 from car_damage.records.outages import outage_in
@@ -45,13 +46,15 @@ def add_records(app: OpenAPI, settings: Settings) -> None:
     engine = database.connect(settings.database_url or "")
     lookups = database.connect_to_look_up(settings.database_url or "")
     photos = None if settings.keep_photos is None else KeptPhotos(settings.keep_photos)
-    metrics = RecordMetrics(app.extensions[EXTENSION].registry)
+    registry = app.extensions[EXTENSION].registry
+    metrics = RecordMetrics(registry)
     writer = Writer(
         partial(store.write, engine, photos),
         partial(store.keep_up, engine, photos, settings.retention_days),
         outage_in,
         metrics,
     )
+    DriftMetrics(registry).keep_reading(engine)
     app.extensions[ENGINE] = engine
     app.extensions[PHOTOS] = photos
     app.extensions[RECORDER] = Recorder(lookups, writer, settings, metrics)

@@ -104,15 +104,30 @@ def prepare(address: str) -> None:
         return
     engine = connect(address)
     try:
-        with engine.connect() as connection:
-            behind = _is_behind(connection)
+        _check_tables(engine)
     except SQLAlchemyError as error:
         logger.warning("the database is not reachable, so nothing is recorded: %s", cause(error))
-    else:
-        if behind:
-            raise UserError(f"the tables in DATABASE_URL are missing or old. Run: {MIGRATE}")
     finally:
         engine.dispose()
+
+
+def open_existing(address: str) -> Engine:
+    """Return an engine for a database that a service has filled, for commands.
+
+    Updates the tables of an SQLite file. Raises `UserError` if there is no database, if it cannot
+    be reached, or if its tables are old.
+    """
+    url = parsed(address)
+    if url.drivername == "sqlite":
+        if not Path(url.database or "").is_file():
+            raise UserError(f"DATABASE_URL: there is no file {url.database}. Check its name.")
+        migrate(address)
+    engine = connect(address)
+    try:
+        _check_tables(engine)
+    except SQLAlchemyError as error:
+        raise UserError(f"DATABASE_URL cannot be used: {cause(error)}") from None
+    return engine
 
 
 def migrate(address: str) -> None:
@@ -154,6 +169,12 @@ def _is_behind(connection: Connection) -> bool:
     scripts = ScriptDirectory.from_config(config())
     known = {script.revision for script in scripts.walk_revisions()}
     return not found or (set(found) <= known and set(found) != set(scripts.get_heads()))
+
+
+def _check_tables(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if _is_behind(connection):
+            raise UserError(f"the tables in DATABASE_URL are missing or old. Run: {MIGRATE}")
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:

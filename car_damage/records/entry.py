@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,15 @@ from car_damage.predictor import Prediction
 from car_damage.service.classify import Result
 
 STORED = np.dtype("<f2")  # of embeddings: half precision, whatever the machine's byte order
+
+
+class PhotoFile(NamedTuple):
+    """What is stored about a photo's file."""
+
+    sha256: str  # hexadecimal
+    phash: bytes  # of car_damage/perceptual_hash.py
+    size: int  # bytes
+    photo: bytes | None  # the file, if it is kept
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,7 @@ class Entry:
         return 2000 + len(self.embedding) + len(self.photo or b"")
 
 
-def entry_of(
-    result: Result, owner: str, sha256: str, phash: bytes, photo: bytes | None, audit_share: float
-) -> Entry:
+def entry_of(result: Result, owner: str, file: PhotoFile, audit_share: float) -> Entry:
     """Make the entry of an answer, with a new id. Draw some of the sure answers for an audit."""
     answer, now = result.answer, datetime.now(UTC)
     year, week, _ = now.isocalendar()
@@ -40,14 +47,15 @@ def entry_of(
         "time": now,
         "week": f"{year}-W{week:02}",
         "owner": owner,
-        "sha256": sha256,
-        "phash": phash,
+        "sha256": file.sha256,
+        "phash": file.phash,
         "width": result.header.width,
         "height": result.header.height,
+        "bytes": file.size,
         "audit": audit,
         "awaits_review": answer.review or audit,
     }
-    return Entry(row | _columns_of(answer), answer.embedding.astype(STORED).tobytes(), photo)
+    return Entry(row | _columns_of(answer), answer.embedding.astype(STORED).tobytes(), file.photo)
 
 
 def _columns_of(answer: Prediction) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from car_damage.perceptual_hash import hash_of, waves
 from car_damage.photos import Photo
-from car_damage.records.entry import entry_of
+from car_damage.records.entry import PhotoFile, entry_of
 from car_damage.records.metrics import RecordMetrics
 from car_damage.records.outages import outage_in
 from car_damage.records.seen_before import SeenBefore, find_seen_before
@@ -31,9 +31,7 @@ Lookup = Future[SeenBefore | None]
 class Hashed(NamedTuple):
     """What is known of a photo before the model has answered."""
 
-    sha256: str
-    phash: bytes
-    photo: bytes | None  # its file, if it is kept
+    file: PhotoFile
     lookup: Lookup | None
 
 
@@ -67,7 +65,7 @@ class Recorder:
             lookup = self._lookups.submit(self._look_up, caller, sha256, found)
             lookup.add_done_callback(lambda _: self._free.release())
         kept = data if self._settings.keep_photos else None
-        return Hashed(sha256, hash_of(found).tobytes(), kept, lookup)
+        return Hashed(PhotoFile(sha256, hash_of(found).tobytes(), len(data), kept), lookup)
 
     def _look_up(self, caller: Caller, sha256: str, found: np.ndarray) -> SeenBefore | None:
         owner = None if caller.is_admin else caller.name
@@ -76,10 +74,7 @@ class Recorder:
 
     def _record(self, job: Job, caller: Caller, result: Result, hashed: Hashed) -> Result:
         seen = self._seen(hashed.lookup)
-        audit_share = self._settings.audit_share
-        entry = entry_of(
-            result, caller.name, hashed.sha256, hashed.phash, hashed.photo, audit_share
-        )
+        entry = entry_of(result, caller.name, hashed.file, self._settings.audit_share)
         prediction_id = entry.row["id"] if self.writer.put(entry) else None
         job.log_fields["prediction_id"] = prediction_id
         return replace(result, recorded={"prediction_id": prediction_id} | seen)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -57,6 +58,7 @@ predictions = Table(
     Column("phash", LargeBinary, nullable=False),  # of car_damage/perceptual_hash.py
     Column("width", Integer, nullable=False),  # pixels of the upright photo
     Column("height", Integer, nullable=False),
+    Column("bytes", Integer),  # of the photo's file; None in rows from before there was the column
     Column("brightness", Float, nullable=False),  # 0 to 255, of photo_warnings.Quality
     Column("sharpness", Float, nullable=False),  # 0 to 1, of photo_warnings.Quality
     Column("prediction", String(20), nullable=False),
@@ -129,6 +131,32 @@ kept_photos = Table(
     metadata,
     Column("sha256", String(64), primary_key=True),
     Column("written", UtcTime, nullable=False),
+)
+
+# What drift_check.py compares with: averages of blocks of photos, no single photo. The newest of a
+# version counts. `first` and `last` are the numbers of its first and last prediction.
+drift_baselines = Table(
+    "drift_baselines",
+    metadata,
+    Column("number", NUMBER, primary_key=True),
+    Column("time", UtcTime, nullable=False),
+    Column("model_version", String(100), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # of drift/baseline.py
+)
+
+# The results of drift_check.py, for /metrics.
+drift_checks = Table(
+    "drift_checks",
+    metadata,
+    Column("number", NUMBER, primary_key=True),
+    Column("time", UtcTime, nullable=False),
+    Column("model_version", String(100), nullable=False),
+    Column("verdict", String(20), nullable=False),  # no drift, drift or too few photos
+    Column("photos", Integer, nullable=False),
+    Column("far_from_training", Float),  # share of photos; None if the version has no reference
+    Column("ratios", JSON, nullable=False),  # by what was compared: difference over its limit
 )
 
 # The ids of deleted predictions, and nothing else about them.

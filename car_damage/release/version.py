@@ -14,6 +14,7 @@ import numpy as np
 from car_damage import model_store
 from car_damage.dataset.arrays import Dataset
 from car_damage.decision import Decision
+from car_damage.drift.reference import Reference
 from car_damage.evaluation import ood
 from car_damage.evaluation.calibration import ABROAD_TARGET, REVIEW_TARGET
 from car_damage.evaluation.cross_source_metrics import cross_source_metrics
@@ -79,7 +80,8 @@ def release(
         exported = export_checked(
             *(start.model, dataset, precision, graph, settings.seed, decision, trained.costs)
         )
-        metrics, limits = _measured(trained, dataset, exported, graph)
+        embedded = graph_outputs(graph, dataset.train.X).embeddings
+        metrics, limits = _measured(trained, dataset, exported, graph, embedded)
         manifest = Manifest(
             version=name,
             created=now.isoformat(timespec="seconds"),
@@ -99,6 +101,7 @@ def release(
         (folder / model_store.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         _write_trained_on(folder, dataset, start.learnt)
         _write_predictions(folder, dataset, exported)
+        _write_reference(folder, dataset, embedded, exported, settings.seed)
         if trained.answers:
             write_answers(folder / CROSS_SOURCES, trained.answers)
         _keep_progress(trained.progress, folder)
@@ -148,10 +151,10 @@ def _abroad(
 
 
 def _measured(
-    trained: Trained, dataset: Dataset, exported: Exported, graph: Path
+    trained: Trained, dataset: Dataset, exported: Exported, graph: Path, embedded: np.ndarray
 ) -> tuple[Metrics, WarningLimits]:
+    """Measure; `embedded` are the graph's embeddings of the training images, float32 (n, d)."""
     print("measuring on the test photos")
-    embedded = graph_outputs(graph, dataset.train.X).embeddings
     limits = ood.fit_limits(dataset, embedded, exported.val.embeddings)
     target = ABROAD_TARGET if trained.answers else REVIEW_TARGET
     outputs, seed = (exported.val, exported.test), trained.settings.seed
@@ -179,6 +182,14 @@ def _write_predictions(folder: Path, dataset: Dataset, exported: Exported) -> No
         folder / PREDICTIONS,
         [predictions_from(split, outputs.logits, exported.decision) for split, outputs in parts],
     )
+
+
+def _write_reference(
+    folder: Path, dataset: Dataset, embedded: np.ndarray, exported: Exported, seed: int
+) -> None:
+    unseen = exported.val.embeddings[dataset.val.of_kind("photo")]
+    content = Reference.of(embedded, unseen, seed).to_bytes()
+    (folder / model_store.REFERENCE).write_bytes(content)
 
 
 def _libraries() -> dict[str, str]:

@@ -31,6 +31,7 @@ def row_of(probability: float = 0.9, **columns: Any) -> dict[str, Any]:
         "phash": bytes(8),
         "width": 120,
         "height": 80,
+        "bytes": 9000,
         "brightness": 120.0,
         "sharpness": 0.5,
         "prediction": "damaged" if probability >= 0.5 else "not_damaged",

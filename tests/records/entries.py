@@ -44,7 +44,7 @@ def entry(
     )
     header = photos.Header(width=120, height=80, memory=0)
     phash = np.random.default_rng(int(sha256, 16)).bytes(120)
-    made = entry_of(Result(answer, header), owner, sha256, phash, photo, audit_share)
+    made = entry_of(Result(answer, header), owner, sha256, phash, 9000, photo, audit_share)
     return Entry(made.row | columns, made.embedding, photo)
 
 

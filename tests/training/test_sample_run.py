@@ -9,6 +9,7 @@ import model_training
 import predict
 from car_damage import model_store
 from car_damage.dataset.arrays import load
+from car_damage.drift.__main__ import main as add_reference
 from car_damage.photos import recompress
 from car_damage.predictor import Graph
 from tests.project import move_project
@@ -42,6 +43,16 @@ def test_predict_can_use_the_sample_model_and_says_so(folder, capsys):
     output = capsys.readouterr()
     assert "drawn cars" in output.err
     assert output.out.count(",damaged,") > output.out.count(",not_damaged,")
+
+
+def test_a_version_has_a_reference_and_an_earlier_one_can_be_given_the_same(folder, record):
+    path = record.folder / model_store.REFERENCE
+    made = path.read_bytes()
+    path.unlink()
+    data, models = folder / "data" / "sample" / "processed", folder / "models" / "sample"
+    add_reference([record.version, "--data", str(data), "--models", str(models)])
+    assert path.read_bytes() == made
+    assert model_store.load_record(models).manifest.to_json() == record.manifest.to_json()
 
 
 @pytest.mark.parametrize(
