@@ -13,9 +13,9 @@ TITLES = {
     "damaged": "classified as damaged",
     "review": "left to a person",
     "unfamiliar": "unfamiliar",
-    "outside": "what the photos show (rest)",
-    "kernel": "what the photos show (all together)",
-    "classifier": "what a classifier can tell apart",
+    "outside": "content (rest)",
+    "kernel": "content (all together)",
+    "classifier": "what a classifier tells apart",
     "accuracy": "accuracy on audited answers",
 }
 
@@ -23,7 +23,7 @@ TITLES = {
 def title(name: str) -> str:
     """The name of a compared number."""
     if name.startswith("component_"):
-        return f"what the photos show (component {name.removeprefix('component_')})"
+        return f"content (component {name.removeprefix('component_')})"
     return TITLES[name]
 
 

@@ -67,7 +67,7 @@ def test_darker_photos_are_drift_with_exit_code_3_and_a_report_that_says_so(engi
     assert f"full report: {report}" in printed
     page = report.read_text(encoding="utf-8")
     assert "<h1>Drift</h1>" in page
-    assert page.index("brightness (0 to 255)") < page.index("sharpness (0 to 1)")
+    assert page.index("brightness (0 to 255)") < page.index("What has not moved enough")
     (check,) = stored(engine, drift_checks)
     assert (check.verdict, check.photos) == ("drift", 300)
     assert check.ratios["brightness"] > 1 > check.ratios["sharpness"]
