@@ -12,7 +12,8 @@ their number of photos, with replacement. The first 2,000 are the baseline. Each
 - A new source: photos of SOURCE, with a baseline of the other sources. GRAPH is the `model.tflite`
   of a model that was trained without it.
 
-The thresholds were chosen on the sources in `CHOSEN_ON`, so the figures of the others count.
+The sources in `CHOSEN_ON`, for choosing limits, and the others are measured apart. docs/drift.md
+says how far they were kept apart.
 `--close-ups` names sources of real close-ups, which come instead of whole cars.
 """
 
