@@ -121,7 +121,7 @@ def time_of(number: int) -> datetime:
 def row_of(number: int, phash: np.ndarray, sent_again: bool) -> tuple:
     """A row of `predictions`, in the order of its columns."""
     sha256 = f"{0 if sent_again else number:064x}"
-    answer = (640, 480, 128.0, 0.5, "damaged", 0.9, False, "")
+    answer = (640, 480, 90_000, 128.0, 0.5, "damaged", 0.9, False, "")
     names = (f"{number:032x}", time_of(number), "2026-W01", OWNER, "20260101-0000-0000", sha256)
     return (number, *names, phash.tobytes(), *answer, False, False, 0.4)
 

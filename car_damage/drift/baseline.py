@@ -51,11 +51,9 @@ class Baseline:
 
     @classmethod
     def of(cls, photos: Photos, seed: int = 0) -> Self:
-        """Make a baseline. What was not recorded of all photos is left out."""
+        """Make a baseline."""
         components = Components.fit(photos.embeddings)
-        known = np.isfinite(photos.measured).all(axis=0)
-        measured = tuple(name for name, is_known in zip(MEASURED, known, strict=True) if is_known)
-        names = (*measured, *ANSWERS, *components.names)
+        names = (*MEASURED, *ANSWERS, *components.names)
         table = table_of(photos, components, names)
         steps = _steps(table, names)
         width = _median_distance(components.of(photos.embeddings), seed)

@@ -116,6 +116,6 @@ def _read(connection: Connection, rows: Sequence[Row[tuple[Any, ...]]]) -> Recor
 def _measured(row: Row[tuple[Any, ...]]) -> tuple[float, ...]:
     """The values of `features.MEASURED`."""
     pixels = row.width * row.height
-    bits = np.nan if row.bytes is None else 8 * row.bytes / pixels
     odds = float(log_odds(np.array(row.probability)))
-    return odds, row.brightness, row.sharpness, pixels / 1e6, row.width / row.height, bits
+    shape = pixels / 1e6, row.width / row.height, 8 * row.bytes / pixels
+    return odds, row.brightness, row.sharpness, *shape

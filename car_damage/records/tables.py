@@ -58,7 +58,7 @@ predictions = Table(
     Column("phash", LargeBinary, nullable=False),  # of car_damage/perceptual_hash.py
     Column("width", Integer, nullable=False),  # pixels of the upright photo
     Column("height", Integer, nullable=False),
-    Column("bytes", Integer),  # of the photo's file; None in rows from before there was the column
+    Column("bytes", Integer, nullable=False),  # of the photo's file
     Column("brightness", Float, nullable=False),  # 0 to 255, of photo_warnings.Quality
     Column("sharpness", Float, nullable=False),  # 0 to 1, of photo_warnings.Quality
     Column("prediction", String(20), nullable=False),

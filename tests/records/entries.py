@@ -11,7 +11,7 @@ from car_damage.photo_warnings import Quality
 from car_damage.predictor import Prediction
 from car_damage.records import database
 from car_damage.records.application import add_records
-from car_damage.records.entry import Entry, entry_of
+from car_damage.records.entry import Entry, PhotoFile, entry_of
 from car_damage.records.recorder import Recorder
 from car_damage.service.api import QUEUE
 from car_damage.service.application import create_app
@@ -44,7 +44,8 @@ def entry(
     )
     header = photos.Header(width=120, height=80, memory=0)
     phash = np.random.default_rng(int(sha256, 16)).bytes(120)
-    made = entry_of(Result(answer, header), owner, sha256, phash, 9000, photo, audit_share)
+    file = PhotoFile(sha256, phash, 9000, photo)
+    made = entry_of(Result(answer, header), owner, file, audit_share)
     return Entry(made.row | columns, made.embedding, photo)
 
 

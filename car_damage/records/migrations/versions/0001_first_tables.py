@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("phash", sa.LargeBinary, nullable=False),
         sa.Column("width", sa.Integer, nullable=False),
         sa.Column("height", sa.Integer, nullable=False),
+        sa.Column("bytes", sa.Integer, nullable=False),
         sa.Column("brightness", sa.Float, nullable=False),
         sa.Column("sharpness", sa.Float, nullable=False),
         sa.Column("prediction", sa.String(20), nullable=False),

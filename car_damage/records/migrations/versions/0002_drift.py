@@ -1,4 +1,4 @@
-"""Add what drift_check.py stores, and each photo's size in bytes, which shows recompression."""
+"""Add what drift_check.py stores."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,8 +10,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Create the tables, and the column, which is NULL in earlier rows."""
-    op.add_column("predictions", sa.Column("bytes", sa.Integer))
+    """Create the tables."""
     op.create_table(
         "drift_baselines",
         sa.Column("number", NUMBER, primary_key=True),
@@ -34,7 +33,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Delete the tables and the column."""
+    """Delete the tables."""
     op.drop_table("drift_checks")
     op.drop_table("drift_baselines")
-    op.drop_column("predictions", "bytes")
