@@ -1,6 +1,5 @@
 """Which differences count as drift."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,14 +75,6 @@ def test_a_share_of_answers_is_compared(baseline):
     assert damaged.is_drift
     assert damaged.before == pytest.approx(0.5, abs=0.05)
     assert damaged.now > 0.95
-
-
-def test_what_was_not_recorded_before_is_left_out(earlier):
-    measured = earlier.measured.copy()
-    measured[:100, 5] = np.nan  # rows from before the column
-    without = Baseline.of(replace(earlier, measured=measured))
-    assert "bits_per_pixel" not in without.names
-    assert moved(compare(without, random_photos(200, 1))) == set()
 
 
 def test_a_classifier_compares_only_from_1000_photos_on(baseline, earlier):
