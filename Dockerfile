@@ -58,7 +58,8 @@ RUN for folder in all-models/pretrained/*; do version=${folder##*/}; done \
     && test -f "models/$version/model.tflite"
 COPY app.py predict.py gunicorn.conf.py LICENSE* ./
 COPY car_damage car_damage
-RUN rm -r car_damage/dataset car_damage/training car_damage/evaluation car_damage/release car_damage/report car_damage/drift \
+RUN rm -r car_damage/dataset car_damage/training car_damage/evaluation car_damage/release car_damage/report \
+        car_damage/drift car_damage/retraining \
     && python -m compileall -q . \
     && mkdir /photos
 

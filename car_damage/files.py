@@ -34,6 +34,19 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace the content of `path` with `content` in one step, like `staged_file`."""
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with _space_for(path):
+            partial.write_bytes(content)
+            flush_to_disk(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _flush_names(path.parent)
+
+
 @contextmanager
 def staged_file(path: Path) -> Iterator[TextIO]:
     """Yield a text file (UTF-8) that replaces `path` when the block succeeds.
@@ -88,6 +101,29 @@ def sharing_writers(folder: Path, clear: Callable[[], None]) -> Iterator[None]:
         if _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
             clear()
         _lock(descriptor, fcntl.LOCK_SH)  # waits only while another writer clears
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def only_one(folder: Path, busy: str) -> Iterator[None]:
+    """Hold a lock on `folder`. Raises `UserError` with `busy` if another process has it.
+
+    The system releases the lock when the process ends, even if it is killed. Windows and some
+    network file systems have no such locks; there, the user must start one process at a time.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(busy) from error
+        except OSError:
+            pass  # this file system has no locks
         yield
     finally:
         os.close(descriptor)

@@ -100,7 +100,7 @@ def load_record(models: Path, version: str | None = None) -> Record:
     """
     version = _chosen(models) if version is None else version
     with _reading():
-        folder = _folder(models, version)
+        folder = folder_of(models, version)
         manifest = _read_manifest(folder)
         if GRAPH not in manifest.files:
             raise damaged(folder, f"{MANIFEST} has no SHA-256 of {GRAPH}")
@@ -177,7 +177,7 @@ def back(models: Path) -> str:
 
 def remove(models: Path, version: str) -> None:
     """Delete a version. Raises `UserError` if it is missing, included or the current one."""
-    folder = _folder(models, version)
+    folder = folder_of(models, version)
     if is_included(folder):
         raise UserError(
             f"{version} is the included version, which is read-only. Choose another version."
@@ -204,7 +204,7 @@ def table(models: Path) -> str:
         damage = [str(error)]
     lines = [f"{'version':20}{'made':18}{'backbone':20}accuracy"]
     for version in versions(models):
-        folder = _folder(models, version)
+        folder = folder_of(models, version)
         included = "  included" if is_included(folder) else ""
         mark = "  current" if version == in_use else ""
         lines.append(f"{version:20}{_summary(folder)}{included}{mark}")
@@ -295,7 +295,8 @@ def _chosen(models: Path) -> str:
     raise UserError(f"There is no model in {models}. Train one with: bash run_pipeline.sh")
 
 
-def _folder(models: Path, version: str) -> Path:
+def folder_of(models: Path, version: str) -> Path:
+    """The folder of a version. Raises `UserError` if there is none."""
     if not VERSION.fullmatch(version):
         raise UserError(
             f"'{version}' is not a version name such as 20261122-1630-1f3a. "

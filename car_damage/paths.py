@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RAW = ROOT / "data" / "raw"
 PROCESSED = ROOT / "data" / "processed"
+RETRAINING = ROOT / "data" / "retraining"
 MODELS = ROOT / "models"
 # Drawn cars have folders of their own, so that they never replace real data or models.
 SAMPLE_RAW = ROOT / "data" / "sample" / "raw"

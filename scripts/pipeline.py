@@ -18,8 +18,19 @@ from car_damage.errors import UserError, exit_code
 
 
 def main() -> None:
-    """Check all options, run both steps, and print the next commands."""
-    to_prepare, to_train = options_of_both(sys.argv[1:])
+    """Run both steps, and print the next commands."""
+    models = run(sys.argv[1:])
+    print("\nNext, classify your own photos:")
+    if models.absolute() == paths.MODELS:
+        print(command("predict.py", "PHOTO_OR_FOLDER"))
+        print(command("app.py"), "   # in your browser")
+    else:
+        print(command("predict.py", "PHOTO_OR_FOLDER", "--models", str(models)))
+
+
+def run(words: Sequence[str]) -> Path:
+    """Check all options, run both steps, and return the folder of all versions."""
+    to_prepare, to_train = options_of_both(words)
     data_preprocessing.suit_weights(to_prepare, to_train.weights)
     source = data_preprocessing.source_of(to_prepare)
     print("Checking the options and the initial weights")
@@ -27,14 +38,7 @@ def main() -> None:
     print("\nStep 1 of 2: preparing the photos")
     to_train.data = data_preprocessing.prepare_photos(to_prepare, source)
     print("\nStep 2 of 2: training the model")
-    models = model_training.train(to_train)
-
-    print("\nNext, classify your own photos:")
-    if models.absolute() == paths.MODELS:
-        print(command("predict.py", "PHOTO_OR_FOLDER"))
-        print(command("app.py"), "   # in your browser")
-    else:
-        print(command("predict.py", "PHOTO_OR_FOLDER", "--models", str(models)))
+    return model_training.train(to_train)
 
 
 def command(script: str, *words: str) -> str:

@@ -16,7 +16,7 @@ DOCUMENTS = {
     for folder in ("", "docs", "benchmarks")
     for path in (ROOT / folder).glob("*.md")
 }
-STEPS = ("data_preprocessing.py", "model_training.py")  # run_pipeline.sh passes options on to them
+STEPS = ("data_preprocessing.py", "model_training.py")  # some scripts pass options on to them
 ANYTHING = ".+?"  # stands for a value in a message
 RECOGNISABLE = 15  # characters that a text in our code needs, to recognise a message by it
 QUOTED = 0.75  # of a message: the rest is values, such as a file's name
@@ -33,8 +33,9 @@ COMMANDS = list(chain.from_iterable(map(commands, DOCUMENTS.values())))
 
 
 def options_of(script: str) -> str:
-    """Return the source with a script's options; run_pipeline.sh also has those of its steps."""
-    files = [script, *STEPS] if script == "run_pipeline.sh" else [script]
+    """Return the source with a script's options; those that run both steps have the steps' too."""
+    passes_on = script in ("run_pipeline.sh", "retrain.py")
+    files = [script, *STEPS] if passes_on else [script]
     return "".join((ROOT / file).read_text(encoding="utf-8") for file in files)
 
 

@@ -17,6 +17,7 @@ COMPARISON = "comparison.json"
 ACCURACY_MARGIN = 0.02  # the largest accepted loss of accuracy
 DECIDED_MARGIN = 0.05  # the largest accepted loss in the share of photos decided without a person
 Z = 1.96  # standard deviations on each side of a 95 % interval
+FEWEST_FEEDBACK = 30  # labelled photos; the result on fewer does not count
 MOST_PHOTOS = 10_000_000  # upper limit of the search for a sufficient number
 
 
@@ -100,6 +101,22 @@ class AgainstCurrent:
 
     current: str
     comparison: Comparison
+    feedback: Comparison | None = None  # on the photos that people have labelled, see retrain.py
+
+    @property
+    def counts_feedback(self) -> bool:
+        """Whether there are enough labelled photos to count."""
+        return self.feedback is not None and self.feedback.photos >= FEWEST_FEEDBACK
+
+    @property
+    def as_good(self) -> bool:
+        """Whether the new version may replace the current one.
+
+        It must surely be as good on the other photos, and right on at least as many labelled ones.
+        """
+        if self.feedback and self.counts_feedback and self.feedback.accuracy.value < 0:
+            return False
+        return self.comparison.as_good
 
 
 def write_comparison(folder: Path, against: AgainstCurrent) -> None:

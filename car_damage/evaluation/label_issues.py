@@ -40,24 +40,37 @@ def find_label_issues(
     `features`: pooled features, float32 (n, d), of every image of each split. `probe` is the
     classifier, which is fitted again in each fold. Each class needs photos of at least two groups.
     """
-    import cleanlab.filter  # takes a second or two, with pandas, and is rarely needed
-    import cleanlab.rank
-
     splits = [getattr(dataset, name) for name in SPLITS]
     photos = np.concatenate([split.of_kind("photo") for split in splits])
     rows = [row for split in splits for row in split.rows if row.kind == "photo"]
     labels = np.concatenate([split.y for split in splits])[photos].astype(int)
     of_photos = np.concatenate([features[name] for name in SPLITS])[photos]
     groups = np.array([row.group for row in rows])
-    likely = _out_of_fold(of_photos, labels, groups, probe, seed)
+    found = suspicious(of_photos, labels, groups, probe, seed)
+    return [
+        LabelIssue(rows[at].path, rows[at].label, LABELS[1 - labels[at]], quality)
+        for at, quality in found.items()
+    ]
+
+
+def suspicious(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, probe: Pipeline, seed: int
+) -> dict[int, float]:
+    """The positions of labels that look wrong, the most suspicious first, and their quality.
+
+    `features`: float32 (n, d). `labels`: int (n,), 1 for damaged. `groups`: (n,), the same for
+    copies. The quality is the out-of-fold probability of the label. Each class needs photos of at
+    least two groups.
+    """
+    import cleanlab.filter  # takes a second or two, with pandas, and is rarely needed
+    import cleanlab.rank
+
+    likely = _out_of_fold(features, labels, groups, probe, seed)
     quality = cleanlab.rank.get_label_quality_scores(labels, likely, method="self_confidence")
     wrong = cleanlab.filter.find_label_issues(
         labels, likely, return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    return [
-        LabelIssue(rows[at].path, rows[at].label, LABELS[1 - labels[at]], float(quality[at]))
-        for at in wrong
-    ]
+    return {int(at): float(quality[at]) for at in wrong}
 
 
 def read_label_issues(folder: Path) -> list[LabelIssue] | None:

@@ -148,9 +148,13 @@ def label_issues(issues: list[LabelIssue]) -> dict[str, list[tuple[LabelIssue, s
 
 def comparison(results: Results, rival: Results) -> dict[str, Any]:
     """The comparison of the version with another one."""
+    promotion = results.against_current
+    by_promotion = promotion if promotion and promotion.current == rival.version else None
     return {
         "rival": rival.version,
         "test": analysis.against(results, rival),
+        "feedback": by_promotion and by_promotion.feedback,
+        "counts_feedback": by_promotion and by_promotion.counts_feedback,
         "same_photos": analysis.have_same_test_photos(results, rival),
         "rows": pairs(rival.metrics.photos, results.metrics.photos),
     }

@@ -123,6 +123,50 @@ def test_training_photos_of_the_current_version_do_not_count(tmp_path, tiny_grap
     assert model_store.current(models) == NEW
 
 
+def with_feedback(dataset: Dataset, photos: int) -> Dataset:
+    """The data set, where the last photos of the test are labelled photos from the service."""
+    test = dataset.test
+    split_at = len(test.rows) - photos
+    rows = [
+        each if at < split_at else replace(each, path=f"/raw/{each.label}/feedback/{at:064x}.jpg")
+        for at, each in enumerate(test.rows)
+    ]
+    labelled = split_of(rows, test.X)
+    return Dataset(labelled, labelled, labelled, dataset.config)
+
+
+def wrong_on_feedback(dataset: Dataset, wrong: int) -> Exported:
+    """A new version that is wrong on some labelled photos only."""
+    logits = np.where(dataset.test.y == 1, 5.0, -5.0)
+    logits[len(logits) - wrong :] *= -1
+    outputs = outputs_of(logits)
+    return Exported(Decision(temperature=1.0, threshold=0.5), outputs, outputs, None)
+
+
+def test_labelled_photos_are_compared_apart_and_both_comparisons_must_pass(models, dataset):
+    dataset = with_feedback(dataset, 100)
+    said = promote(models, NEW, wrong_on_feedback(dataset, 0), dataset, "auto")
+    assert "On 300 test photos that neither was trained on" in said
+    assert f"On 100 held-out labelled photos from the service, {NEW} is right on 100" in said
+    assert model_store.current(models) == NEW
+    assert read_comparison(models / NEW).feedback.photos == 100
+
+
+def test_a_new_version_that_is_worse_on_labelled_photos_does_not_become_current(models, dataset):
+    dataset = with_feedback(dataset, 100)
+    said = promote(models, NEW, wrong_on_feedback(dataset, 1), dataset, "auto")
+    assert f"{NEW} is right on 99 and {tiny_model.VERSION} on 100" in said
+    assert f"{NEW} looks worse on the labelled photos, so {tiny_model.VERSION} stays" in said
+    assert model_store.current(models) == tiny_model.VERSION
+
+
+def test_too_few_labelled_photos_do_not_count_and_the_message_says_so(models, dataset):
+    dataset = with_feedback(dataset, 29)
+    said = promote(models, NEW, wrong_on_feedback(dataset, 29), dataset, "auto")
+    assert "On 29 held-out labelled photos from the service (too few to count; it takes 30)" in said
+    assert model_store.current(models) == NEW
+
+
 def test_a_version_with_unknown_training_photos_is_not_compared(tmp_path, tiny_graph, dataset):
     models = two_versions(tmp_path, tiny_graph, learnt=None)
     said = promote(models, NEW, new_version(dataset), dataset, "auto")

@@ -435,12 +435,20 @@ def test_a_version_is_compared_with_the_one_in_use_or_the_one_before(tmp_path, i
     assert "This version looks worse." in found  # it decides two photos fewer alone
 
 
-def promoted(models, current):
-    """A version that promotion compared with `current` on photos other than its own."""
+def promoted(models, current, labelled=None):
+    """A version that promotion compared with `current` on photos other than its own.
+
+    `labelled` is the number of labelled photos from the service that it compared apart.
+    """
     version = add(models)
     accuracy = Difference(photos=120, new=113, current=111, only_new=4, margin=0.02)
     decided = Difference(photos=120, new=101, current=98, only_new=9, margin=0.05)
-    write_comparison(models / version, AgainstCurrent(current, Comparison(accuracy, decided)))
+    feedback = None
+    if labelled is not None:
+        of_feedback = Difference(photos=labelled, new=20, current=12, only_new=9, margin=0.02)
+        feedback = Comparison(of_feedback, of_feedback)
+    against = AgainstCurrent(current, Comparison(accuracy, decided), feedback)
+    write_comparison(models / version, against)
     return version
 
 
@@ -457,6 +465,19 @@ def test_the_report_compares_two_versions_as_promotion_did(tmp_path, in_use):
     assert "it does not show which version is better" in found
     side = outline(write_side_by_side(tmp_path, [EARLIER, version])).text
     assert f"{VERSION} : accuracy +1.7 points" in side
+
+
+@pytest.mark.parametrize(("photos", "counts"), [(29, False), (30, True)])
+def test_the_report_compares_labelled_photos_apart_and_says_if_they_are_too_few(
+    tmp_path, photos, counts
+):
+    add(tmp_path, EARLIER, photos="other")
+    version = promoted(tmp_path, EARLIER, labelled=photos)
+    model_store.use(tmp_path, EARLIER)
+    found = outline(write_report(tmp_path, version, with_photos=False)).text
+    said = f"on {photos} held-out photos that people have labelled, this version is right on 20 and"
+    assert said in found
+    assert ("These are too few to count." in found) is not counts
 
 
 def test_the_error_names_a_comparison_that_has_changed(tmp_path):

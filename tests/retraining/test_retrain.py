@@ -1,0 +1,290 @@
+"""retrain.py with labelled photos in an SQLite database, and without training."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import create_engine, delete, insert, select
+
+import retrain
+from car_damage import model_store, paths
+from car_damage.files import sha256_of
+from car_damage.records import database
+from car_damage.records.tables import feedback, kept_photos, predictions
+from car_damage.retraining import adding
+from scripts import pipeline
+from tests import tiny_model
+from tests.photo_files import heic, jpeg, texture, write_raw_dir
+from tests.records.answered import add, keep
+
+ROOT = Path(__file__).parents[2]
+NEW = "20260401-0900-ffff"
+
+
+class Records:
+    """The service's records: photos that people have labelled."""
+
+    def __init__(self, url: str, kept: Path):
+        database.migrate(url)
+        self.engine, self.kept = create_engine(url), kept
+        self.time = datetime(2026, 11, 1, tzinfo=UTC)
+
+    def label(self, photo: bytes, word: str = "damaged") -> str:
+        """Answer a photo, keep it, and store what a person said. Return its SHA-256."""
+        sha256 = hashlib.sha256(photo).hexdigest()
+        with self.engine.connect() as connection:
+            if not connection.scalar(select(kept_photos).where(kept_photos.c.sha256 == sha256)):
+                keep(self.engine, self.kept, photo)
+        prediction = add(self.engine, sha256=sha256)
+        self.time += timedelta(minutes=1)
+        row = {"label": word, "time": self.time, "given_by": "clerk", "in_review": True}
+        with self.engine.begin() as connection:
+            of = select(predictions.c.number).where(predictions.c.id == prediction)
+            number = connection.scalar(of)
+            connection.execute(insert(feedback).values(prediction=number, **row))
+        return sha256
+
+    def forget(self, sha256: str) -> None:
+        """Delete everything about a photo."""
+        with self.engine.begin() as connection:
+            numbers = select(predictions.c.number).where(predictions.c.sha256 == sha256)
+            connection.execute(delete(feedback).where(feedback.c.prediction.in_(numbers)))
+            connection.execute(delete(predictions).where(predictions.c.sha256 == sha256))
+            connection.execute(delete(kept_photos).where(kept_photos.c.sha256 == sha256))
+
+
+def photo(seed: int) -> bytes:
+    return jpeg(texture(seed))
+
+
+@pytest.fixture
+def records(project, tiny_graph, monkeypatch) -> Records:
+    """The records of a project with training photos and a version that has learnt most of them."""
+    raw = write_raw_dir(project / "data" / "raw", per_class=5)
+    learnt = sorted(sha256_of(path) for path in raw.rglob("*.jpg"))[:8]
+    files = {"trained_on.txt": "\n".join(learnt).encode(), "model.keras": b"weights"}
+    models = project / "models"
+    model_store.use(models, tiny_model.add_version(models, tiny_graph, files=files))
+    url, kept = f"sqlite:///{project / 'records.db'}", project / "kept"
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("KEEP_PHOTOS", str(kept))
+    return Records(url, kept)
+
+
+@pytest.fixture
+def runs(records, project, tiny_graph, monkeypatch) -> list[list[str]]:
+    """Instead of training, add a version and use it. The list gets the options of each run."""
+    found: list[list[str]] = []
+
+    def run(words) -> Path:
+        found.append(list(words))
+        version = tiny_model.add_version(
+            project / "models", tiny_graph, f"2026040{len(found)}-0900-ffff"
+        )
+        model_store.use(project / "models", version)
+        (project / "models" / version / "trained_on.txt").write_bytes(
+            (project / "models" / tiny_model.VERSION / "trained_on.txt").read_bytes()
+        )
+        return project / "models"
+
+    monkeypatch.setattr(pipeline, "run", run)
+    return found
+
+
+@pytest.fixture
+def trusting(monkeypatch):
+    """No label looks wrong. Textures show nothing, so any label may look wrong otherwise."""
+    monkeypatch.setattr(adding, "reasons_against", lambda record, old, new: {})
+
+
+def in_raw() -> dict[str, set[str]]:
+    """The names of the labelled photos in data/raw, by class."""
+    return {
+        label: {path.name for path in (paths.RAW / label / "feedback").glob("*")}
+        for label in ("damaged", "not-damaged")
+    }
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    """The outcome of each photo in a feedback.csv, by SHA-256."""
+    lines = (folder / "feedback.csv").read_text().splitlines()[1:]
+    return {line.split(",")[0]: line.split(",")[2] for line in lines}
+
+
+def refused(*options: str) -> tuple[int, str]:
+    """Run retrain.py in its own process; return the exit code and what it says."""
+    code = (
+        f"from pathlib import Path; from car_damage import paths; root = Path({str(paths.ROOT)!r})"
+    )
+    code += "\npaths.RAW, paths.MODELS = root / 'data/raw', root / 'models'"
+    code += "\npaths.RETRAINING = root / 'data/retraining'"
+    code += "\nimport sys, retrain; from car_damage.errors import exit_code"
+    code += f"\nsys.exit(exit_code(lambda: retrain.main({list(options)!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("trusting")
+def test_labelled_photos_get_into_their_class_under_their_hash_and_both_steps_run(
+    records, runs, capsys
+):
+    damaged, whole = records.label(photo(1)), records.label(photo(2), "not_damaged")
+    iphone = records.label(heic(texture(3)))
+    records.label(photo(4), "cannot_tell")
+    retrain.main(["--min-photos", "1", "--epochs", "2"])
+    assert in_raw() == {
+        "damaged": {f"{damaged}.jpg", f"{iphone}.heic"},
+        "not-damaged": {f"{whole}.jpg"},
+    }
+    (words,) = runs
+    weights = str(Path("models", tiny_model.VERSION, "model.keras"))
+    assert words[0] == "--weights"
+    assert words[1].endswith(weights)
+    assert words[-2:] == ["--epochs", "2"]
+    said = capsys.readouterr().out
+    assert "labelled photos to train and test with: 3" in said
+    assert f"To return to {tiny_model.VERSION}: python -m car_damage.model_store" in said
+    assert {*outcomes(paths.RETRAINING).values()} == {"used"}
+
+
+@pytest.mark.usefixtures("trusting")
+def test_the_last_word_counts_and_a_contradiction_is_listed(records, runs, capsys):
+    sha256 = records.label(photo(1), "damaged")
+    records.label(photo(1), "not_damaged")
+    retrain.main(["--min-photos", "1"])
+    assert in_raw() == {"damaged": set(), "not-damaged": {f"{sha256}.jpg"}}
+    assert "people disagreed on 1; the last label counts" in capsys.readouterr().out
+    assert f"{sha256},not-damaged,used,yes" in (paths.RETRAINING / "feedback.csv").read_text()
+
+
+@pytest.mark.usefixtures("trusting")
+def test_a_new_label_moves_the_photo_and_a_forgotten_photo_is_deleted(records, runs, capsys):
+    moves, stays, forgotten = (records.label(photo(seed)) for seed in (1, 2, 3))
+    retrain.main(["--min-photos", "1"])
+    mine = paths.RAW / "damaged" / "feedback" / "mine.jpg"
+    mine.write_bytes(photo(9))
+    records.label(photo(1), "not_damaged")
+    records.forget(forgotten)
+    retrain.main(["--min-photos", "1"])
+    assert in_raw() == {"damaged": {f"{stays}.jpg", "mine.jpg"}, "not-damaged": {f"{moves}.jpg"}}
+    assert len(runs) == 2
+    assert "deleted 2 photos" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("trusting")
+def test_nothing_is_trained_without_enough_new_labels(records, runs, capsys):
+    forgotten = records.label(photo(1))
+    retrain.main(["--min-photos", "2"])
+    assert "Nothing was trained: it takes 2 new labels." in capsys.readouterr().out
+    records.label(photo(2))
+    retrain.main(["--min-photos", "2"])
+    assert len(runs) == 1
+    records.forget(forgotten)
+    retrain.main(["--min-photos", "1"])
+    said = capsys.readouterr().out
+    assert "0 new labels since the last retraining, 1 in all" in said
+    assert len(runs) == 1
+    assert forgotten not in str(in_raw())  # deleted all the same
+
+
+def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, capsys):
+    rng = np.random.default_rng(0)
+    for label, red in (("damaged", True), ("not-damaged", False)):
+        for number in range(30):  # plain colours with noise, so that none is a copy of another
+            noise = rng.integers(-25, 25, (8, 12, 3)).repeat(10, 0).repeat(10, 1)
+            car = (tiny_model.plain_photo(red) + noise).clip(0, 255).astype(np.uint8)
+            (paths.RAW / label / f"{number}_car.jpg").write_bytes(jpeg(car))
+
+    def reddish(seed: int) -> bytes:
+        noise = np.random.default_rng([1, seed]).integers(-25, 25, (8, 12, 3))
+        car = tiny_model.plain_photo(True) + noise.repeat(10, 0).repeat(10, 1)
+        return jpeg(car.clip(0, 255).astype(np.uint8))
+
+    right, wrong = records.label(reddish(1)), records.label(reddish(2), "not_damaged")
+    contradicts = (paths.RAW / "damaged" / "3_car.jpg").read_bytes()
+    copy = records.label(contradicts, "not_damaged")
+    retrain.main(["--min-photos", "1"])
+    assert in_raw() == {"damaged": {f"{right}.jpg"}, "not-damaged": set()}
+    assert outcomes(paths.RETRAINING) == outcomes(paths.MODELS / "20260401-0900-ffff")
+    assert outcomes(paths.RETRAINING) == {
+        right: "used",
+        wrong: "label_looks_wrong",
+        copy: "both_classes",
+    }
+    said = capsys.readouterr().out
+    assert "left out: 1 label_looks_wrong" in said
+    assert "retraining/feedback.csv lists them all" in said
+
+
+@pytest.mark.usefixtures("trusting")
+def test_a_photo_whose_file_is_missing_is_left_out(records, runs):
+    sha256 = records.label(photo(1))
+    (records.kept / sha256[:2] / sha256).unlink()
+    retrain.main(["--min-photos", "1"])
+    assert in_raw() == {"damaged": set(), "not-damaged": set()}
+    assert outcomes(paths.RETRAINING) == {sha256: "missing"}
+
+
+def test_a_machine_without_the_training_photos_says_so_and_trains_nothing(records, runs):
+    records.label(photo(1))
+    for path in sorted(paths.RAW.rglob("*.jpg"))[:7]:
+        path.unlink()
+    code, said = refused("--min-photos", "1")
+    assert code == 2
+    assert f"of the 8 photos that {tiny_model.VERSION} was trained on are in" in said
+    assert "so nothing was trained" in said
+    assert in_raw() == {"damaged": set(), "not-damaged": set()}
+
+
+@pytest.mark.usefixtures("trusting")
+def test_the_training_photos_may_be_in_another_folder(records, runs, tmp_path):
+    records.label(photo(1))
+    paths.RAW.rename(tmp_path / "cars")
+    paths.RAW.mkdir()
+    retrain.main(["--min-photos", "1", "--raw-dir", str(tmp_path / "cars")])
+    (words,) = runs
+    named = [words[at + 1] for at, word in enumerate(words) if word == "--raw-dir"]
+    assert [Path(name).name for name in named] == ["raw", "cars"]
+    assert in_raw()["damaged"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("DATABASE_URL", None, "KEEP_PHOTOS needs a database"),
+        ("KEEP_PHOTOS", None, "Set DATABASE_URL and KEEP_PHOTOS"),
+        ("DATABASE_URL", "sqlite:////nowhere/records.db", "there is no file /nowhere/records.db"),
+    ],
+)
+def test_a_missing_address_gets_one_sentence(records, monkeypatch, variable, value, sentence):
+    monkeypatch.delenv(variable) if value is None else monkeypatch.setenv(variable, value)
+    code, said = refused()
+    assert code == 2
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_an_unknown_option_is_refused_before_anything_is_read(records):
+    code, said = refused("--epoch-s", "3")
+    assert (code, said) == (2, "error: Unknown option --epoch-s 3. See run_pipeline.sh --help.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_a_second_run_is_refused_and_works_after_the_first_was_killed(records, runs):
+    code = "import sys, time; from pathlib import Path; from car_damage.files import only_one"
+    code += "\nwith only_one(Path(sys.argv[1]), ''): print('holds', flush=True); time.sleep(60)"
+    paths.RETRAINING.mkdir(parents=True)
+    command = [sys.executable, "-c", code, str(paths.RETRAINING)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "holds\n"
+        assert refused() == (2, "error: Another retraining is running. Wait until it ends.\n")
+        first.send_signal(signal.SIGKILL)
+    assert "Nothing was trained" in refused()[1]
