@@ -21,6 +21,7 @@ from car_damage.retraining import adding
 from scripts import pipeline
 from tests import tiny_model
 from tests.photo_files import heic, jpeg, texture, write_raw_dir
+from tests.project import in_project
 from tests.records.answered import add, keep
 
 ROOT = Path(__file__).parents[2]
@@ -119,16 +120,9 @@ def outcomes(folder: Path) -> dict[str, str]:
 
 def refused(*options: str) -> tuple[int, str]:
     """Run retrain.py in its own process; return the exit code and what it says."""
-    code = (
-        f"from pathlib import Path; from car_damage import paths; root = Path({str(paths.ROOT)!r})"
-    )
-    code += "\npaths.RAW, paths.MODELS = root / 'data/raw', root / 'models'"
-    code += "\npaths.RETRAINING = root / 'data/retraining'"
-    code += "\nimport sys, retrain; from car_damage.errors import exit_code"
-    code += f"\nsys.exit(exit_code(lambda: retrain.main({list(options)!r})))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True
-    )
+    code = f"import retrain; sys.exit(exit_code(lambda: retrain.main({list(options)!r})))"
+    command = in_project(paths.ROOT, code)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -198,7 +192,7 @@ def test_nothing_is_trained_without_enough_new_labels(records, runs, capsys):
 def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, capsys):
     rng = np.random.default_rng(0)
     for label, red in (("damaged", True), ("not-damaged", False)):
-        for number in range(30):  # plain colours with noise, so that none is a copy of another
+        for number in range(60):  # plain colours with noise, so that none is a copy of another
             noise = rng.integers(-25, 25, (8, 12, 3)).repeat(10, 0).repeat(10, 1)
             car = (tiny_model.plain_photo(red) + noise).clip(0, 255).astype(np.uint8)
             (paths.RAW / label / f"{number}_car.jpg").write_bytes(jpeg(car))
