@@ -96,6 +96,10 @@ WORKDIR /app
 COPY scripts scripts
 COPY requirements.txt ./
 RUN bash -c 'source scripts/venv.sh && ready_venv requirements.txt'
+ARG BUCKETS
+COPY requirements-buckets.txt ./
+RUN test -z "$BUCKETS" \
+    || .venv/bin/pip install -r requirements-buckets.txt
 COPY . .
 # The container may run as any user
 RUN mkdir -p data/raw/damaged data/raw/not-damaged \

@@ -26,7 +26,7 @@ from tests.gunicorn_process import PATIENCE, ROOT, Service, free_port, running, 
 from tests.photo_files import jpeg, texture
 from tests.programs import program
 
-BASE, PRODUCTION = "base", "overlays/production"
+BASE, PRODUCTION, LEARNING = "base", "overlays/production", "overlays/learning"
 OLDEST = "1.30"  # the first version whose preStop can sleep without a feature gate
 NOTICED = 5  # seconds after a pod is told to stop, until it gets no new connections
 CLIENTS = 4
@@ -59,6 +59,17 @@ def container() -> dict[str, Any]:
     return only
 
 
+def cron_jobs() -> dict[str, dict[str, Any]]:
+    """Return the specification of each CronJob, by the script that it runs."""
+    found = [each["spec"] for each in built(LEARNING) if each["kind"] == "CronJob"]
+    return {pod_of(job)["containers"][0]["command"][-1]: job for job in found}
+
+
+def pod_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the specification of a CronJob's pods."""
+    return job["jobTemplate"]["spec"]["template"]["spec"]
+
+
 @pytest.fixture(scope="module")
 def gunicorn() -> dict[str, Any]:
     """Return the settings in gunicorn.conf.py."""
@@ -66,7 +77,7 @@ def gunicorn() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", [OLDEST, latest_version()])
-@pytest.mark.parametrize("overlay", [BASE, PRODUCTION])
+@pytest.mark.parametrize("overlay", [BASE, PRODUCTION, LEARNING])
 def test_kubernetes_accepts_every_object(overlay, version):
     for manifest in built(overlay):
         # There is no schema for the Prometheus Operator's objects, which the base must not need.
@@ -162,6 +173,54 @@ def test_the_document_on_deploying_names_every_object_file_and_secret():
     secret = key["valueFrom"]["secretKeyRef"]
     assert "optional" not in secret  # otherwise a pod without the secret would be open to everybody
     assert f"create secret generic {secret['name']} --from-literal={secret['key']}=" in text
+
+
+def test_drift_is_checked_each_day_and_retraining_waits_until_it_is_switched_on():
+    jobs = cron_jobs()
+    assert jobs.keys() == {"drift_check.py", "retrain.py"}
+    drift, retraining = jobs["drift_check.py"], jobs["retrain.py"]
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", drift["schedule"])
+    assert "suspend" not in drift
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", retraining["schedule"])
+    assert retraining["suspend"] is True
+    for job in jobs.values():  # exit code 3 is drift: a second try would only hide it
+        assert job["jobTemplate"]["spec"]["backoffLimit"] == 0
+        assert pod_of(job)["restartPolicy"] == "Never"
+        assert job["concurrencyPolicy"] == "Forbid"
+
+
+def test_the_jobs_meet_the_restricted_standard_and_keep_their_results():
+    for script, job in cron_jobs().items():
+        context = pod_of(job)["securityContext"]
+        assert {key: context[key] for key in pod()["securityContext"]} == pod()["securityContext"]
+        assert context["fsGroup"] == context["runAsGroup"]  # otherwise it could not write there
+        assert pod_of(job)["automountServiceAccountToken"] is False
+        steps = [*pod_of(job)["initContainers"], *pod_of(job)["containers"]]
+        for step in steps:
+            assert step["securityContext"] == container()["securityContext"]
+            assert step["image"].split(":")[0].endswith("/car_damage_classifier_train")
+            assert step["resources"].keys() == {"requests", "limits"}
+        mounts = {mount["mountPath"] for mount in steps[-1]["volumeMounts"]}
+        needed = {"/tmp", "/app/models"} | ({"/app/data"} if script == "retrain.py" else set())
+        assert mounts == needed
+        variables = {variable["name"] for variable in steps[-1]["env"]}
+        assert variables == {"DATABASE_URL", "KEEP_PHOTOS"} <= settings.VARIABLES.keys()
+    claims = {
+        each["metadata"]["name"] for each in built(LEARNING) if each["kind"].endswith("Claim")
+    }
+    used = {
+        volume["persistentVolumeClaim"]["claimName"]
+        for job in cron_jobs().values()
+        for volume in pod_of(job)["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert used == claims
+
+
+def test_the_document_says_how_to_switch_retraining_on():
+    text = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    names = [each["metadata"]["name"] for each in built(LEARNING) if each["kind"] == "CronJob"]
+    assert all(f"cronjob/{name}" in text for name in names)
 
 
 NGINX = """

@@ -18,6 +18,7 @@ WORKFLOWS = [path.read_text(encoding="utf-8") for path in ROOT.glob(".github/wor
 JOBS: dict[str, dict[str, Any]] = {
     name: job for text in WORKFLOWS for name, job in yaml.safe_load(text)["jobs"].items()
 }
+SCHEDULED = "github.event_name == 'schedule' || github.event_name == 'workflow_dispatch'"
 STEPS = [step for job in JOBS.values() for step in job["steps"]]
 
 
@@ -25,6 +26,7 @@ STEPS = [step for job in JOBS.values() for step in job["steps"]]
     "command",
     [
         "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/main.yml",
+        "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/retrain.yml",
         "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
         "check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml",
         "check-jsonschema --builtin-schema vendor.compose-spec deploy/monitoring/compose.yaml",
@@ -65,8 +67,89 @@ def test_actions_are_pinned_by_commit_and_name_their_version():
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
 def test_a_pull_request_can_only_read_and_gets_no_secrets(job):
     if job["permissions"] != {"contents": "read"} or "secrets." in str(job):
-        assert job["if"].startswith(("github.event_name == 'push'", "github.ref_type == 'tag'"))
+        started_by = ("github.event_name == 'push'", "github.ref_type == 'tag'", SCHEDULED)
+        assert job["if"].lstrip("(").startswith(started_by)
         assert job["environment"]
+
+
+def step_of(job: str, name: str) -> str:
+    """The script of a job's step."""
+    (script,) = [step["run"] for step in JOBS[job]["steps"] if step.get("name") == name]
+    return script
+
+
+def bash(script: str, folder: Path, **variables: str) -> str:
+    """Run a step's script and return what it prints."""
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    environment = os.environ | variables
+    return subprocess.check_output(command, cwd=folder, env=environment, text=True)
+
+
+def test_retraining_ends_green_without_the_store_s_address_and_says_so(tmp_path):
+    first, *others = JOBS["retrain"]["steps"]
+    output = tmp_path / "output"
+    output.touch()
+    said = bash(first["run"], tmp_path, DATABASE_URL="", GITHUB_OUTPUT=str(output))
+    assert "::notice::Nothing was retrained" in said
+    assert output.read_text() == ""
+    bash(first["run"], tmp_path, DATABASE_URL="postgresql://x", GITHUB_OUTPUT=str(output))
+    assert output.read_text() == "known=yes\n"
+    assert all("steps." in step["if"] for step in others)
+
+
+# Replaces python: retraining makes a version and uses it, unless $KEEPS.
+PYTHON = """python() {
+  [ "$1" = retrain.py ] && [ -z "${KEEPS:-}" ] || return 0
+  mkdir models/2026 && echo 2026 > models/current
+  printf '%s\\n' 'step 1' '2026 on 40 test photos' 'On 40 test photos it is right'
+}
+"""
+
+
+@pytest.mark.parametrize("keeps", ["", "yes"])
+def test_retraining_proposes_a_version_only_if_it_is_in_use(tmp_path, keeps):
+    included = tmp_path / "models" / "pretrained" / "2025"
+    included.mkdir(parents=True)
+    (included / "LICENSE").write_text("Apache")
+    (included / "NOTICE.md").write_text("notice")
+    output = tmp_path / "output"
+    output.touch()
+    script = PYTHON + step_of("retrain", "Retrain")
+    said = bash(script, tmp_path, GITHUB_OUTPUT=str(output), KEEPS=keeps)
+    if keeps:
+        assert "::notice::No new version is in use" in said
+        assert output.read_text() == ""
+        return
+    assert output.read_text() == "version=2026\n"
+    summary = (tmp_path / "proposal" / "summary.txt").read_text().splitlines()
+    assert summary == ["2026 on 40 test photos", "On 40 test photos it is right"]
+    assert (tmp_path / "proposal" / "2026" / "LICENSE").read_text() == "Apache"
+
+
+# Replaces gh. Writes to a log what it is called with.
+GH = """gh() { echo "$*" >> ../log; }
+"""
+
+
+def test_the_pull_request_replaces_the_included_version_and_shows_its_figures(tmp_path):
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    (origin / "models" / "pretrained" / "2025").mkdir(parents=True)
+    (origin / "models" / "pretrained" / "2025" / "model.json").write_text("old")
+    git = "git -c user.name=a -c user.email=a@example.org"
+    bash(f"git init -q -b main . && git add . && {git} commit -qm first", origin)
+    bash(f"git clone -q {origin} clone", tmp_path)
+    (clone / "proposal" / "2026").mkdir(parents=True)
+    (clone / "proposal" / "2026" / "model.json").write_text("new")
+    (clone / "proposal" / "summary.txt").write_text("accuracy 0.9\n")
+    variables = {"VERSION": "2026", "GITHUB_REF_NAME": "main"}
+    for name in ("Replace the included version on a branch", "Open the pull request"):
+        bash(GH + step_of("propose", name), clone, **variables)
+    listed = bash("git ls-tree -r --name-only retrain-2026", origin)
+    assert listed == "models/pretrained/2026/model.json\n"
+    assert "accuracy 0.9" in (clone / "body.md").read_text()
+    setup, create = (tmp_path / "log").read_text().splitlines()
+    assert setup == "auth setup-git"
+    assert create.startswith("pr create --base main --head retrain-2026")
 
 
 def test_ci_tests_every_supported_python():
