@@ -1,7 +1,6 @@
 """retrain.py with labelled photos in an SQLite database, and without training."""
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from sqlalchemy import create_engine, delete, insert, select
 
 import retrain
 from car_damage import model_store, paths
+from car_damage.errors import exit_code
 from car_damage.files import sha256_of
 from car_damage.records import database
 from car_damage.records.tables import feedback, kept_photos, predictions
@@ -21,7 +21,6 @@ from car_damage.retraining import adding
 from scripts import pipeline
 from tests import tiny_model
 from tests.photo_files import heic, jpeg, texture, write_raw_dir
-from tests.project import in_project
 from tests.records.answered import add, keep
 
 ROOT = Path(__file__).parents[2]
@@ -118,12 +117,16 @@ def outcomes(folder: Path) -> dict[str, str]:
     return {line.split(",")[0]: line.split(",")[2] for line in lines}
 
 
-def refused(*options: str) -> tuple[int, str]:
-    """Run retrain.py in its own process; return the exit code and what it says."""
-    code = f"import retrain; sys.exit(exit_code(lambda: retrain.main({list(options)!r})))"
-    command = in_project(paths.ROOT, code)
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture
+def ends(capsys):
+    """Run retrain.py as a command; return the exit code and what it says."""
+
+    def run(*options: str) -> tuple[int, str]:
+        code = exit_code(lambda: retrain.main([*options]))
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
 
 
 @pytest.mark.usefixtures("trusting")
@@ -227,11 +230,11 @@ def test_a_photo_whose_file_is_missing_is_left_out(records, runs):
     assert outcomes(paths.RETRAINING) == {sha256: "missing"}
 
 
-def test_a_machine_without_the_training_photos_says_so_and_trains_nothing(records, runs):
+def test_a_machine_without_the_training_photos_says_so_and_trains_nothing(records, runs, ends):
     records.label(photo(1))
     for path in sorted(paths.RAW.rglob("*.jpg"))[:7]:
         path.unlink()
-    code, said = refused("--min-photos", "1")
+    code, said = ends("--min-photos", "1")
     assert code == 2
     assert f"of the 8 photos that {tiny_model.VERSION} was trained on are in" in said
     assert "so nothing was trained" in said
@@ -258,27 +261,27 @@ def test_the_training_photos_may_be_in_another_folder(records, runs, tmp_path):
         ("DATABASE_URL", "sqlite:////nowhere/records.db", "there is no file /nowhere/records.db"),
     ],
 )
-def test_a_missing_address_gets_one_sentence(records, monkeypatch, variable, value, sentence):
+def test_a_missing_address_gets_one_sentence(records, ends, monkeypatch, variable, value, sentence):
     monkeypatch.delenv(variable) if value is None else monkeypatch.setenv(variable, value)
-    code, said = refused()
+    code, said = ends()
     assert code == 2
     assert sentence in said
     assert said.count("\n") == 1
 
 
-def test_an_unknown_option_is_refused_before_anything_is_read(records):
-    code, said = refused("--epoch-s", "3")
+def test_an_unknown_option_is_refused_before_anything_is_read(records, ends):
+    code, said = ends("--epoch-s", "3")
     assert (code, said) == (2, "error: Unknown option --epoch-s 3. See run_pipeline.sh --help.\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
-def test_a_second_run_is_refused_and_works_after_the_first_was_killed(records, runs):
+def test_a_second_run_is_refused_and_works_after_the_first_was_killed(records, runs, ends):
     code = "import sys, time; from pathlib import Path; from car_damage.files import only_one"
     code += "\nwith only_one(Path(sys.argv[1]), ''): print('holds', flush=True); time.sleep(60)"
     paths.RETRAINING.mkdir(parents=True)
     command = [sys.executable, "-c", code, str(paths.RETRAINING)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "holds\n"
-        assert refused() == (2, "error: Another retraining is running. Wait until it ends.\n")
+        assert ends() == (2, "error: Another retraining is running. Wait until it ends.\n")
         first.send_signal(signal.SIGKILL)
-    assert "Nothing was trained" in refused()[1]
+    assert "Nothing was trained" in ends()[1]
