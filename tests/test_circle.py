@@ -1,4 +1,4 @@
-"""From a first model over labels to a better one, while the service keeps answering."""
+"""The whole circle: a model, drift, people's labels, and a better model, without a pause."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import data_preprocessing
+import drift_check
 import model_training
 import retrain
 from car_damage import model_store, photos, predictor
@@ -29,7 +30,7 @@ pytestmark = [
 ]
 
 CARS = 400  # of each class, to train the first model with
-NORMAL = 100  # photos like those in training, which come first
+NORMAL = 1000  # photos like those in training, which come first
 SHIFTED = 240  # darkened photos, which come later
 DARK = 0.3  # of the light
 BY_HAND = 12  # photos that are reviewed in the browser
@@ -137,13 +138,20 @@ def versions_seen(service: Service, until: Event) -> set[tuple[int, str]]:
     return seen
 
 
-def test_labels_from_the_review_make_a_better_model_and_no_request_is_refused(
+def test_drift_is_noticed_and_labels_from_the_review_make_a_better_model_without_a_refused_request(
     project, service, page, capsys
 ):
     models = project / "models"
     first = model_store.current(models)
     truths = send(service, 10_000, NORMAL)
+    wait_until(lambda: f"records_written_total {NORMAL}.0" in service.metrics())
+    drift_check.main(["--accept"])
     shifted = send(service, 20_000, SHIFTED, DARK)
+    wait_until(lambda: f"records_written_total {NORMAL + SHIFTED}.0" in service.metrics())
+    with pytest.raises(SystemExit) as ended:
+        drift_check.main(["--since", "1d"])
+    assert ended.value.code == drift_check.DRIFT
+    assert "brightness" in capsys.readouterr().out.lower()
     assert accuracy(project, first, 30_000) > 0.8
     assert accuracy(project, first, 30_000, DARK) < 0.7
 

@@ -1,6 +1,5 @@
 """Which differences count as drift."""
 
-
 import numpy as np
 import pytest
 
