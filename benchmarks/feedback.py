@@ -31,6 +31,7 @@ from car_damage.evaluation.held_out_sources import leave_out
 from car_damage.manifest import TrainingSettings
 
 FEEDBACK = "feedback"  # the source of labelled photos
+KEEP = (0.0, 0.5)  # shares of the earlier model's weights that are mixed in
 BY_CHANCE, BY_DOUBT = "at random", "by doubt"
 
 
@@ -84,7 +85,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     args = parser.parse_args()
 
-    from car_damage.training import hardware, phases
+    from car_damage.training import fine_tune, hardware, phases
     from car_damage.training.checkpoints import Run
     from car_damage.training.classifier import predicted_logits
     from car_damage.training.initial_weights import starting_model
@@ -127,8 +128,12 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 run = Run(Path(folder), start, settings, dataset.config)
                 phases.train(start, changed, run, resume=False)
-            found = measured(changed.test, changed.val)
-            print(f"{count} labels {how}: {found}", flush=True)
+            after = start.model.get_weights()
+            for keep in KEEP:
+                start.model.set_weights(after)
+                fine_tune.mix_in(start.model, before, keep)
+                found = measured(changed.test, changed.val)
+                print(f"{count} labels {how}, --keep {keep}: {found}", flush=True)
 
 
 if __name__ == "__main__":
