@@ -15,6 +15,7 @@ from waitress.wasyncore import file_dispatcher
 from car_damage.service.http_server import Channel, Limits, Server, State, Threads, turn
 from car_damage.service.loads import Loads
 
+FIRST_REQUEST = 5  # seconds that a stopping worker waits for the request of a new connection
 BUSY = 2  # seconds; a connection counts as busy for so long after its last answer
 OFFER = 0.1  # seconds in which a less busy worker can accept a new connection first
 STUCK = 1  # exit code
@@ -88,10 +89,13 @@ class Worker(base.Worker):
     def _is_in_use(self, channel: Channel) -> bool:
         """Whether a stop must wait for this connection.
 
-        A client that was active recently may send more, and must get `Connection: close` first.
+        A client that was active recently may send more, and must get `Connection: close` first. The
+        first request of one that has just connected may be on its way.
         """
-        used_lately = (channel.answered_at or -math.inf) > monotonic() - BUSY
-        return channel.is_at_work or (used_lately and not channel.is_lingering)
+        now = monotonic()
+        is_new = channel.state == State.NEW and now - channel.begun < FIRST_REQUEST
+        used_lately = (channel.answered_at or -math.inf) > now - BUSY
+        return channel.is_at_work or is_new or (used_lately and not channel.is_lingering)
 
     def _turn(self, sockets: dict[int, Any]) -> None:
         self.notify()

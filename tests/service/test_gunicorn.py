@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
@@ -114,6 +115,21 @@ def test_workers_keep_their_version_until_a_reload_and_no_request_fails_during_i
     assert {answer["model_version"] for _, answer in gathered} == {tiny_model.VERSION, new}
     assert loaded()[3:] == [new, new]
     assert service.ask("/model")[1]["version"] == new
+
+
+def test_a_client_that_has_connected_before_a_reload_gets_its_answer(service):
+    wait_until(service.is_ready)
+    connections = [service.connection() for _ in range(8)]  # so that each worker has some
+    for connection in connections:
+        connection.connect()
+    time.sleep(0.5)  # until the workers have accepted them
+    old = service.workers()
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(service.workers() - old) == 2)
+    time.sleep(0.5)  # by now the old workers were told to stop
+    statuses = [service.ask("/predict", RED, connection)[0] for connection in connections]
+    assert statuses == [200] * 8
+    wait_until(lambda: not old & service.workers())
 
 
 def test_a_stopping_service_finishes_its_requests_and_is_not_ready(service):
