@@ -13,10 +13,13 @@ which the model has never seen either, are not used at all.
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -24,7 +27,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from car_damage import paths
-from car_damage.dataset.arrays import Dataset, Row, Split, load
+from car_damage.dataset.arrays import Dataset, Row, load
 from car_damage.dataset.views import rearranged
 from car_damage.errors import UserError, exit_code
 from car_damage.evaluation.held_out_sources import leave_out
@@ -72,8 +75,7 @@ def chosen(paths_: list[str], doubt: np.ndarray, count: int, how: str) -> set[st
     return {paths_[place] for place in order[:count]}
 
 
-def main() -> None:
-    """Parse the options, measure the model, then train and measure for each number of labels."""
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -83,57 +85,71 @@ def main() -> None:
     parser.add_argument("--without", nargs="+", default=[], metavar="SOURCE")
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 300, 1000])
     parser.add_argument("--epochs", type=int, default=2)
-    args = parser.parse_args()
+    return parser
 
-    from car_damage.training import fine_tune, hardware, phases
+
+def measured(model: Any, dataset: Dataset) -> str:
+    """Return the figures for the new source's test photos and the known sources, as text."""
+    from car_damage.training.classifier import predicted_logits
+
+    test, known = dataset.test, dataset.val
+    logits, at_home = (predicted_logits(model, split) for split in (test, known))
+    balanced = balanced_accuracy_score(test.y, logits > 0)
+    home = ((at_home > 0) == (known.y == 1))[known.of_kind("photo")].mean()
+    auc = roc_auc_score(test.y, logits)
+    return f"{balanced:.1%} balanced, ROC AUC {auc:.3f}, known sources {home:.1%}"
+
+
+def train_and_measure(start: Any, dataset: Dataset, epochs: int) -> Iterator[tuple[float, str]]:
+    """Continue training on a data set; yield the figures for each share in `KEEP`."""
+    from car_damage.training import fine_tune, phases
     from car_damage.training.checkpoints import Run
+
+    before = start.model.get_weights()
+    settings = TrainingSettings(
+        unfreeze=start.backbone.default_stage,
+        epochs=epochs,
+        learning_rate=start.backbone.learning_rate,
+        batch_size=32,
+        seed=0,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), start, settings, dataset.config)
+        phases.train(start, dataset, run, resume=False)
+    after = start.model.get_weights()
+    for keep in KEEP:
+        start.model.set_weights(after)
+        fine_tune.mix_in(start.model, before, keep)
+        yield keep, measured(start.model, dataset)
+    start.model.set_weights(before)
+
+
+def main() -> None:
+    """Parse the options, measure the model, then train and measure for each number of labels."""
+    args = build_parser().parse_args()
+
+    from car_damage.training import hardware
     from car_damage.training.classifier import predicted_logits
     from car_damage.training.initial_weights import starting_model
 
     dataset = rearranged(
         load(args.data), lambda name, row: None if row.source in args.without else name
     )
-    rows = leave_out(dataset, [args.source]).test.rows
-    arriving, tested = arriving_and_tested(rows)
+    arriving, tested = arriving_and_tested(leave_out(dataset, [args.source]).test.rows)
     if len(arriving) < max(args.labels):
         raise UserError(f"only {len(arriving)} photos of {args.source} can get a label")
     hardware.set_up(seed=0)
     start = starting_model(None, args.weights, dataset.config.sample, paths.MODELS)
-    before = start.model.get_weights()
-    settings = TrainingSettings(
-        unfreeze=start.backbone.default_stage,
-        epochs=args.epochs,
-        learning_rate=start.backbone.learning_rate,
-        batch_size=32,
-        seed=0,
-    )
-
-    def measured(split: Split, known: Split) -> str:
-        logits, at_home = (predicted_logits(start.model, part) for part in (split, known))
-        balanced = balanced_accuracy_score(split.y, logits > 0)
-        home = ((at_home > 0) == (known.y == 1))[known.of_kind("photo")].mean()
-        auc = roc_auc_score(split.y, logits)
-        return f"{balanced:.1%} balanced, ROC AUC {auc:.3f}, known sources {home:.1%}"
-
-    plain = with_feedback(dataset, args.source, set(), tested)
     pool = with_feedback(dataset, args.source, set(), arriving).test
     doubt = np.abs(predicted_logits(start.model, pool))
     pool_paths = [row.path for row in pool.rows]
-    print(f"0 labels: {measured(plain.test, plain.val)}", flush=True)
-    for count in args.labels:
-        for how in (BY_CHANCE, BY_DOUBT):
-            labelled = chosen(pool_paths, doubt, count, how)
-            changed = with_feedback(dataset, args.source, labelled, tested)
-            start.model.set_weights(before)
-            with tempfile.TemporaryDirectory() as folder:
-                run = Run(Path(folder), start, settings, dataset.config)
-                phases.train(start, changed, run, resume=False)
-            after = start.model.get_weights()
-            for keep in KEEP:
-                start.model.set_weights(after)
-                fine_tune.mix_in(start.model, before, keep)
-                found = measured(changed.test, changed.val)
-                print(f"{count} labels {how}, --keep {keep}: {found}", flush=True)
+    without_labels = with_feedback(dataset, args.source, set(), tested)
+    print(f"0 labels: {measured(start.model, without_labels)}", flush=True)
+    for count, how in itertools.product(args.labels, (BY_CHANCE, BY_DOUBT)):
+        labelled = chosen(pool_paths, doubt, count, how)
+        changed = with_feedback(dataset, args.source, labelled, tested)
+        for keep, found in train_and_measure(start, changed, args.epochs):
+            print(f"{count} labels {how}, --keep {keep}: {found}", flush=True)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,19 @@ def versions_seen(service: Service, until: Event) -> set[tuple[int, str]]:
     return seen
 
 
+def take_up(service: Service, first: str, second: str) -> None:
+    """Reload the service while a client sends photos; every one gets an answer."""
+    over = Event()
+    with ThreadPoolExecutor(1) as threads:
+        client = threads.submit(versions_seen, service, over)
+        before = service.workers()
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not before & service.workers() and service.is_ready())
+        wait_until(lambda: service.ask("/model")[1]["version"] == second)
+        over.set()
+        assert client.result() == {(200, first), (200, second)}
+
+
 def test_drift_is_noticed_and_labels_from_the_review_make_a_better_model_without_a_refused_request(
     project, service, page, capsys
 ):
@@ -170,15 +183,7 @@ def test_drift_is_noticed_and_labels_from_the_review_make_a_better_model_without
     assert accuracy(project, second, 30_000, DARK) > accuracy(project, first, 30_000, DARK) + 0.1
     assert accuracy(project, second, 30_000) >= accuracy(project, first, 30_000) - A_POINT
 
-    over = Event()
-    with ThreadPoolExecutor(1) as threads:
-        client = threads.submit(versions_seen, service, over)
-        before = service.workers()
-        service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: not before & service.workers() and service.is_ready())
-        wait_until(lambda: service.ask("/model")[1]["version"] == second)
-        over.set()
-        assert client.result() == {(200, first), (200, second)}
+    take_up(service, first, second)
 
     retrain.main([])
     assert "Nothing was trained" in capsys.readouterr().out

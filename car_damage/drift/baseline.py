@@ -1,9 +1,9 @@
 """The photos that later ones are compared with, as averages of blocks of neighbouring photos.
 
-Photos that come one after the other are alike: one customer, one car, one phone. So blocks of
-neighbouring photos, not single photos, are drawn and exchanged to find out what chance does (block
-bootstrap: Künsch 1989, https://doi.org/10.1214/aos/1176347265). Only the blocks' averages are
-stored, so a photo can be deleted later and nothing of it stays.
+Neighbouring photos often show the same car, from the same phone, so they resemble each other. So
+blocks of neighbouring photos, not single photos, are drawn and exchanged to find out what chance
+does (block bootstrap: Künsch 1989, https://doi.org/10.1214/aos/1176347265). Only the blocks'
+averages are stored, so a photo can be deleted later and nothing of it stays.
 """
 
 import io

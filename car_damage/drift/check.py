@@ -43,7 +43,7 @@ class Result:
     stored: Stored | None
     comparisons: Sequence[Comparison]
     distance: Distance | None
-    no_distance: str  # why there is no distance; "" if there is one
+    no_distance: str  # the reason if `distance` is None, otherwise ""
 
     @property
     def moved(self) -> list[Comparison]:

@@ -112,10 +112,10 @@ def prepare(address: str) -> None:
 
 
 def open_existing(address: str) -> Engine:
-    """Return an engine for a database that a service has filled, for commands.
+    """Return an engine for a command that reads what a service has recorded.
 
-    Updates the tables of an SQLite file. Raises `UserError` if there is no database, if it cannot
-    be reached, or if its tables are old.
+    Updates the tables of an SQLite file. Raises `UserError` if the database is missing or
+    unreachable, or if PostgreSQL's tables are old.
     """
     url = parsed(address)
     if url.drivername == "sqlite":

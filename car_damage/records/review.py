@@ -241,9 +241,10 @@ def _heatmap_after(row: Row[Any]) -> Result | None:
 
 
 def _run_again(row: Row[Any], kept: KeptPhotos, heatmap: bool) -> Result | Exception | None:
-    """Run the model on a kept photo again, for its picture and heatmap; None if there is no file.
+    """Run the model on a kept photo again, for its picture and heatmap.
 
-    The queue does this, because it takes as much time and memory as a new photo.
+    Returns None if the photo's file is missing. The queue runs the model, because that takes as
+    much time and memory as for a new photo.
     """
     data = kept.read(row.sha256)
     if data is None:

@@ -1,9 +1,9 @@
 """Write entries and delete records, with the files of kept photos.
 
 A file and its rows are in two places, so no single transaction covers both. `kept_photos` has a row
-for each file, which is written before the file and deleted after it. Whoever writes or deletes a
-file locks its row. So a file without a row does not exist, and a row without a prediction is
-deleted with its file an hour later.
+for each file, which is written before the file and deleted after it. A process
+locks that row before it writes or deletes the file. So every file has a row. A row without a
+prediction is deleted with its file an hour later.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, delete, exists, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from car_damage.records import database, similarity
 from car_damage.records.entry import Entry
@@ -87,11 +86,10 @@ def delete_unused_files(engine: Engine, photos: KeptPhotos) -> None:
 
 def _lock_files(connection: Connection, sha256s: Iterable[str]) -> None:
     """Insert or update the rows of files, which locks them until the transaction ends."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     now = datetime.now(UTC)
     # In one order, so that two processes do not wait for each other.
     rows = [{"sha256": sha256, "written": now} for sha256 in sorted(sha256s)]
-    upsert = dialect.insert(kept_photos)
+    upsert = database.insert_into(connection, kept_photos)
     connection.execute(
         upsert.on_conflict_do_update(
             index_elements=["sha256"], set_={"written": upsert.excluded.written}

@@ -210,7 +210,7 @@ def _labels(strata: Sequence[Stratum]) -> Labels:
 
 
 def _reason(sure: Stratum, unsure: Sequence[Stratum]) -> str | None:
-    """Return why there is no accuracy."""
+    """Return the reason why the accuracy is unknown, or None if it is known."""
     if sure.photos and not sure.labelled:
         return (
             "No sure answer was audited and reviewed. Set AUDIT_SHARE, and review the audits at "

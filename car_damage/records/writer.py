@@ -53,7 +53,7 @@ class Writer:
         atexit.register(self.flush, AT_THE_END)
 
     def put(self, entry: Entry) -> bool:
-        """Let an entry wait to be written. Return False, and count it, if there is no room."""
+        """Add an entry to the queue. Return False, and count the entry as lost, if it is full."""
         with self._changed:
             too_large = self._entries and self._size + entry.size > MOST_BYTES
             full = too_large or len(self._entries) >= MOST_WAITING

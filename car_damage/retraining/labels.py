@@ -1,6 +1,5 @@
 """Read from the records what people said about photos that are kept."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Select, select
@@ -28,10 +27,7 @@ def read(address: str) -> list[Labelled]:
     If one file was labelled several times, the last label counts. "Cannot tell" is not a label.
     Raises `UserError` if the database cannot be read.
     """
-    engine = database.connect(address)
-    file = engine.url.database
-    if engine.url.drivername == "sqlite" and not Path(file or "").is_file():
-        raise UserError(f"DATABASE_URL: there is no file {file}. Check the address.")
+    engine = database.open_existing(address)
     try:
         with engine.connect() as connection:
             said = connection.execute(_query()).all()

@@ -88,7 +88,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             except argparse.ArgumentTypeError as error:
                 raise UserError(f"{variable}: {error}") from None  # the cause may contain a secret
     _check_records(settings)
-    _check_names(settings)
+    _check_keys(settings)
     return settings
 
 
@@ -191,7 +191,7 @@ def _check_records(settings: Settings) -> None:
                 raise UserError(f"{name.upper()} needs a database: set DATABASE_URL too.")
 
 
-def _check_names(settings: Settings) -> None:
+def _check_keys(settings: Settings) -> None:
     """Refuse a key that is both an ordinary one and an administrator's."""
     if {key.secret for key in settings.api_keys} & {key.secret for key in settings.admin_keys}:
         raise UserError("a key is in API_KEYS and in ADMIN_KEYS. Make another one for one of them.")
