@@ -119,6 +119,12 @@ def add_fine_tuning(parser: argparse.ArgumentParser) -> None:
         help="share of the earlier model's weights to mix into the new ones, so that the model "
         "stays good on photos unlike the new ones (default: %(default)s)",
     )
+    add(
+        "--soup",
+        action="store_true",
+        help="fine-tune a second model, without images that are made up from others, and average "
+        "both: better on photos from new sources, and takes twice the time",
+    )
     images = "images per batch (default: %(default)s)"
     add("--batch-size", type=whole_number(1, 1024), default=BATCH_SIZE, metavar="N", help=images)
     seed = "random seed (default: %(default)s)"
@@ -364,6 +370,7 @@ def choose_settings(args: argparse.Namespace, start: "Start") -> TrainingSetting
         batch_size=args.batch_size,
         seed=args.seed,
         keep=args.keep,
+        soup=args.soup,
         leave_out=tuple(args.leave_out),
     )
 

@@ -250,6 +250,7 @@ class TrainingSettings(Frozen):
     batch_size: int
     seed: int
     keep: float = 0.0
+    soup: bool = False
     leave_out: tuple[str, ...] = ()
 
 

@@ -41,15 +41,17 @@ class AugmentedBatches(PlainBatches):
     """Shuffled and augmented batches for training.
 
     Each is `(uint8 (b, size, size, 3), float32 (b, 1))`: images and labels. `sampling` decides how
-    often an epoch shows a photo. An undamaged image may get `scratches`, or a patch (`pasting`) of
-    another photo, and takes the patch's label. For every 16 photos, one image that shows no car
-    (`outliers`) is added, with the label 0.5. A batch depends only on seed, epoch and position, so
-    a resumed run gets the same batches.
+    often an epoch shows a photo. With `made_up`, an undamaged image may get `scratches`, or a patch
+    (`pasting`) of another photo, and takes the patch's label. For every 16 photos, one image that
+    shows no car (`outliers`) is added, with the label 0.5. A batch depends only on seed, epoch and
+    position, so a resumed run gets the same batches.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int):
+    def __init__(self, split: Split, batch_size: int, seed: int, made_up: bool = True):
         super().__init__(split, batch_size, workers=cores(), max_queue_size=8)
         self.seed = seed
+        self.patch_chance = PATCH_CHANCE if made_up else 0.0
+        self.scratch_chance = SCRATCH_CHANCE if made_up else 0.0
         # Some undamaged images become damaged. Draw as many more, so that both classes are equal.
         self.drawn = self.weights * np.where(split.y == 1, 1, 1 / (1 - 2 * self._turned_damaged()))
         self.patches = [patch_shares(split, label) for label in (0, 1)]
@@ -69,7 +71,8 @@ class AugmentedBatches(PlainBatches):
         close_ups = np.average(
             self.split.of_kind("close_up")[undamaged], weights=self.weights[undamaged]
         )
-        return PATCH_CHANCE / 2 + (1 - PATCH_CHANCE) * SCRATCH_CHANCE * float(close_ups)
+        scratched = (1 - self.patch_chance) * self.scratch_chance * float(close_ups)
+        return self.patch_chance / 2 + scratched
 
     def _view(self, position: int) -> tuple[np.ndarray, float]:
         """An image and its label."""
@@ -79,12 +82,12 @@ class AugmentedBatches(PlainBatches):
         damaged = bool(self.split.y[row])
         stored, size = np.asarray(self.split.stored[row]), self.split.X.shape[1]
         if not damaged:
-            if rng.random() < PATCH_CHANCE:
+            if rng.random() < self.patch_chance:
                 label = int(rng.integers(2))
                 donor = int(rng.choice(len(self.split.y), p=self.patches[label]))
                 patch = np.asarray(self.split.stored[donor])
                 return augment(stored, rng, size, patch=patch), label
-            if self.split.rows[row].kind == "close_up" and rng.random() < SCRATCH_CHANCE:
+            if self.split.rows[row].kind == "close_up" and rng.random() < self.scratch_chance:
                 return augment(stored, rng, size, scratched=True), 1
         return augment(stored, rng, size), int(damaged)
 

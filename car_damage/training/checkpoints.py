@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import keras
@@ -29,6 +30,13 @@ class Run:
         self._description = json.dumps(what, sort_keys=True, indent=2)
         name = hashlib.sha256(self._description.encode()).hexdigest()[:8]
         self.folder = models / f"training-{name}"
+
+    def part(self, name: str) -> "Run":
+        """Return a run in a folder below this one, for another model of the same settings."""
+        part = copy(self)
+        part.folder = self.folder / name
+        part.folder.mkdir(exist_ok=True)
+        return part
 
     def start(self) -> None:
         """Start again, and delete the checkpoints of a killed run with the same settings."""

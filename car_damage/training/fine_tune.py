@@ -18,8 +18,12 @@ GRADIENT_NORM = 1.0
 AVERAGED = 0.1  # of all steps: how far back the average of the weights reaches
 
 
-def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> None:
+def fine_tune(
+    model: keras.Model, dataset: Dataset, run: Run, resume: bool, made_up: bool = True
+) -> None:
     """Train the trainable layers of `model` in place, and give it the averaged weights.
+
+    `made_up` is whether some images are made up from others (`AugmentedBatches`).
 
     The number of epochs is fixed. The best epoch on photos of known sources is not the best one for
     other sources. Instead of early stopping, the weights are averaged during the run (Izmailov et
@@ -27,7 +31,7 @@ def fine_tune(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> N
     diverges.
     """
     settings = run.settings
-    train = AugmentedBatches(dataset.train, settings.batch_size, settings.seed)
+    train = AugmentedBatches(dataset.train, settings.batch_size, settings.seed, made_up)
     val = PlainBatches(dataset.val, settings.batch_size)
     _compile(model, settings.learning_rate, steps=len(train) * settings.epochs)
     done = run.restore(model) if resume else 0

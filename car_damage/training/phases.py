@@ -15,6 +15,8 @@ from car_damage.training.fine_tune import fine_tune, mix_in
 from car_damage.training.initial_weights import Start
 from car_damage.training.sampling import sample_weights
 
+FITTED = "fitted.npz"  # in a run's folder: the weights after phase 1
+
 
 def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
     """Train the model of `start` in place; with `resume`, continue after `run`'s last epoch."""
@@ -30,11 +32,33 @@ def train(start: Start, dataset: Dataset, run: Run, resume: bool) -> None:
             head_alone = _fit_head(start, dataset, run)
     if settings.epochs:
         print(f"phase 2: fine-tuning, starting at stage {settings.unfreeze}")
-        fine_tune(start.model, dataset, run, resume)
+        if settings.soup:
+            _fine_tune_soup(start.model, dataset, run, resume)
+        else:
+            fine_tune(start.model, dataset, run, resume)
         mix_in(start.model, before, settings.keep)
         after = log_loss(start.model, dataset.val)
         was = "" if head_alone is None else f" (before fine-tuning: {head_alone:.3f})"
         print(f"log loss on the validation photos: {after:.3f}{was}")
+
+
+def _fine_tune_soup(model: keras.Model, dataset: Dataset, run: Run, resume: bool) -> None:
+    """Fine-tune two models, the second one without made-up images, and average their weights.
+
+    Both start from the same fitted head, so the average works, and is better on new sources than
+    either ("model soups", Wortsman et al. 2022, https://arxiv.org/abs/2203.05482).
+    """
+    fitted = run.folder / FITTED
+    if not resume:
+        np.savez(fitted, *model.get_weights())
+    fine_tune(model, dataset, run, resume)
+    with_made_up = model.get_weights()
+    with np.load(fitted) as weights:
+        model.set_weights([weights[name] for name in weights.files])
+    print("the second model of the soup, without made-up images")
+    plain = run.part("plain")
+    fine_tune(model, dataset, plain, resume and bool(plain.history()), made_up=False)
+    mix_in(model, with_made_up, 0.5)
 
 
 def log_loss(model: keras.Model, split: Split) -> float:
