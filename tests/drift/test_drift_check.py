@@ -10,7 +10,6 @@ import drift_check
 from car_damage import model_store
 from car_damage.drift.reference import Reference
 from car_damage.errors import UserError
-from car_damage.records import database
 from car_damage.records.kept_photos import KeptPhotos
 from car_damage.records.tables import drift_baselines, drift_checks, feedback, predictions
 from tests.clients import RED
@@ -19,17 +18,10 @@ from tests.tiny_model import VERSION
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'records.db'}"
-
-
-@pytest.fixture
-def engine(url, monkeypatch):
-    database.migrate(url)
-    monkeypatch.setenv("DATABASE_URL", url)
-    engine = database.connect(url)
-    yield engine
-    engine.dispose()
+def engine(engine, database_url, monkeypatch):
+    """The database of all tests, which the command finds as it does in production."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return engine
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A database for each test: SQLite, and PostgreSQL too under the marker `slow`."""
+"""A database for each test: SQLite, and also PostgreSQL under the marker `slow`."""
 
 from collections.abc import Iterator
 from itertools import count
