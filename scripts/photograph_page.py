@@ -9,7 +9,7 @@ Needs the packages of requirements-dev.txt and Debian's package chromium.
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "http://localhost:5000"
@@ -36,10 +36,17 @@ def show_results(page: Page) -> None:
         photo = ROOT / "examples" / f"{name}.jpg"
         page.get_by_label("Choose photos").set_input_files(photo)
         expect(page.locator(".verdict")).to_have_count(number)
-    page.get_by_role("switch").first.click()
-    expect(page.locator(".overlay").first).to_be_visible()
-    page.locator("summary").nth(1).click()
+    damaged, not_sure = card_of(page, "damaged"), card_of(page, "not-sure")
+    damaged.get_by_role("switch").click()
+    expect(damaged.locator(".overlay")).to_be_visible()
+    not_sure.locator("summary").click()
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+
+
+def card_of(page: Page, name: str) -> Locator:
+    """The card of a photo. The order of the cards changes while answers arrive."""
+    photo = page.get_by_role("figure", name=f"{name}.jpg", exact=True)
+    return page.get_by_role("listitem").filter(has=photo)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_the_heatmap_and_its_change_peak_on_the_damage_more_often_than_by_chance
 def test_the_included_version_is_small_and_complete_and_contains_no_photo():
     record = model_store.load_record(MODELS)
     names = {path.name for path in record.folder.iterdir()}
-    models = {"model.tflite", "model.keras", "model.json", "trained_on.txt"}
+    models = {"model.tflite", "model.keras", "model.json", "trained_on.txt", "reference.npz"}
     assert names == {*models, "report.html", "LICENSE", "NOTICE.md"}
     assert sum(path.stat().st_size for path in record.folder.iterdir()) < 50_000_000
     report = (record.folder / "report.html").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from car_damage.service.problems import KINDS, MIME_TYPE, Problem
 from car_damage.service.schemas import PHOTO, ImageInJson, ImagesInJson, PhotoForm
 
 REQUEST_ID = "6a1f0c52b7d94e3f8a60d1c2e5b49f07"
-VERSION = "20261128-0922-151e"
+VERSION = "20261128-1641-b6de"
 ONE: dict[str, Any] = {
     "prediction": "damaged",
     "probability": 0.9731,
