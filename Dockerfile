@@ -21,7 +21,7 @@ FROM base AS packages
 ENV PIP_ONLY_BINARY=:all: \
     PIP_PYTHON=/venv/bin/python
 WORKDIR /build
-COPY requirements-serve.txt requirements-buckets.txt ./
+COPY requirements-serve.txt requirements-buckets.txt requirements-cluster.txt ./
 RUN python -m venv --without-pip /venv \
     && pip install --no-compile -r requirements-serve.txt \
     && pip uninstall --yes flatbuffers ml-dtypes protobuf \
@@ -42,6 +42,10 @@ RUN python -m venv --without-pip /venv \
 ARG BUCKETS
 RUN test -z "$BUCKETS" \
     || pip install -r requirements-buckets.txt
+# With --build-arg CLUSTER=yes, predict.py can use buckets, Parquet and a Ray cluster.
+ARG CLUSTER
+RUN test -z "$CLUSTER" \
+    || pip install -r requirements-cluster.txt
 
 
 # /app with the version in use: the current one, otherwise the included one.

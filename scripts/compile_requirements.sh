@@ -14,9 +14,13 @@ compile() { # compile NAME FILE [OPTION...]: pins requirements/NAME.in in FILE, 
 }
 
 compile all requirements.txt "$@"
-for name in serve dev gpu; do # with the versions of requirements.txt
+for name in serve gpu; do # with the versions of requirements.txt
   compile "$name" "requirements-$name.txt" --constraint requirements.txt "$@"
 done
-# With the image's versions. s3fs needs python-dateutil 2, and the pipeline has a newer one. Wheels
-# only, or uv tries to build s3fs's oldest dependencies.
-compile buckets requirements-buckets.txt --constraint requirements-serve.txt --only-binary :all: "$@"
+# With the versions that they are installed on top of. Wheels only, or uv tries to build s3fs's oldest
+# dependencies.
+compile buckets requirements-buckets.txt --constraint requirements.txt --only-binary :all: "$@"
+compile cluster requirements-cluster.txt --constraint requirements.txt \
+  --constraint requirements-buckets.txt --only-binary :all: "$@"
+compile dev requirements-dev.txt --constraint requirements.txt \
+  --constraint requirements-cluster.txt "$@"

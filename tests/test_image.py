@@ -36,7 +36,8 @@ def of(stage: str, word: str) -> list[str]:
 
 
 def test_the_service_gets_its_packages_and_files_but_does_not_own_them():
-    assert of("packages", "COPY") == ["requirements-serve.txt requirements-buckets.txt ./"]
+    (lists,) = of("packages", "COPY")
+    assert lists == "requirements-serve.txt requirements-buckets.txt requirements-cluster.txt ./"
     *files, photos = of("serve", "COPY")
     assert files == ["--from=packages /venv /venv", "--from=app /app /app"]
     assert photos.endswith(" /photos /photos")  # only what it stores

@@ -12,6 +12,7 @@ COMPILED = {
     "dev": "requirements-dev.txt",
     "gpu": "requirements-gpu.txt",
     "buckets": "requirements-buckets.txt",
+    "cluster": "requirements-cluster.txt",
 }
 TEXTS = {name: (ROOT / file).read_text(encoding="utf-8") for name, file in COMPILED.items()}
 # Each requirement with its hashes and the comment on who asked for it
@@ -41,10 +42,17 @@ def test_a_compiled_file_has_all_packages_of_its_short_list(name):
 
 @pytest.mark.parametrize(
     ("name", "others"),
-    [("serve", "all"), ("dev", "all"), ("gpu", "all"), ("buckets", "serve")],
+    [
+        *[(name, "all") for name in ("serve", "dev", "gpu", "buckets", "cluster")],
+        *[("buckets", "serve"), ("cluster", "serve"), ("cluster", "buckets"), ("dev", "cluster")],
+    ],
 )
 def test_a_package_has_the_same_version_in_files_that_are_installed_together(name, others):
     assert {pin for pin in PINS[name].items() if pin[0] in PINS[others]} <= PINS[others].items()
+
+
+def test_only_clusters_and_tests_need_ray():
+    assert {name for name, pins in PINS.items() if "ray" in pins} == {"cluster", "dev"}
 
 
 def test_serving_needs_no_tensorflow_and_a_gpu_gets_no_cpu_build():
