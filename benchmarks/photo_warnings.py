@@ -16,7 +16,7 @@ from typing import get_args
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from car_damage import model_store, paths, photos
-from car_damage.classify_files import find_photos
+from car_damage.batch.sources import photo_names
 from car_damage.errors import exit_code
 from car_damage.parallel import map_in_order, per_thread
 from car_damage.photo_warnings import WarningWord
@@ -52,7 +52,8 @@ def main() -> None:
         return predictor().predict(photo).warnings
 
     size = record.manifest.size
-    cars = (photos.decode(path.read_bytes(), at_least=size) for path in find_photos(args.folders))
+    names = photo_names([str(folder) for folder in args.folders])
+    cars = (photos.decode(Path(name).read_bytes(), at_least=size) for name in names)
     print(f"{'':10}{'photos':>7}" + "".join(f"{word:>16}" for word in (*WORDS, "any")))
     print(line("cars", map_in_order(warnings_of, cars)))
     kinds = no_cars.kinds()

@@ -1,21 +1,19 @@
 """Classify photo files into rows of CSV and draw heatmaps, on all cores and in bounded memory."""
 
 import csv
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TextIO
 
 from car_damage import heatmap, photos
+from car_damage.batch.answers import answer, read_photo
 from car_damage.errors import UserError
-from car_damage.folders import files_below, why_skipped
+from car_damage.folders import why_skipped
 from car_damage.model_store import Record
 from car_damage.parallel import map_in_order, per_thread
 from car_damage.predictor import Prediction, Predictor
-from car_damage.wording import not_looked_at
 
 HEATMAP_SIDES = (640, 1280)  # pixels: minimum of the short side, maximum of the long side
 
@@ -32,40 +30,11 @@ class Row:
     error: str = ""
 
 
-def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """The files in `paths` and the photos in its folders, each once. Raises `UserError`."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"There is no photo or folder {path}. Check its name.")
-        below = _photos_among(files_below(path)) if path.is_dir() else [path]
-        if not below:
-            skipped = not_looked_at(skipped_files([path], None))
-            found_instead = f" ({skipped})" if skipped else ""
-            raise UserError(f"No photos in {path}{found_instead}. Choose a folder with photos.")
-        found += below
-    return list(dict.fromkeys(found))
-
-
-def skipped_files(paths: Sequence[Path], results: Path | None) -> Counter[str]:
-    """Count the files in `paths` that are not photos, by reason; `results` is not counted.
-
-    The keys are those of `wording.not_looked_at`.
-    """
-    below = {file for path in paths if path.is_dir() for file in files_below(path)}
-    if results is not None:
-        below = {file for file in below if file.resolve() != results.resolve()}
-    return Counter(reason for file in below if (reason := why_skipped(file)))
-
-
-def _photos_among(files: Iterable[Path]) -> list[Path]:
-    """The files with a photo's suffix, sorted, without heatmaps that this program has drawn."""
-    return sorted(path for path in files if not why_skipped(path) and not heatmap.is_drawn(path))
-
-
-def heatmap_paths(paths: Sequence[Path], folder: Path) -> list[Path]:
+def heatmap_paths(paths: Iterable[Path], folder: Path) -> list[Path]:
     """The path of each photo's heatmap. Raises `UserError` if one could replace a photo."""
-    if folder.is_dir() and _photos_among(folder.iterdir()):
+    if folder.is_dir() and any(
+        not why_skipped(path) and not heatmap.is_drawn(path) for path in folder.iterdir()
+    ):
         raise UserError(f"{folder} contains photos. Choose another folder for --heatmaps.")
     taken: set[str] = set()
     return [folder / f"{_unused_name(path.stem, taken)}.png" for path in paths]
@@ -81,11 +50,11 @@ def _unused_name(stem: str, taken: set[str]) -> str:
     return name
 
 
-def check_csv(file: Path, paths: Sequence[Path]) -> None:
+def check_csv(file: Path, names: Iterable[str]) -> None:
     """Raise `UserError` if `file` is a folder, or a photo that the answers would replace."""
     if file.is_dir():
         raise UserError(f"{file} is a folder. Choose a file for --csv.")
-    is_read = file.exists() and file.resolve() in {path.resolve() for path in paths}
+    is_read = file.exists() and any(Path(name).resolve() == file.resolve() for name in names)
     if is_read or file.suffix.lower() in photos.SUFFIXES:
         raise UserError(f"--csv {file} is a photo. Choose another file, such as answers.csv.")
 
@@ -97,41 +66,35 @@ def make_folder(folder: Path) -> None:
 
 
 def classify_files(
-    record: Record, paths: Sequence[Path], heatmaps: Sequence[Path | None]
+    record: Record, names: Iterable[str], heatmaps: Iterable[Path | None]
 ) -> Iterator[Row]:
     """Yield each photo's row in order, and write its heatmap to its path in `heatmaps`, if any."""
     predictor = per_thread(lambda: Predictor(record))
-    jobs = zip(paths, heatmaps, strict=True)
+    jobs = zip(names, heatmaps, strict=False)  # without heatmaps, there is None without end
     return map_in_order(lambda job: _row(predictor(), *job), jobs)
 
 
-def _row(predictor: Predictor, path: Path, target: Path | None) -> Row:
-    name = os.fsencode(path).decode("utf-8", "replace")  # valid Unicode even if the path is not
-    try:
-        answer = _answer(predictor, path, target)
-    except photos.UnusablePhoto as error:
-        return Row(name, error=error.reason)
-    except OSError:
-        return Row(name, error="unreadable")
+def _row(predictor: Predictor, name: str, target: Path | None) -> Row:
+    found = answer(predictor, name, lambda: read_photo(name))
+    if found.prediction is None:
+        return Row(found.path, error=found.error)
+    if target is not None:
+        _draw(read_photo(name), found.prediction, target)
     return Row(
-        name,
-        answer.label,
-        f"{answer.probability:.4f}",
-        "yes" if answer.review else "no",
-        " ".join(answer.warnings),
+        found.path,
+        found.prediction.label,
+        f"{found.prediction.probability:.4f}",
+        "yes" if found.prediction.review else "no",
+        " ".join(found.prediction.warnings),
     )
 
 
-def _answer(predictor: Predictor, path: Path, target: Path | None) -> Prediction:
-    data = path.read_bytes()
-    answer = predictor.predict(photos.decode(data, at_least=predictor.record.manifest.size))
-    if target is not None:
-        # Decode again, larger: the answer must not depend on whether a heatmap is drawn.
-        short, long = HEATMAP_SIDES
-        png = heatmap.png(photos.shrink(photos.decode(data, short), long), answer.heatmap)
-        with writing(target):
-            target.write_bytes(png)
-    return answer
+def _draw(data: bytes, prediction: Prediction, target: Path) -> None:
+    # Decode again, larger: the answer must not depend on whether a heatmap is drawn.
+    short, long = HEATMAP_SIDES
+    png = heatmap.png(photos.shrink(photos.decode(data, short), long), prediction.heatmap)
+    with writing(target):
+        target.write_bytes(png)
 
 
 def write_rows(rows: Iterable[Row], file: TextIO) -> int:

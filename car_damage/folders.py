@@ -14,14 +14,15 @@ LITTER_PREFIX = "._"  # of the files in which macOS keeps metadata on other syst
 def files_below(folder: Path, way: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Yield each file in `folder` at any depth, broken links included, without system files.
 
-    Links to folders are followed, unless they lead back to a folder in `way`. Raises `UserError`
-    for a folder that cannot be read.
+    They come in the order of their paths, and only the names of one folder are in memory. Links to
+    folders are followed, unless they lead back to a folder in `way`. Raises `UserError` for a
+    folder that cannot be read.
     """
     real = folder.resolve()
     if any(passed.is_relative_to(real) for passed in way):
         return
     try:
-        for path in folder.iterdir():
+        for path in sorted(folder.iterdir()):
             if is_litter(path):
                 continue
             if path.is_dir():

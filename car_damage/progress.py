@@ -5,9 +5,10 @@ Both are without colours, as `NO_COLOR` asks for. With `TERM=dumb`, the terminal
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -29,21 +30,29 @@ def progress(items: Iterable[Item], what: str, total: int, unit: str = "photo") 
             advance()
 
 
+class Advance(Protocol):
+    """A function that says how many more steps are done."""
+
+    def __call__(self, steps: int = 1, /) -> object: ...
+
+
 @contextmanager
-def meter(what: str, total: int, unit: str) -> Iterator[Callable[[], object]]:
-    """Yield a function to call after each of `total` steps; it shows the progress."""
+def meter(what: str, total: int, unit: str) -> Iterator[Advance]:
+    """Yield a function to call after some of `total` steps; it shows progress and time left."""
     if can_draw():
         with tqdm(desc=what, total=total, unit=unit, dynamic_ncols=True, disable=not total) as bar:
             yield bar.update
         return
-    done, last = 0, monotonic()
+    done = 0
+    begun = last = monotonic()
 
-    def advance() -> None:
+    def advance(steps: int = 1) -> None:
         nonlocal done, last
-        done += 1
+        done += steps
         if (now := monotonic()) - last >= EVERY:
             last = now
-            print(f"{what}: {done:,} of {total:,}")
+            left = duration((now - begun) * (total - done) / done)
+            print(f"{what}: {done:,} of {total:,}, about {left} left")
 
     yield advance
 

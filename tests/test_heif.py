@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from car_damage import heif, photos
-from car_damage.classify_files import find_photos
+from car_damage.batch.sources import photo_names
 from car_damage.photos import MID_GREY, UnusablePhoto, decode, header_size
 from tests.photo_files import avif, heic
 from tests.test_photos import HEIGHT, WIDTH, alike, exif_with, grain, quarters, turned
@@ -152,4 +152,4 @@ def test_rejects_films_and_raw_photos_in_the_same_container(brand):
 @pytest.mark.parametrize("name", ["IMG_1.HEIC", "a.heif", "b.hif", "c.avif"])
 def test_step_1_and_predict_find_a_phone_s_photos_by_their_names(name, tmp_path):
     (tmp_path / name).write_bytes(heic(quarters()))
-    assert find_photos([tmp_path]) == [tmp_path / name]
+    assert list(photo_names([str(tmp_path)])) == [str(tmp_path / name)]

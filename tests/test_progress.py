@@ -18,8 +18,8 @@ def test_without_a_terminal_there_is_a_line_every_ten_seconds_and_no_bar(monkeyp
     assert list(progress("abcdefg", "reading photos", total=7)) == list("abcdefg")
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [
-        "reading photos: 3 of 7",
-        "reading photos: 6 of 7",
+        "reading photos: 3 of 7, about 16 s left",
+        "reading photos: 6 of 7, about 4 s left",
     ]
     assert shown.err == ""
 

@@ -10,28 +10,15 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from car_damage.buckets import check_protocol, is_local
 from car_damage.errors import UserError
-
-# The packages of the usual buckets; none of them is installed by default.
-CLIENTS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 def check(address: str) -> None:
     """Raise `UserError` if photos cannot be kept there. A bucket itself is not asked."""
-    protocol, path = fsspec.core.split_protocol(address)
-    try:
-        system = fsspec.get_filesystem_class(protocol or "file")
-    except ImportError:
-        package = CLIENTS.get(protocol, "the package that fsspec names for it")
-        raise UserError(
-            f"KEEP_PHOTOS: {protocol}:// needs another package. Run: pip install {package}"
-        ) from None
-    except ValueError:
-        raise UserError(
-            f"KEEP_PHOTOS: {protocol}:// is unknown. Use a folder, s3://, gs:// or az://."
-        ) from None
-    if issubclass(system, LocalFileSystem):
-        _check_folder(Path(path))
+    check_protocol(address, "KEEP_PHOTOS")
+    if is_local(address):
+        _check_folder(Path(fsspec.core.split_protocol(address)[1]))
 
 
 class PhotosUnavailable(Exception):  # noqa: N818 - a state, not a mistake
