@@ -18,6 +18,7 @@ import requests
 import data_preprocessing
 import evaluate
 import model_training
+import predict
 from car_damage import model_store, photos, predictor
 from car_damage.predictor import Predictor
 from scripts import pipeline
@@ -172,6 +173,8 @@ def test_readme_has_only_commands_that_work(words):
             pipeline.options_of_both(options)
         case ["python", script, *options] if script in PARSERS:
             PARSERS[script]().parse_args(options)
+        case ["python", "predict.py", place, *options] if place.startswith("s3://"):
+            predict.check_options(predict.build_parser().parse_args([place, *options]))
         case ["python", "predict.py" | "app.py", *_] | ["curl", *_]:
             assert words in [command for command, _ in SHOWN] or words == ["python", "app.py"]
         case [database, photos_kept, "python", "app.py"] if database.startswith("DATABASE_URL="):
