@@ -34,6 +34,7 @@ from car_damage import model_store
 from car_damage.batch.photo_list import PhotoList, listed
 from car_damage.batch.run import classify_into
 from car_damage.batch.sources import photo_names
+from car_damage.batch.worker import Done
 from car_damage.classify_files import (
     Row,
     check_csv,
@@ -99,12 +100,12 @@ def main(argv: list[str] | None = None) -> None:
             text = f"{record.version} is a sample model, trained on drawn cars only"
             print(text, file=sys.stderr)
         if args.out:
-            unusable = classify_into(args.out, photos, record, args.embeddings, args.cluster)
+            done = classify_into(args.out, photos, record, args.embeddings, args.cluster)
         else:
-            unusable = classify_to_csv(args, photos, record)
-        if unusable:
+            done = Done(photos.count, classify_to_csv(args, photos, record))
+        if done.unusable:
             print(
-                f"{unusable} of {photos.count} photos could not be used; see the column error",
+                f"{done.unusable} of {done.photos} photos could not be used; see the column error",
                 file=sys.stderr,
             )
     if passed_over := not_looked_at(skipped):

@@ -18,8 +18,8 @@ DoBlocks: TypeAlias = Callable[[Iterable[Block], Worker], Iterator[Done]]
 
 def classify_into(
     address: str, photos: PhotoList, record: Record, embeddings: bool, cluster: str | None
-) -> int:
-    """Classify the photos whose blocks have no file yet. Return how many of them had an error.
+) -> Done:
+    """Classify the photos whose blocks have no file yet, and return how many they were.
 
     Raises `UserError`, before any work if the list, the version or the columns have changed.
     """
@@ -38,7 +38,8 @@ def classify_into(
             advance(result.photos)
             unusable += result.unusable
     _check_all_written(output, names)
-    return unusable
+    print(f"The answers for {counted(photos.count, 'photo')} are in {address}")
+    return Done(missing, unusable)
 
 
 def _on_cluster(address: str) -> DoBlocks:

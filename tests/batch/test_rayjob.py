@@ -37,7 +37,7 @@ def test_kubernetes_accepts_the_pods(template: dict[str, Any]):
 
 def test_the_command_has_options_that_exist_and_joins_the_cluster():
     python, script, *arguments = shlex.split(JOB["spec"]["entrypoint"])
-    assert (python, script) == ("python", "predict.py")
+    assert (python, script) == ("python", "/app/predict.py")
     args = predict.build_parser().parse_args(arguments)
     predict.check_options(args)
     assert args.cluster == "auto"
