@@ -118,6 +118,17 @@ def decode(data: bytes, at_least: int = SIZE) -> Photo:
     return _upright(picture, opened)
 
 
+def decode_for_both(data: bytes, large: int, small: int) -> tuple[Photo, Photo]:
+    """Decode like `decode` for two sizes. A JPEG is decoded once if both need the same scale."""
+    photo = decode_ordinary_jpeg(data, large)
+    if photo is None:
+        return decode(data, large), decode(data, small)
+    shorter = min(header_size(data))
+    if _eighths(shorter, large) == _eighths(shorter, small):
+        return photo, photo
+    return photo, decode(data, small)
+
+
 def decode_ordinary_jpeg(data: bytes, at_least: int = SIZE) -> Photo | None:
     """Decode like `decode`; None if the photo needs another decoder than libjpeg-turbo.
 
@@ -310,6 +321,11 @@ def _decode_ordinary_jpeg(data: bytes, at_least: int) -> Photo | None:
         return simplejpeg.decode_jpeg(data, min_height=at_least, min_width=at_least)
     except ValueError:
         return None
+
+
+def _eighths(shorter: int, at_least: int) -> int:
+    """The scale of `_decode_ordinary_jpeg`, from the shorter side in pixels; libjpeg rounds up."""
+    return next((n for n in range(1, 8) if math.ceil(shorter * n / 8) >= at_least), 8)
 
 
 def _check_scans(width: int, height: int, scans: list[int]) -> None:

@@ -142,6 +142,20 @@ def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_large_enough(width, hei
     assert header_size(stored) == (width, height)
 
 
+@pytest.mark.parametrize(
+    ("side", "file_format", "once"),
+    [(side, "JPEG", True) for side in (100, 254, 1341, 1784, 2681)]  # at 8, 2 and 1 eighths
+    + [(side, "JPEG", False) for side in (255, 1340, 1785, 2680)]
+    + [(1000, "PNG", False)],
+)
+def test_a_photo_decoded_for_two_sizes_has_the_pixels_of_each(side, file_format, once):
+    stored = encoded(grain(side + 4, side + 4)[:side, :side], file_format)
+    large, small = photos.decode_for_both(stored, large=336, small=224)
+    assert np.array_equal(large, decode(stored, at_least=336))
+    assert np.array_equal(small, decode(stored, at_least=224))
+    assert (large is small) == once
+
+
 @given(width=st.integers(64, 700), height=st.integers(64, 700), at_least=st.integers(32, 320))
 def test_a_jpeg_is_never_decoded_smaller_than_asked(width, height, at_least):
     photo = decode(encoded(np.zeros((height, width, 3), np.uint8), "JPEG"), at_least)

@@ -16,11 +16,10 @@ def scan(found: Row, size: int) -> tuple[Row, photos.Photo] | RejectedRow:
     except OSError:
         return RejectedRow(found.path, found.label, "unreadable")
     try:
-        photo = photos.decode(data, at_least=size)
-        width, height = photos.header_size(data)
         # Hash the photo as decoded for one fixed size. Then data sets of all sizes have the same
         # groups and splits, and their models can be compared on the same photos.
-        hashed = photo if size == photos.SIZE else photos.decode(data, at_least=photos.SIZE)
+        photo, hashed = photos.decode_for_both(data, size, photos.SIZE)
+        width, height = photos.header_size(data)
     except photos.UnusablePhoto as error:
         return RejectedRow(found.path, found.label, error.reason)
     sha256 = hashlib.sha256(data).hexdigest()
