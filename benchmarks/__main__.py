@@ -27,6 +27,7 @@ BENCHMARKS = {  # scripts in this folder, and the options of their short form
     "serving": ["--short"],
     "engines": ["--short"],
     "training": ["--short"],
+    "cluster": ["--short"],
 }
 
 
