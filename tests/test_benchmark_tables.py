@@ -12,7 +12,7 @@ def measured(milliseconds: float, logit: float) -> engines.Measured:
     return engines.Measured(
         starts=[1.0],
         memory={"resident_mb": 1, "peak_mb": 2, "installed_mb": 3},
-        rounds={count: [milliseconds] * 3 for count in engines.THREADS},
+        rounds={count: [[milliseconds] * 3] for count in engines.THREADS},
         logits=np.array([logit]),
     )
 
