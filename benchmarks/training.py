@@ -77,7 +77,8 @@ class Clock:
         now = time.perf_counter(), time.process_time()
         seconds, processor = (end - begun for end, begun in zip(now, self._begun, strict=True))
         self.marks.append(Mark(after, accuracy, seconds, processor))
-        print(f"  {after}: {accuracy:.1%} after {seconds:.0f} s", file=sys.stderr, flush=True)
+        times = f"{seconds:.0f} s, {processor:.0f} s of processor time"
+        print(f"  {after}: {accuracy:.1%} after {times}", file=sys.stderr, flush=True)
         return self.reached
 
     @property
