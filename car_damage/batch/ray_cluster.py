@@ -24,6 +24,7 @@ from car_damage.model_store import GRAPH, MANIFEST, Record
 from car_damage.parallel import cores
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send statistics to its makers
+os.environ.setdefault("RAY_worker_niceness", "0")  # of a cluster started here, as without one
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a warning on GPUs
 try:
     import ray
