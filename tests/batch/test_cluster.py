@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import fsspec
@@ -17,8 +18,10 @@ from car_damage.batch.sources import photo_names
 from car_damage.errors import exit_code
 from tests.photo_files import jpeg, texture
 
-ray = pytest.importorskip("ray", reason="Ray has no wheel for this system")
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray has no wheel for this system"),
+]
 
 PHOTOS = 200
 SIZE = 10  # photos in a block
@@ -28,6 +31,14 @@ SETTINGS = {
     "health_check_failure_threshold": 3,
     "worker_niceness": 0,
 }
+
+
+@pytest.fixture(autouse=True)
+def _log_records() -> Iterator[None]:
+    """Take back what Ray adds to every log record of a process that imports it."""
+    factory = logging.getLogRecordFactory()
+    yield
+    logging.setLogRecordFactory(factory)
 
 
 @pytest.fixture(scope="module")
