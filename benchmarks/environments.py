@@ -19,7 +19,7 @@ def python_with(name: str) -> Path:
     """Return the Python of an environment, which is made first if it is missing or outdated."""
     folder = ENVIRONMENTS / name
     requirements = PEERS / f"{name}.txt"
-    state = f"{sys.version}\n{requirements.read_text(encoding='utf-8')}"
+    state = f"{sys.version}\n{_text(requirements)}"
     finished = folder / "finished"  # is written last, so what a killed run leaves is not used
     python = folder / "bin" / "python"
     if finished.exists() and finished.read_text(encoding="utf-8") == state:
@@ -31,6 +31,13 @@ def python_with(name: str) -> Path:
     subprocess.run([*install, "--requirement", requirements], check=True)
     finished.write_text(state, encoding="utf-8")
     return python
+
+
+def _text(requirements: Path) -> str:
+    """Return the text of a list, with the lists that its lines `-r FILE` name."""
+    text = requirements.read_text(encoding="utf-8")
+    named = [line.split()[1] for line in text.splitlines() if line.startswith("-r ")]
+    return text + "".join(_text(requirements.parent / name) for name in named)
 
 
 def megabytes(name: str) -> float:

@@ -157,14 +157,16 @@ def many_starts(data: list[bytes], starts: int) -> None:
 
 
 def memory(pid: int) -> float:
-    """Return the memory of the process and its children in MB. Shared memory counts once."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(_pss(process) for process in [str(pid), *children]) / 1000
-
-
-def _pss(pid: str) -> int:
+    """Return the memory of the process and its descendants in MB. Shared memory counts once."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    own = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return own / 1000 + sum(memory(child) for child in _children(pid))
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of all of a process's threads."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for each in threads for child in (each / "children").read_text().split()]
 
 
 def back_after_kill(pid: int) -> float:

@@ -1,0 +1,213 @@
+"""The results of `serving.py`: figures of each round, tables of medians, and a plot."""
+
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from benchmarks.servers import OURS, SERVERS, Timing
+
+FLOOR = "floor"
+MANY = 8  # clients, for the ratios
+COLOURS = ("#0a7d55", "#b35c00", "#7a4fb5", "#0b6fb3", "#a3195b")
+GREY = "#555555"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one number of clients measured at a server in one round."""
+
+    server: str
+    round: int
+    clients: int  # of the floor, processes
+    photos_per_second: float
+    p50: float  # milliseconds until an answer, and so on
+    p95: float
+    p99: float
+    generator: float  # the load generator's share of one core
+    memory: float | None  # proportional set size of all processes in MB; None: not measured
+
+    @classmethod
+    def of(
+        cls, server: str, number: int, clients: int, timing: Timing, memory: float | None
+    ) -> Self:
+        """Summarise the times of a run."""
+        p50, p95, p99 = (float(each) * 1000 for each in np.percentile(timing.times, (50, 95, 99)))
+        rate = len(timing.times) / timing.seconds
+        return cls(server, number, clients, rate, p50, p95, p99, timing.generator, memory)
+
+
+@dataclass
+class Results:
+    """All results of a run."""
+
+    precision: str
+    cores: int
+    load_average: float  # before the run: the number of busy or waiting processes
+    installed: dict[str, float]  # MB, by server
+    ready: dict[str, list[float]]  # seconds until the first answer in each round, by server
+    measurements: list[Measurement] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write the results as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read results that `write` wrote."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw["measurements"] = [Measurement(**each) for each in raw["measurements"]]
+        return cls(**raw)
+
+    def of(self, server: str, clients: int) -> list[Measurement]:
+        """Return a server's measurements with this number of clients, by round."""
+        return [
+            each for each in self.measurements if (each.server, each.clients) == (server, clients)
+        ]
+
+    @property
+    def servers(self) -> list[str]:
+        """The names of the measured servers."""
+        return [server.name for server in SERVERS if server.name in self.ready]
+
+    @property
+    def clients(self) -> list[int]:
+        """The numbers of clients."""
+        return sorted({each.clients for each in self.measurements if each.server != FLOOR})
+
+    @property
+    def floor(self) -> list[Measurement]:
+        """The floor with one process per core, by round."""
+        return self.of(FLOOR, self.cores)
+
+
+def middle(values: Iterable[float], digits: int = 1) -> str:
+    """Format the median, and the range if there are several values."""
+    values = list(values)
+    median, low, high = (f"{f(values):.{digits}f}" for f in (statistics.median, min, max))
+    return median if len(values) == 1 else f"{median} ({low} to {high})"
+
+
+def ratios(
+    above: list[Measurement], below: list[Measurement], figure: Callable[[Measurement], float]
+) -> list[float]:
+    """Return the ratios of a figure, round by round."""
+    return [figure(one) / figure(other) for one, other in zip(above, below, strict=True)]
+
+
+def rate(measurement: Measurement) -> float:
+    """Return the photos per second."""
+    return measurement.photos_per_second
+
+
+def report(results: Results) -> str:
+    """Return all tables as Markdown, with the goals below them."""
+    return "\n\n".join([throughput(results), latency(results), cost(results), goals(results)])
+
+
+def throughput(results: Results) -> str:
+    """Return a table of photos per second, and how many times as many this service answers."""
+    rows = [
+        [name]
+        + [middle(map(rate, results.of(name, clients))) for clients in results.clients]
+        + [
+            middle(ratios(results.of(OURS.name, clients), results.of(name, clients), rate))
+            for clients in (1, MANY)
+        ]
+        for name in results.servers
+    ]
+    last = [
+        "no server",
+        middle(map(rate, results.of(FLOOR, 1))),
+        "",
+        middle(map(rate, results.floor)),
+    ]
+    head = ["photos/s", *(_counted(clients) for clients in results.clients)]
+    return _table([*head, "ratio, 1 client", f"ratio, {MANY} clients"], [*rows, last])
+
+
+def latency(results: Results) -> str:
+    """Return a table of the milliseconds until an answer."""
+
+    def cell(name: str, clients: int) -> str:
+        rounds = results.of(name, clients)
+        figures = ([each.p50, each.p95, each.p99] for each in rounds)
+        return " / ".join(f"{statistics.median(each):.0f}" for each in zip(*figures, strict=True))
+
+    rows = [
+        [name, *(cell(name, clients) for clients in results.clients)] for name in results.servers
+    ]
+    return _table(["ms: 50 / 95 / 99 % below", *map(_counted, results.clients)], rows)
+
+
+def cost(results: Results) -> str:
+    """Return a table of memory, start and size."""
+    rows = []
+    for name in results.servers:
+        many = results.of(name, max(results.clients))
+        own = [each.generator for each in results.measurements if each.server == name]
+        memory, ready = (each.memory or 0 for each in many), results.ready[name]
+        size = f"{results.installed[name]:,.0f}"
+        rows.append([name, middle(memory, 0), middle(ready), size, f"{max(own):.0%}"])
+    return _table(["", "memory, MB", "ready after, s", "installed, MB", "load generator"], rows)
+
+
+def goals(results: Results) -> str:
+    """Return what HTTP and everything else around the graph costs this service."""
+    shares = ratios(results.of(OURS.name, MANY), results.floor, rate)
+    waits = ratios(results.of(OURS.name, 1), results.of(FLOOR, 1), lambda each: each.p50)
+    share = middle((100 * each for each in shares), 0)
+    return (
+        f"With {MANY} clients, this service answers {share} % of the photos per second that "
+        f"{results.cores} processes without a server do. One client waits {middle(waits, 2)} times "
+        "as long as decode, fit and graph take."
+    )
+
+
+def plot(results: Results, path: Path) -> None:
+    """Draw the throughput against the number of clients."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((7, 4), layout="constrained", facecolor="white")  # also on a dark page
+    axes = figure.add_subplot()
+    for name, colour in zip(results.servers, COLOURS, strict=False):
+        rates = [statistics.median(map(rate, results.of(name, each))) for each in results.clients]
+        axes.plot(results.clients, rates, "o-", color=colour, linewidth=2, label=name)
+        axes.annotate(
+            name,
+            (results.clients[-1], rates[-1]),
+            (8, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+        )
+    highest = statistics.median(map(rate, results.floor))
+    axes.axhline(highest, color=GREY, linestyle="--")
+    axes.annotate(
+        "decoding and the graph alone",
+        (results.clients[0], highest),
+        (0, 5),
+        textcoords="offset points",
+        color=GREY,
+    )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(results.clients, map(str, results.clients))
+    axes.set_ylim(0, 1.15 * highest)
+    axes.set_xlabel("clients")
+    axes.set_ylabel("photos per second")
+    axes.grid(axis="y", color="#dddddd")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=200)
+
+
+def _counted(clients: int) -> str:
+    return f"{clients} client{'s' * (clients > 1)}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *(row + [""] * (len(head) - len(row)) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

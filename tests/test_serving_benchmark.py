@@ -1,0 +1,95 @@
+"""The comparison of servers: its figures, and that it notices wrong answers."""
+
+import json
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from benchmarks import load
+from benchmarks.servers import Timing
+from benchmarks.serving_results import FLOOR, Measurement, Results, report
+
+
+def measured(server: str, number: int, clients: int, milliseconds: list[float]) -> Measurement:
+    timing = Timing([each / 1000 for each in milliseconds], 2.0, 0.1)
+    return Measurement.of(server, number, clients, timing, memory=100.0)
+
+
+def results() -> Results:
+    """Two rounds. This service takes 20 and 25 ms a photo, LitServe 40 and 50."""
+    found = Results(
+        precision="float16",
+        cores=2,
+        load_average=0.5,
+        installed={"this service": 300.0, "LitServe": 400.0},
+        ready={"this service": [1.0, 2.0], "LitServe": [3.0, 4.0]},
+    )
+    for number, own in enumerate((20, 25)):
+        for clients in (1, 8):
+            found.measurements += [
+                measured("this service", number, clients, [own] * (2000 // own)),
+                measured("LitServe", number, clients, [2 * own] * (1000 // own)),
+            ]
+        found.measurements += [
+            measured(FLOOR, number, 1, [0.8 * own] * 100),
+            measured(FLOOR, number, 2, [0.8 * own] * (2500 // own)),
+        ]
+    return found
+
+
+def test_photos_per_second_and_percentiles_come_from_the_times_of_all_answers():
+    one = measured("LitServe", 0, 8, list(range(1, 101)))
+    assert one.photos_per_second == 50
+    assert (one.p50, one.p95, one.p99) == pytest.approx((50.5, 95.05, 99.01))
+
+
+def test_the_tables_show_medians_with_their_range_and_the_ratio_of_each_round():
+    rows = [line.strip("| ").split(" | ") for line in report(results()).splitlines()]
+    ours, other = [row for row in rows if row[0] in ("this service", "LitServe")][:2]
+    assert ours == ["this service", *["45.0 (40.0 to 50.0)"] * 2, *["1.0 (1.0 to 1.0)"] * 2]
+    assert other == ["LitServe", *["22.5 (20.0 to 25.0)"] * 2, *["2.0 (2.0 to 2.0)"] * 2]
+
+
+def test_the_goals_compare_this_service_with_the_floor():
+    *_, goals = report(results()).split("\n\n")
+    assert "80 (80 to 80) % of the photos per second" in goals
+    assert "1.25 (1.25 to 1.25) times as long" in goals
+
+
+def test_a_later_run_reads_the_same_results(tmp_path):
+    results().write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json") == results()
+
+
+@pytest.fixture
+def port():
+    """The port of a server that answers each photo with a probability of 0.7."""
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.dumps({"probability": 0.7}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+def test_the_load_generator_refuses_an_answer_that_differs_from_the_graph_s(port):
+    close, far = (load.Photo(load.form(b"jpeg"), expected) for expected in (0.71, 0.75))
+    with closing(load.connect(port)) as connection:
+        assert load.ask(connection, close) > 0
+        with pytest.raises(load.WrongAnswer, match=r"0\.7 instead of 0\.75"):
+            load.ask(connection, far)
