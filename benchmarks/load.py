@@ -4,8 +4,8 @@
 
 The folder has JPEGs, and `expected.json` with the probability for each. Each client sends photos
 without a pause over a connection that is kept alive, in forms (field `image`). An error or a wrong
-probability ends the run. Prints JSON: the seconds of each answer, the seconds of the run, and the
-share of one core that this process took.
+probability ends the run. Prints JSON: the seconds of each answer, of the run, and of this process's
+processor time.
 """
 
 import http.client
@@ -90,7 +90,7 @@ def main() -> None:
     begun, used = time.perf_counter(), time.process_time()
     times = load(int(port), photos, int(clients), float(seconds))
     elapsed, used = time.perf_counter() - begun, time.process_time() - used
-    print(json.dumps({"times": times, "seconds": elapsed, "generator": used / elapsed}))
+    print(json.dumps({"times": times, "seconds": elapsed, "processor": used}))
 
 
 if __name__ == "__main__":

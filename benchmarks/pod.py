@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,16 +41,6 @@ def pod() -> Iterator[int]:
         os.sched_setaffinity(0, cores[1:])
         service.wait_until_ready()
         yield process.pid
-
-
-def processor_seconds(pid: int) -> float:
-    """Return the user and system time of the process and its children so far."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    ticks = 0
-    for process in [str(pid), *children]:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def largest_photos() -> Iterator[tuple[str, bytes]]:
@@ -112,15 +101,14 @@ def main() -> None:
     os.environ["WEB_CONCURRENCY"] = "1"
     with pod() as pid:
         print(f"model {model_store.current(paths.MODELS)}")
-        print(
-            f"ready: {processor_seconds(pid):.1f} s of processor time, {service.memory(pid):.0f} MB"
-        )
+        seconds = service.processor_seconds(pid)
+        print(f"ready: {seconds:.1f} s of processor time, {service.memory(pid):.0f} MB")
         for name, (width, height, grain) in KINDS.items():
             photos = [service.photo(seed, width, height, grain) for seed in range(8)]
-            before, begun = processor_seconds(pid), time.monotonic()
+            before, begun = service.processor_seconds(pid), time.monotonic()
             count = len(service.load(photos, SECONDS))
             seconds = time.monotonic() - begun
-            spent = processor_seconds(pid) - before
+            spent = service.processor_seconds(pid) - before
             print(
                 f"{name}, {np.mean([len(photo) for photo in photos]) / 1000:.0f} kB: "
                 f"{count / seconds:.1f} photos/s, {spent / count * 1000:.1f} ms of processor time "

@@ -41,11 +41,11 @@ class Server:
 
 
 class Timing(NamedTuple):
-    """The seconds of each answer, the seconds of the run, and the generator's share of a core."""
+    """The seconds of each answer, of the run, and of the measuring processes' processor time."""
 
     times: list[float]
     seconds: float
-    generator: float
+    processor: float
 
 
 OURS = Server("this service", "service", "this_service.py")
@@ -141,7 +141,8 @@ def floor(processes: int, seconds: float, graph: Path, photos: Path) -> Timing:
         process.stdin.flush()
     timings = [_timing(process) for process in running]
     times = [each for timing in timings for each in timing.times]
-    return Timing(times, statistics.mean(timing.seconds for timing in timings), 0.0)
+    seconds = statistics.mean(timing.seconds for timing in timings)
+    return Timing(times, seconds, sum(timing.processor for timing in timings))
 
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:

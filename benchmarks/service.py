@@ -163,6 +163,13 @@ def memory(pid: int) -> float:
     return own / 1000 + sum(memory(child) for child in _children(pid))
 
 
+def processor_seconds(pid: int) -> float:
+    """Return the user and system time of the process and its descendants so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(processor_seconds(child) for child in _children(pid))
+
+
 def _children(pid: int) -> list[int]:
     """Return the children of all of a process's threads."""
     threads = Path(f"/proc/{pid}/task").iterdir()

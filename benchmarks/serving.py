@@ -26,8 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import load, servers, serving_model, serving_results
 from benchmarks.environments import megabytes, python_with
-from benchmarks.service import memory
-from benchmarks.serving_results import FLOOR, Measurement, Results
+from benchmarks.service import memory, processor_seconds
+from benchmarks.serving_results import Measurement, Results
 from car_damage.model_store import Record
 from car_damage.parallel import cores
 from car_damage.release.precisions import PRECISIONS
@@ -62,7 +62,7 @@ def measure_floor(
     """Measure what is possible without a server."""
     for processes in sorted({1, cores()}):
         timing = servers.floor(processes, seconds, record.graph, photos)
-        results.measurements.append(Measurement.of(FLOOR, number, processes, timing, None))
+        results.measurements.append(Measurement.of_floor(number, processes, timing))
 
 
 def measure_server(
@@ -81,9 +81,12 @@ def measure_server(
         results.ready[server.name].append(servers.seconds_until_ready(process, first))
         servers.under_load(WARM_UP, warm_up, photos)
         for clients in CLIENTS:
+            before = processor_seconds(process.pid)
             timing = servers.under_load(clients, seconds, photos)
-            used = memory(process.pid)
-            of_round = Measurement.of(server.name, number, clients, timing, used)
+            used = processor_seconds(process.pid) - before
+            of_round = Measurement.of(
+                server.name, number, clients, timing, used, memory(process.pid)
+            )
             results.measurements.append(of_round)
 
 

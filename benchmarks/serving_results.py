@@ -1,6 +1,7 @@
 """The results of `serving.py`: figures of each round, tables of medians, and a plot."""
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,8 @@ FLOOR = "floor"
 MANY = 8  # clients, for the ratios
 COLOURS = ("#0a7d55", "#b35c00", "#7a4fb5", "#0b6fb3", "#a3195b")
 GREY = "#555555"
+LINE = 0.065  # height of a label, as a share of the axis
+Label = tuple[str, str]  # name and colour
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,32 @@ class Measurement:
     p50: float  # milliseconds until an answer, and so on
     p95: float
     p99: float
+    processor: float  # milliseconds of processor time for a photo, without the load generator
     generator: float  # the load generator's share of one core
-    memory: float | None  # proportional set size of all processes in MB; None: not measured
+    memory: float  # proportional set size of all processes in MB
 
     @classmethod
     def of(
-        cls, server: str, number: int, clients: int, timing: Timing, memory: float | None
+        cls,
+        server: str,
+        number: int,
+        clients: int,
+        timing: Timing,
+        processor: float = 0,
+        memory: float = 0,
     ) -> Self:
-        """Summarise the times of a run."""
+        """Summarise a run in which the server used this many seconds of processor time."""
         p50, p95, p99 = (float(each) * 1000 for each in np.percentile(timing.times, (50, 95, 99)))
         rate = len(timing.times) / timing.seconds
-        return cls(server, number, clients, rate, p50, p95, p99, timing.generator, memory)
+        each = processor / len(timing.times) * 1000
+        generator = timing.processor / timing.seconds
+        return cls(server, number, clients, rate, p50, p95, p99, each, generator, memory)
+
+    @classmethod
+    def of_floor(cls, number: int, processes: int, timing: Timing) -> Self:
+        """Summarise a run without a server."""
+        idle = timing._replace(processor=0)
+        return cls.of(FLOOR, number, processes, idle, processor=timing.processor)
 
 
 @dataclass
@@ -145,63 +163,75 @@ def latency(results: Results) -> str:
 
 
 def cost(results: Results) -> str:
-    """Return a table of memory, start and size."""
+    """Return a table of memory, processor time, start and size."""
     rows = []
     for name in results.servers:
-        many = results.of(name, max(results.clients))
-        own = [each.generator for each in results.measurements if each.server == name]
-        memory, ready = (each.memory or 0 for each in many), results.ready[name]
-        size = f"{results.installed[name]:,.0f}"
-        rows.append([name, middle(memory, 0), middle(ready), size, f"{max(own):.0%}"])
-    return _table(["", "memory, MB", "ready after, s", "installed, MB", "load generator"], rows)
+        last = results.of(name, max(results.clients))
+        generator = [each.generator for each in results.measurements if each.server == name]
+        rows.append(
+            [
+                name,
+                middle((each.memory for each in last), 0),
+                middle(each.processor for each in results.of(name, MANY)),
+                middle(results.ready[name]),
+                f"{results.installed[name]:,.0f}",
+                f"{max(generator):.0%}",
+            ]
+        )
+    rows.append(["no server", "", middle(each.processor for each in results.floor)])
+    processor = f"processor time for a photo, {MANY} clients, ms"
+    head = ["", "memory, MB", processor, "first answer after, s", "installed, MB"]
+    return _table([*head, "load generator, of a core"], rows)
 
 
 def goals(results: Results) -> str:
     """Return what HTTP and everything else around the graph costs this service."""
-    shares = ratios(results.of(OURS.name, MANY), results.floor, rate)
-    waits = ratios(results.of(OURS.name, 1), results.of(FLOOR, 1), lambda each: each.p50)
-    share = middle((100 * each for each in shares), 0)
+    many, one = results.of(OURS.name, MANY), results.of(OURS.name, 1)
+    shares = [100 * each for each in ratios(many, results.floor, rate)]
+    times = ratios(many, results.floor, lambda each: each.processor)
+    waits = ratios(one, results.of(FLOOR, 1), lambda each: each.p50)
     return (
-        f"With {MANY} clients, this service answers {share} % of the photos per second that "
-        f"{results.cores} processes without a server do. One client waits {middle(waits, 2)} times "
-        "as long as decode, fit and graph take."
+        f"With {MANY} clients, this service answers {middle(shares, 0)} % of the photos per second "
+        f"that {results.cores} processes without a server do, with {middle(times, 2)} times the "
+        f"processor time for each. One client waits {middle(waits, 2)} times as long as decode, "
+        "fit and graph take."
     )
 
 
 def plot(results: Results, path: Path) -> None:
     """Draw the throughput against the number of clients."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # takes a second, and only the plot needs it
 
     figure = Figure((7, 4), layout="constrained", facecolor="white")  # also on a dark page
     axes = figure.add_subplot()
-    for name, colour in zip(results.servers, COLOURS, strict=False):
-        rates = [statistics.median(map(rate, results.of(name, each))) for each in results.clients]
-        axes.plot(results.clients, rates, "o-", color=colour, linewidth=2, label=name)
-        axes.annotate(
-            name,
-            (results.clients[-1], rates[-1]),
-            (8, 0),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-        )
     highest = statistics.median(map(rate, results.floor))
     axes.axhline(highest, color=GREY, linestyle="--")
-    axes.annotate(
-        "decoding and the graph alone",
-        (results.clients[0], highest),
-        (0, 5),
-        textcoords="offset points",
-        color=GREY,
-    )
+    axes.text(results.clients[0], highest, "no server: decoding and the graph alone", va="bottom")
+    ends = {}
+    for name, colour in zip(results.servers, COLOURS, strict=False):
+        rates = [statistics.median(map(rate, results.of(name, each))) for each in results.clients]
+        axes.plot(results.clients, rates, "o-", color=colour, linewidth=2)
+        ends[name, colour] = rates[-1]
+    top = 1.15 * max(highest, *ends.values())
+    for (name, colour), at in apart(ends, LINE * top).items():
+        axes.text(1.08 * results.clients[-1], at, name, color=colour, va="center")
     axes.set_xscale("log", base=2)
     axes.set_xticks(results.clients, map(str, results.clients))
-    axes.set_ylim(0, 1.15 * highest)
+    axes.set_ylim(0, top)
     axes.set_xlabel("clients")
     axes.set_ylabel("photos per second")
     axes.grid(axis="y", color="#dddddd")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=200)
+
+
+def apart(places: dict[Label, float], distance: float) -> dict[Label, float]:
+    """Move labels up so that each is at least this far above the next lower one."""
+    moved: dict[Label, float] = {}
+    lowest = -math.inf
+    for label, place in sorted(places.items(), key=lambda item: item[1]):
+        moved[label] = lowest = max(place, lowest + distance)
+    return moved
 
 
 def _counted(clients: int) -> str:

@@ -9,12 +9,13 @@ import pytest
 
 from benchmarks import load
 from benchmarks.servers import Timing
-from benchmarks.serving_results import FLOOR, Measurement, Results, report
+from benchmarks.serving_results import FLOOR, Measurement, Results, apart, report
 
 
 def measured(server: str, number: int, clients: int, milliseconds: list[float]) -> Measurement:
-    timing = Timing([each / 1000 for each in milliseconds], 2.0, 0.1)
-    return Measurement.of(server, number, clients, timing, memory=100.0)
+    timing = Timing([each / 1000 for each in milliseconds], 2.0, processor=0.1)
+    used = sum(timing.times)
+    return Measurement.of(server, number, clients, timing, processor=used, memory=100.0)
 
 
 def results() -> Results:
@@ -42,6 +43,7 @@ def results() -> Results:
 def test_photos_per_second_and_percentiles_come_from_the_times_of_all_answers():
     one = measured("LitServe", 0, 8, list(range(1, 101)))
     assert one.photos_per_second == 50
+    assert (one.processor, one.generator) == pytest.approx((50.5, 0.05))
     assert (one.p50, one.p95, one.p99) == pytest.approx((50.5, 95.05, 99.01))
 
 
@@ -55,7 +57,13 @@ def test_the_tables_show_medians_with_their_range_and_the_ratio_of_each_round():
 def test_the_goals_compare_this_service_with_the_floor():
     *_, goals = report(results()).split("\n\n")
     assert "80 (80 to 80) % of the photos per second" in goals
+    assert "1.25 (1.25 to 1.25) times the processor time" in goals
     assert "1.25 (1.25 to 1.25) times as long" in goals
+
+
+def test_labels_of_lines_that_end_close_together_do_not_overlap():
+    ends = {("first", "red"): 10.0, ("second", "blue"): 10.5, ("third", "green"): 30.0}
+    assert list(apart(ends, 4).values()) == [10, 14, 30]
 
 
 def test_a_later_run_reads_the_same_results(tmp_path):
