@@ -46,7 +46,7 @@ class Sizes:
     rounds: int
 
 
-FULL = Sizes(20_000, 6_000, (10_000, 100_000), 2)
+FULL = Sizes(20_000, 8_000, (10_000, 100_000), 2)
 SHORT = Sizes(2_000, 1_000, (1_000, 5_000), 1)
 
 
@@ -152,7 +152,9 @@ def _nodes(count: int) -> Iterator[str]:
     """Run a cluster of nodes of one core each, and yield its address."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    same_priority = {"worker_niceness": 0}  # as without a cluster
+    head = {"num_cpus": 0, "_system_config": same_priority}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(count):
             cluster.add_node(num_cpus=1)
