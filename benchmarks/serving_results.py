@@ -205,8 +205,9 @@ def plot(results: Results, path: Path) -> None:
     figure = Figure((7, 4), layout="constrained", facecolor="white")  # also on a dark page
     axes = figure.add_subplot()
     highest = statistics.median(map(rate, results.floor))
-    axes.axhline(highest, color=GREY, linestyle="--")
-    axes.text(results.clients[0], highest, "no server: decoding and the graph alone", va="bottom")
+    fewest, most = results.clients[0], results.clients[-1]
+    axes.hlines(highest, fewest, most, color=GREY, linestyle="--")
+    axes.text(fewest, highest, "no server: decoding and the graph alone", va="bottom")
     ends = {}
     for name, colour in zip(results.servers, COLOURS, strict=False):
         rates = [statistics.median(map(rate, results.of(name, each))) for each in results.clients]
@@ -214,7 +215,7 @@ def plot(results: Results, path: Path) -> None:
         ends[name, colour] = rates[-1]
     top = 1.15 * max(highest, *ends.values())
     for (name, colour), at in apart(ends, LINE * top).items():
-        axes.text(1.08 * results.clients[-1], at, name, color=colour, va="center")
+        axes.text(1.08 * most, at, name, color=colour, va="center")
     axes.set_xscale("log", base=2)
     axes.set_xticks(results.clients, map(str, results.clients))
     axes.set_ylim(0, top)
