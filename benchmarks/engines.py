@@ -211,6 +211,7 @@ def table(results: dict[Contestant, Measured], shipped: str, meaningful: bool) -
     heads = ["", *(f"ms, {count} thread{'s'[: count - 1]}" for count in THREADS)]
     heads += [
         "times as fast as now",
+        "fastest photo, ms",
         "ready, s",
         "memory, peak, MB",
         "package, MB",
