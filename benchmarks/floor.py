@@ -3,8 +3,7 @@
     python benchmarks/floor.py GRAPH SECONDS PHOTO_FOLDER
 
 Prints "ready" once it is warm, waits for a line, and then works. So several processes can start at
-the same time. Prints JSON: the seconds of each photo, of the run,
-and of processor time.
+the same time. Prints JSON: the seconds of each photo, of the run, and of processor time.
 """
 
 import json

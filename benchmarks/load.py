@@ -24,7 +24,7 @@ HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 class WrongAnswer(Exception):  # noqa: N818 - it is no error of this program
-    """A server's answer that is no probability, or a wrong one."""
+    """A server failed to answer, or answered with a wrong probability."""
 
 
 class Photo(NamedTuple):

@@ -1,4 +1,4 @@
-"""The folder or bucket with a run's answers: a Parquet file for each block, complete or absent."""
+"""The folder or bucket with a run's answers: a Parquet file for each finished block."""
 
 import json
 import os

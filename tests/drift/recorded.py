@@ -1,4 +1,4 @@
-"""Rows of made-up answers: neighbours are alike, as when one customer sends several photos."""
+"""Made-up rows of answers. Neighbouring rows are similar, as if one customer sent their photos."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,14 +12,14 @@ from car_damage.records.tables import embeddings, predictions
 from tests.records.answered import row_of
 from tests.tiny_model import VERSION
 
-RUN = 10  # neighbours that are alike
+RUN = 10  # similar photos in a row
 DIMENSIONS = 6
 
 
 def random_photos(
     count: int, seed: int, brighter: float = 0.0, moved: float = 0.0, threshold: float = 0.5
 ) -> Photos:
-    """Photos in runs of alike ones; `moved` is added to one direction of their embeddings."""
+    """Photos, `RUN` similar ones in a row; `moved` shifts one dimension of their embeddings."""
     random = np.random.default_rng(seed)
     runs = random.standard_normal((count // RUN + 1, 4 + DIMENSIONS)).repeat(RUN, axis=0)[:count]
     own = random.standard_normal(runs.shape)
