@@ -8,8 +8,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from car_damage.errors import UserError
 
-# The packages of the usual buckets; none of them is installed by default.
-CLIENTS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+CLIENTS = "requirements-buckets.txt"  # the packages for these; none is installed by default
+USUAL = ("s3", "gs", "gcs", "az", "abfs")
 
 
 def is_url(address: str) -> bool:
@@ -22,11 +22,9 @@ def check_protocol(address: str, what: str) -> None:
     protocol = fsspec.core.split_protocol(address)[0]
     try:
         fsspec.get_filesystem_class(protocol or "file")
-    except ImportError:
-        package = CLIENTS.get(protocol, "the package that fsspec names for it")
-        raise UserError(
-            f"{what}: {protocol}:// needs another package. Run: pip install {package}"
-        ) from None
+    except ImportError as error:
+        advice = f"Run: pip install -r {CLIENTS}" if protocol in USUAL else f"{error}."
+        raise UserError(f"{what}: {protocol}:// needs another package. {advice}") from None
     except ValueError:
         raise UserError(
             f"{what}: {protocol}:// is unknown. Use a folder, s3://, gs:// or az://."

@@ -56,12 +56,12 @@ def test_a_folder_is_made_and_tried_at_the_start(tmp_path):
         kept_photos.check(str(tmp_path / "file" / "photos"))
 
 
-def test_a_bucket_without_its_client_names_the_package(monkeypatch):
+def test_a_bucket_without_its_client_names_the_packages(monkeypatch):
     def missing(_):
         raise ImportError
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    with pytest.raises(UserError, match="Run: pip install s3fs"):
+    with pytest.raises(UserError, match=r"Run: pip install -r requirements-buckets\.txt"):
         kept_photos.check("s3://claims/photos")
 
 
