@@ -16,7 +16,7 @@ import argparse
 import subprocess
 import sys
 
-from benchmarks.headlines import HEADING, LINE, headlines_of, tables
+from benchmarks.headlines import HEADING, LINE, headlines_of
 from benchmarks.service import ROOT
 from car_damage.errors import UserError, exit_code
 
@@ -68,15 +68,9 @@ def run(name: str) -> tuple[str, int]:
 
 
 def print_summary(outputs: dict[str, str]) -> None:
-    """Print the ratios of all benchmarks as one table, and the tables of those without ratios."""
-    print("\n## Ratios\n")
+    """Print the ratios of all benchmarks as one table."""
     rows = [row for output in outputs.values() for row in headlines_of(output)]
-    if rows:
-        print("\n".join([HEADING, LINE, *rows]))
-    for name, output in outputs.items():
-        if not headlines_of(output):
-            for table in tables(output):
-                print("\n".join([f"\n{name}:\n", *table]))
+    print("\n".join(["\n## Ratios\n", HEADING, LINE, *rows]))
 
 
 if __name__ == "__main__":

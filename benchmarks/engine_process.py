@@ -19,7 +19,7 @@ import numpy as np
 Run = Callable[[np.ndarray], np.ndarray]  # photo, uint8 (1, size, size, 3), to logit, (1, 1)
 
 WARM_UP = 5  # photos: another process has used the core's caches before
-BEFORE_READY = 20  # photos, so that engines that optimise or allocate late have done so
+BEFORE_READY = 15  # more, so that engines that optimise or allocate late have done so
 PACKAGES = {
     "litert": ["ai_edge_litert"],
     "onnxruntime": ["onnxruntime"],

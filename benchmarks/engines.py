@@ -32,6 +32,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.environments import python_with
+from benchmarks.headlines import Headline, print_headlines
 from car_damage import model_store, paths
 from car_damage.chatter import without_chatter
 from car_damage.photos import SIZE, fit
@@ -238,6 +239,18 @@ def table(results: dict[Contestant, Measured], shipped: str, meaningful: bool) -
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def headline(name: str, results: dict[Contestant, Measured], shipped: str) -> Headline:
+    """Compare what serves now with the fastest other engine, with one thread."""
+    medians = {
+        each.label: statistics.median(map(statistics.median, measured.rounds[1]))
+        for each, measured in results.items()
+    }
+    own = medians.pop(shipped)
+    fastest = min(medians, key=medians.__getitem__)
+    other = f"{fastest} {medians[fastest]:.2f}"
+    return Headline(name, f"{shipped} {own:.2f} ms", other, own / medians[fastest], "below 1.5")
+
+
 def paired_ratio(own: list[list[float]], other: list[list[float]]) -> float:
     """The median over the rounds of how many times as fast the other is."""
     pairs = zip(map(statistics.median, own), map(statistics.median, other), strict=True)
@@ -250,7 +263,7 @@ def spread(rounds: list[list[float]]) -> str:
     return f"{statistics.median(medians):.2f} ({min(medians):.2f} to {max(medians):.2f})"
 
 
-def compare(name: str, keras_file: Path | None, data: Path | None, effort: Effort) -> None:
+def compare(name: str, keras_file: Path | None, data: Path | None, effort: Effort) -> Headline:
     """Print the table of one network."""
     manifest = manifest_beside(str(keras_file)) if keras_file else None
     precision = manifest.precision if manifest else PRECISIONS[0]
@@ -259,7 +272,9 @@ def compare(name: str, keras_file: Path | None, data: Path | None, effort: Effor
         write_graphs(Path(folder), keras_file)
         results = measure(Path(folder), effort)
     print(f"\n{name}; the logits of {len(results[CONTESTANTS[0]].logits)} photos\n")
-    print(table(results, f"LiteRT {precision}", keras_file is not None), flush=True)
+    shipped = f"LiteRT {precision}"
+    print(table(results, shipped, keras_file is not None), flush=True)
+    return headline(f"the graph of {name}", results, shipped)
 
 
 def main() -> None:
@@ -275,9 +290,10 @@ def main() -> None:
     args = parser.parse_args()
     python_with("engines")
     effort = SHORT if args.short else FULL
-    compare("the included model", included_model(), args.data, effort)
+    headlines = [compare("the included model", included_model(), args.data, effort)]
     if not args.short:
-        compare("resnet50", args.resnet50, args.data, effort)
+        headlines.append(compare("ResNet-50", args.resnet50, args.data, effort))
+    print_headlines(headlines)
 
 
 if __name__ == "__main__":

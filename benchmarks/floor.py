@@ -3,7 +3,7 @@
     python benchmarks/floor.py GRAPH SECONDS PHOTO_FOLDER
 
 Prints "ready" once it is warm, waits for a line, and then works. So several processes can start at
-the same time. Prints JSON: the seconds of each photo, of the run, and of processor time.
+the same time. Prints JSON with the fields of load.py.
 """
 
 import json
@@ -41,7 +41,8 @@ def main() -> None:
         if now >= end:
             break
     used = time.process_time() - used
-    print(json.dumps({"times": times, "seconds": sum(times), "processor": used}))
+    result = {"times": times, "in_time": len(times), "seconds": sum(times), "processor": used}
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort((2_000, 20_000, 100_000), 5_000, 5, 10)
-SHORT = Effort((2_000, 6_000), 300, 3, 2)
+SHORT = Effort((2_000, 6_000), 1_500, 3, 2)
 SMALL = Kind(320, 240, 3, 0)
 USUAL = Kind(1024, 768, 6, 200)
 PREDICT_HEADING = """\

@@ -24,17 +24,7 @@ def print_headlines(headlines: Iterable[Headline]) -> None:
         print(f"| {question} | {ours} | {other} | {ratio:.2f} | {goal} |", flush=True)
 
 
-def tables(output: str) -> list[list[str]]:
-    """Return the Markdown tables in a text as lines; each begins with its heading."""
-    found: list[list[str]] = [[]]
-    for line in output.splitlines():
-        if line.startswith("|"):
-            found[-1].append(line)
-        elif found[-1]:
-            found.append([])
-    return [table for table in found if table]
-
-
 def headlines_of(output: str) -> list[str]:
-    """Return the rows of the ratios that a benchmark printed."""
-    return [row for table in tables(output) if table[0] == HEADING for row in table[2:]]
+    """Return the rows of the ratios that a benchmark printed last."""
+    _, _, rows = output.rpartition(f"{HEADING}\n{LINE}\n")
+    return rows.splitlines() if HEADING in output else []

@@ -15,8 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -28,21 +27,6 @@ from benchmarks import service  # noqa: E402 - found only with the path above
 BLOCKS = 20
 REQUESTS = 200  # of a block
 PORT = 5090  # and the next ones
-
-
-@contextmanager
-def started(port: int, settings: Mapping[str, str]) -> Iterator[None]:
-    """Run the service on a port, and wait until it has its model."""
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"]
-    environment = os.environ | settings | {"PORT": str(port)}
-    nowhere = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=nowhere, stderr=nowhere)
-    try:
-        service.wait_until_ready(port)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def block(port: int, data: list[bytes]) -> float:
@@ -71,13 +55,15 @@ def main() -> None:
         if args.postgresql:
             urls["PostgreSQL"] = args.postgresql
         ports = {"nothing": PORT}
-        stack.enter_context(started(PORT, {"DATABASE_URL": ""}))
+        stack.enter_context(service.gunicorn(PORT))
         for number, (name, url) in enumerate(urls.items(), 1):
             settings = {"DATABASE_URL": url, "KEEP_PHOTOS": str(folder / name)}
             command = [sys.executable, "-m", "car_damage.records", "migrate"]
             subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=True)
             ports[name] = PORT + number
-            stack.enter_context(started(ports[name], settings))
+            stack.enter_context(service.gunicorn(ports[name], settings))
+        for port in ports.values():
+            service.wait_until_ready(port)
         medians: dict[str, list[float]] = {name: [] for name in ports}
         for round_ in range(-1, BLOCKS):
             first = (round_ + 1) * REQUESTS

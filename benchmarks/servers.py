@@ -24,6 +24,8 @@ CACHE = ROOT / "benchmarks" / ".cache"  # git ignores it
 PORT = 5098
 PATIENCE = 120  # seconds until a server must have answered
 STOP_TIME = 10  # seconds; then a server is killed
+TOLERANCE = 0.02  # of a probability; servers shrink photos in different ways
+KERAS_TOLERANCE = 0.2  # Keras computes with float32, and the graph may be int8
 QUIET = {  # no telemetry from BentoML, and no hints from TensorFlow
     "BENTOML_DO_NOT_TRACK": "True",
     "BENTOML_HOME": str(CACHE / "bentoml"),
@@ -33,19 +35,24 @@ QUIET = {  # no telemetry from BentoML, and no hints from TensorFlow
 
 @dataclass(frozen=True)
 class Server:
-    """A server, with its name in tables, its environment, and its command after `python`."""
+    """A server, with its name in tables, its environment, and its command after `python`.
+
+    Its probabilities may differ by `tolerance` from the graph's.
+    """
 
     name: str
     environment: str
     command: str
+    tolerance: float = TOLERANCE
 
 
 class Timing(NamedTuple):
-    """The seconds of each answer, of the run, and of the measuring processes' processor time."""
+    """What `load.py` and `floor.py` print."""
 
-    times: list[float]
-    seconds: float
-    processor: float
+    times: list[float]  # seconds of each answer
+    in_time: int  # answers within `seconds`
+    seconds: float  # of the run
+    processor: float  # seconds of the measuring processes' processor time
 
 
 OURS = Server("this service", "service", "this_service.py")
@@ -57,11 +64,12 @@ SERVERS = (
         "bentoml",
         f"-m bentoml serve bentoml_server:Classifier --host 127.0.0.1 --port {PORT}",
     ),
-    Server("Flask, Keras", "textbook", "textbook.py"),
+    Server("Flask, Keras", "textbook", "textbook.py", KERAS_TOLERANCE),
     Server(
         "gunicorn, Keras",
         "textbook",
         f"-m gunicorn -w {cores()} -b 127.0.0.1:{PORT} textbook:app",
+        KERAS_TOLERANCE,
     ),
 )
 
@@ -71,6 +79,7 @@ def running(server: Server, version: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start a server with the version in this folder. Stops it and its processes at the end."""
     wait_for_port()
     own = {"PYTHONPATH": str(ROOT), "PORT": str(PORT), "VERSION_FOLDER": str(version)}
+    own |= {"WEB_CONCURRENCY": str(cores()), "DATABASE_URL": "", "API_KEYS": ""}
     python = python_with(server.environment)
     with log_of(server).open("wb") as log:
         process = subprocess.Popen(
@@ -93,7 +102,7 @@ def running(server: Server, version: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for_port() -> None:
-    """Wait until nothing listens on the port: the processes of the server before end first."""
+    """Wait until the previous server has released the port."""
     end = time.monotonic() + STOP_TIME
     while time.monotonic() < end:
         with socket.socket() as client:
@@ -108,13 +117,15 @@ def log_of(server: Server) -> Path:
     return CACHE / f"{server.name}.log"
 
 
-def seconds_until_ready(process: subprocess.Popen[bytes], photo: load.Photo) -> float:
+def seconds_until_ready(
+    server: Server, process: subprocess.Popen[bytes], photo: load.Photo
+) -> float:
     """Wait until a server that was just started classifies a photo correctly."""
     begun = time.perf_counter()
     while True:
         connection = load.connect(PORT)
         try:
-            load.ask(connection, photo)
+            load.ask(connection, photo, server.tolerance)
             return time.perf_counter() - begun
         except (OSError, http.client.HTTPException, load.WrongAnswer) as error:  # no model yet
             if process.poll() is not None or time.perf_counter() - begun > PATIENCE:
@@ -124,10 +135,10 @@ def seconds_until_ready(process: subprocess.Popen[bytes], photo: load.Photo) -> 
         time.sleep(0.02)
 
 
-def under_load(clients: int, seconds: float, photos: Path) -> Timing:
-    """Let clients send photos, from a process of their own."""
-    arguments = "benchmarks/load.py", str(PORT), str(clients), str(seconds), str(photos)
-    return _timing(_start(*arguments))
+def under_load(server: Server, clients: int, seconds: float, photos: Path) -> Timing:
+    """Let clients send photos to a running server, from a process of their own."""
+    arguments = str(PORT), str(clients), str(seconds), str(photos), str(server.tolerance)
+    return _timing(_start("benchmarks/load.py", *arguments))
 
 
 def floor(processes: int, seconds: float, graph: Path, photos: Path) -> Timing:
@@ -141,8 +152,8 @@ def floor(processes: int, seconds: float, graph: Path, photos: Path) -> Timing:
         process.stdin.flush()
     timings = [_timing(process) for process in running]
     times = [each for timing in timings for each in timing.times]
-    seconds = statistics.mean(timing.seconds for timing in timings)
-    return Timing(times, seconds, sum(timing.processor for timing in timings))
+    elapsed = statistics.mean(timing.seconds for timing in timings)
+    return Timing(times, len(times), elapsed, sum(timing.processor for timing in timings))
 
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:

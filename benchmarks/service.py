@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,7 +33,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from car_damage import model_store, paths, photos, predictor  # noqa: E402 - found only with the path above
+from benchmarks.headlines import Headline, print_headlines  # noqa: E402 - found only with the path
+from car_damage import model_store, paths, photos, predictor  # noqa: E402
 from car_damage.parallel import cores  # noqa: E402
 
 PORT = 5099
@@ -44,6 +45,7 @@ ROUND = 1.5  # seconds
 SHARE = 0.9  # of the highest throughput, which each number of clients should reach
 SAMPLES = 200  # requests of one client, and photos answered in this process
 WARM_UP = 20  # of these samples do not count
+NOT_RECORDING = {"DATABASE_URL": ""}
 
 
 def photo(seed: int, width: int = 1024, height: int = 768, grain: float = 6) -> bytes:
@@ -55,12 +57,14 @@ def photo(seed: int, width: int = 1024, height: int = 768, grain: float = 6) -> 
 
 
 @contextmanager
-def gunicorn() -> Iterator[subprocess.Popen[bytes]]:
+def gunicorn(
+    port: int = PORT, settings: Mapping[str, str] = NOT_RECORDING
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the service as in production, with the version in use."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"],
         cwd=ROOT,
-        env=os.environ | {"PORT": str(PORT)},
+        env=os.environ | settings | {"PORT": str(port)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -115,14 +119,17 @@ def in_process(data: list[bytes]) -> float:
 
 
 def load(data: list[bytes], seconds: float, count: int = CLIENTS) -> list[float]:
-    """Return the seconds of each request of `count` clients that send without a pause."""
+    """Let `count` clients send without a pause. Return the seconds of each answer in this time."""
     times: list[float] = []
     end = time.monotonic() + seconds
 
     def client(number: int) -> None:
         connection = connect()
-        while time.monotonic() < end:
-            times.append(ask(connection, data[number % len(data)]))
+        while True:
+            waited = ask(connection, data[number % len(data)])
+            if time.monotonic() > end:
+                break
+            times.append(waited)
 
     clients = [threading.Thread(target=client, args=(number,)) for number in range(count)]
     for thread in clients:
@@ -236,6 +243,10 @@ def main() -> None:
                 f"{memory(process.pid):.0f} MB"
             )
         print(f"a killed worker was back after {back_after_kill(process.pid):.2f} s")
+    name, other = "the service, one client", f"decode, fit and graph alone {alone * 1000:.1f}"
+    print_headlines(
+        [Headline(name, f"{median * 1000:.1f} ms", other, median / alone, "at most 1.3")]
+    )
 
 
 if __name__ == "__main__":

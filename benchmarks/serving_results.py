@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from benchmarks.headlines import Headline
 from benchmarks.servers import OURS, SERVERS, Timing
 
 FLOOR = "floor"
@@ -47,9 +48,9 @@ class Measurement:
     ) -> Self:
         """Summarise a run in which the server used this many seconds of processor time."""
         p50, p95, p99 = (float(each) * 1000 for each in np.percentile(timing.times, (50, 95, 99)))
-        rate = len(timing.times) / timing.seconds
+        rate = timing.in_time / timing.seconds
         each = processor / len(timing.times) * 1000
-        generator = timing.processor / timing.seconds
+        generator = timing.processor / len(timing.times) * rate
         return cls(server, number, clients, rate, p50, p95, p99, each, generator, memory)
 
     @classmethod
@@ -123,8 +124,8 @@ def rate(measurement: Measurement) -> float:
 
 
 def report(results: Results) -> str:
-    """Return all tables as Markdown, with the goals below them."""
-    return "\n\n".join([throughput(results), latency(results), cost(results), goals(results)])
+    """Return all tables as Markdown."""
+    return "\n\n".join([throughput(results), latency(results), cost(results)])
 
 
 def throughput(results: Results) -> str:
@@ -133,7 +134,7 @@ def throughput(results: Results) -> str:
         [name]
         + [middle(map(rate, results.of(name, clients))) for clients in results.clients]
         + [
-            middle(ratios(results.of(OURS.name, clients), results.of(name, clients), rate))
+            middle(ratios(results.of(OURS.name, clients), results.of(name, clients), rate), 2)
             for clients in (1, MANY)
         ]
         for name in results.servers
@@ -145,7 +146,7 @@ def throughput(results: Results) -> str:
         middle(map(rate, results.floor)),
     ]
     head = ["photos/s", *(_counted(clients) for clients in results.clients)]
-    return _table([*head, "ratio, 1 client", f"ratio, {MANY} clients"], [*rows, last])
+    return _table([*head, "this service / it, 1 client", f"{MANY} clients"], [*rows, last])
 
 
 def latency(results: Results) -> str:
@@ -180,22 +181,39 @@ def cost(results: Results) -> str:
         )
     rows.append(["no server", "", middle(each.processor for each in results.floor)])
     processor = f"processor time for a photo, {MANY} clients, ms"
-    head = ["", "memory, MB", processor, "first answer after, s", "installed, MB"]
+    memory = f"memory after {max(results.clients)} clients, MB"
+    head = ["", memory, processor, "first answer after, s", "installed, MB"]
     return _table([*head, "load generator, of a core"], rows)
 
 
-def goals(results: Results) -> str:
-    """Return what HTTP and everything else around the graph costs this service."""
+def headlines(results: Results) -> list[Headline]:
+    """Return the ratios to the other servers, and to the floor."""
     many, one = results.of(OURS.name, MANY), results.of(OURS.name, 1)
-    shares = [100 * each for each in ratios(many, results.floor, rate)]
-    times = ratios(many, results.floor, lambda each: each.processor)
-    waits = ratios(one, results.of(FLOOR, 1), lambda each: each.p50)
-    return (
-        f"With {MANY} clients, this service answers {middle(shares, 0)} % of the photos per second "
-        f"that {results.cores} processes without a server do, with {middle(times, 2)} times the "
-        f"processor time for each. One client waits {middle(waits, 2)} times as long as decode, "
-        "fit and graph take."
-    )
+    found = [
+        compared(f"{MANY} clients", "photos/s", many, name, results.of(name, MANY), rate)
+        for name in results.servers
+        if name != OURS.name
+    ]
+    alone = "no server"
+    share = compared(f"{MANY} clients", "photos/s", many, alone, results.floor, rate)
+    time = "processor time for a photo"
+    spent = compared(time, "ms", many, alone, results.floor, lambda each: each.processor)
+    waits = compared("1 client", "ms", one, alone, results.of(FLOOR, 1), lambda each: each.p50)
+    return [*found, share._replace(goal="0.94"), spent, waits._replace(goal="at most 1.35")]
+
+
+def compared(
+    what: str,
+    unit: str,
+    ours: list[Measurement],
+    name: str,
+    other: list[Measurement],
+    figure: Callable[[Measurement], float],
+) -> Headline:
+    """Compare the medians of a figure; the ratio is the median of the rounds' ratios."""
+    own, theirs = (statistics.median(map(figure, each)) for each in (ours, other))
+    ratio = statistics.median(ratios(ours, other, figure))
+    return Headline(f"serving, {what}", f"{own:.1f} {unit}", f"{name} {theirs:.1f}", ratio)
 
 
 def plot(results: Results, path: Path) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import bentoml
 
 from car_damage import photos
+from car_damage.parallel import cores
 from car_damage.predictor import Graph
 
 
-@bentoml.service(workers="cpu_count")
+@bentoml.service(workers=cores())
 class Classifier:
     """Classifies the photo in the form's field `image`."""
 

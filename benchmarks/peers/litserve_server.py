@@ -14,6 +14,7 @@ import numpy as np
 from fastapi import Request
 
 from car_damage import photos
+from car_damage.parallel import cores
 from car_damage.predictor import Graph
 
 
@@ -38,9 +39,7 @@ class Classifier(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(
-        Classifier(), accelerator="cpu", workers_per_device=len(os.sched_getaffinity(0))
-    )
+    server = litserve.LitServer(Classifier(), accelerator="cpu", workers_per_device=cores())
     server.run(
         host="127.0.0.1",
         port=int(os.environ["PORT"]),
