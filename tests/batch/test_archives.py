@@ -131,6 +131,24 @@ def test_another_version_or_other_columns_are_refused(
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_a_block_without_any_readable_photo_is_not_finished_but_a_single_photo_may_be_missing(
+    run, cars, tmp_path, capsys
+):
+    names = [str(path) for path in sorted(cars.iterdir())]
+    names[0] = str(tmp_path / "gone.jpg")
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    moved = [path.rename(tmp_path / path.name) for path in map(Path, names[4:8])]
+    assert run("--list", tmp_path / "list.txt", "--out", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: None of the 4 photos of block 1 could be read.")
+    for path in moved:
+        path.rename(cars / path.name)
+    assert run("--list", tmp_path / "list.txt", "--out", tmp_path / "out") == 0
+    errors = [row["error"] for row in pq.read_table(tmp_path / "out").to_pylist()]
+    assert [error for error in errors if error] == ["unreadable", "not_a_photo"]
+
+
 KILLER = """
 import os, signal
 from pathlib import Path
