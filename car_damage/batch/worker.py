@@ -31,6 +31,11 @@ class Attempt:
     block: Block
     failures: int = 0
 
+    @property
+    def is_careful(self) -> bool:
+        """Whether each photo is classified in a child process."""
+        return self.failures >= CAREFUL_AFTER
+
     def again(self, error: BaseException) -> "Attempt":
         """The next attempt. Raises `UserError` if another one would not help."""
         failures = self.failures + 1
@@ -69,6 +74,10 @@ class Attempts:
         assert self
         return self._next.popleft()
 
+    def put_back(self, attempt: Attempt) -> None:
+        """Put back an attempt that has not failed."""
+        self._next.append(attempt)
+
     def repeat(self, attempt: Attempt, error: BaseException) -> None:
         """Put a failed attempt back. Raises `UserError` if another one would not help."""
         self._next.append(attempt.again(error))
@@ -88,7 +97,7 @@ class Worker:
         Raises `UserError`, and writes nothing, if the photos' disk or bucket does not work.
         """
         photos = attempt.block.photos
-        if attempt.failures >= CAREFUL_AFTER:
+        if attempt.is_careful:
             answers = one_by_one.answers(self.record, photos)
         else:
             predictor = _load(self.record.folder)
