@@ -122,8 +122,8 @@ def _open_list(file: str) -> Iterator[TextIO]:
 
 
 def _in_url(url: str, skipped: Counter[str]) -> Iterator[str]:
-    system, root = opened(url)
     try:
+        system, root = opened(url)
         if not url.endswith("/") and system.isfile(root):
             yield url
             return
