@@ -53,6 +53,7 @@ class Attempt:
 class Done:
     """A block whose file is written."""
 
+    name: str  # of the file
     photos: int
     unusable: int
 
@@ -105,7 +106,7 @@ class Worker:
         _check_readable(attempt.block, answers)
         content = parquet(answers, self.record.version, self.embeddings)
         self.output.write(attempt.block.name, content)
-        return Done(len(answers), sum(bool(answer.error) for answer in answers))
+        return Done(attempt.block.name, len(answers), sum(bool(answer.error) for answer in answers))
 
 
 def _check_readable(block: Block, answers: Sequence[Answer]) -> None:

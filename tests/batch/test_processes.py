@@ -14,7 +14,7 @@ import pytest
 from car_damage import paths
 from car_damage.batch import processes
 from car_damage.batch.photo_list import Block
-from car_damage.batch.worker import GIVE_UP_AFTER, Attempt, Done
+from car_damage.batch.worker import GIVE_UP_AFTER, Attempt, Attempts, Done
 from car_damage.errors import UserError
 
 BLOCKS = [Block(number, (f"{number}.jpg",)) for number in range(4)]
@@ -39,7 +39,7 @@ class Pool:
 
     def finish(self, future: Future[Done]) -> None:
         with suppress(InvalidStateError):
-            future.set_result(Done(1, 0))
+            future.set_result(Done("0.parquet", 1, 0))
 
     def die(self) -> None:
         self.is_broken = True
@@ -57,10 +57,18 @@ def do_blocks(pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -> list[Done]:
     return list(processes.do_blocks(BLOCKS, None))
 
 
-def test_a_block_done_photo_by_photo_is_not_blamed_if_other_blocks_kill_their_processes(
-    monkeypatch,
+def test_blocks_are_done_photo_by_photo_after_processes_have_died_at_any_moment(monkeypatch):
+    assert do_blocks(Pool, monkeypatch) == [Done("0.parquet", 1, 0)] * len(BLOCKS)
+
+
+@pytest.mark.parametrize(("before", "after"), [([2, 0], [2, 1]), ([2, 2], [3, 3])])
+def test_a_block_done_photo_by_photo_is_not_blamed_if_another_may_have_killed_the_process(
+    before, after
 ):
-    assert do_blocks(Pool, monkeypatch) == [Done(1, 0)] * len(BLOCKS)
+    attempts = Attempts([])
+    lost = [Attempt(block, failures) for block, failures in zip(BLOCKS, before, strict=False)]
+    processes._repeat(lost, attempts)
+    assert [attempts.pop().failures for _ in lost] == after
 
 
 def test_a_pool_that_always_dies_stops_the_run(monkeypatch):
@@ -75,7 +83,8 @@ import os, time
 from car_damage.batch import processes
 
 if __name__ == "__main__":
-    print(processes._new_pool(None).submit(os.getpid).result(), flush=True)
+    pool = processes._new_pool(None)
+    print(pool.submit(os.getpid).result(), flush=True)
     time.sleep(600)
 """
     command = [sys.executable, "-c", code]
