@@ -12,7 +12,6 @@ import pytest
 import predict
 from car_damage import classify_files, model_store, paths
 from car_damage.decision import Decision
-from car_damage.errors import exit_code
 from car_damage.photo_warnings import WarningLimits
 from tests import tiny_model
 from tests.photo_files import jpeg
@@ -29,16 +28,6 @@ def cars(tmp_path) -> Path:
     (folder / "broken.jpg").write_bytes(b"no photo at all")
     (folder / "notes.txt").write_text("skipped")
     return folder
-
-
-@pytest.fixture
-def run(project, models):
-    """Run predict.py in a project with the tiny model; returns its exit code."""
-
-    def run(*arguments: str | Path) -> int:
-        return exit_code(lambda: predict.main([str(argument) for argument in arguments]))
-
-    return run
 
 
 def rows(text: str) -> list[dict[str, str]]:

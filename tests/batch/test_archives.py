@@ -17,7 +17,6 @@ import predict
 from car_damage import batch
 from car_damage.batch import photo_list, processes
 from car_damage.batch.worker import Attempt, Done, Worker
-from car_damage.errors import exit_code
 from tests import tiny_model
 from tests.photo_files import jpeg
 from tests.tiny_model import plain_photo
@@ -35,14 +34,6 @@ def cars(tmp_path, monkeypatch) -> Path:
         (folder / f"{number}.jpg").write_bytes(jpeg(plain_photo(red=number % 3 == 0)))
     (folder / "5.jpg").write_bytes(b"no photo")
     return folder
-
-
-@pytest.fixture
-def run(project, models):
-    def run(*arguments: str | Path) -> int:
-        return exit_code(lambda: predict.main([str(argument) for argument in arguments]))
-
-    return run
 
 
 @pytest.fixture
