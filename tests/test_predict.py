@@ -183,6 +183,23 @@ def test_heatmaps_are_drawn_over_the_photos_and_change_no_answer(run, tmp_path, 
     assert np.abs(seen.astype(int) - plain_photo(red=False)).max() < 10
 
 
+def test_a_photo_that_disappears_after_it_was_read_gets_its_answer_and_its_heatmap(
+    run, cars, tmp_path, capsys, monkeypatch
+):
+    read = Path.read_bytes
+
+    def read_and_delete(path: Path) -> bytes:
+        data = read(path)
+        if path.name == "b-red.JPG":
+            path.unlink()
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_delete)
+    assert run(cars / "b-red.JPG", "--heatmaps", tmp_path / "seen") == 0
+    assert rows(capsys.readouterr().out)[0]["prediction"] == "damaged"
+    assert (tmp_path / "seen" / "b-red.png").exists()
+
+
 def test_photos_of_one_name_get_heatmaps_of_their_own(tmp_path):
     found = [Path("a/car.jpg"), Path("b/Car.png"), Path("c/car-2.jpg"), Path("d/car.jpg")]
     names = [path.name for path in classify_files.heatmap_paths(found, tmp_path)]
