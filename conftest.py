@@ -1,6 +1,7 @@
 """What several files of tests share."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -45,3 +46,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project of its own for the test, whose folders are the commands' defaults."""
     move_project(monkeypatch, tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def run(project: Path, models: Path) -> Callable[..., int]:
+    """Run predict.py in a project with the tiny model; returns its exit code."""
+    import predict
+    from car_damage.errors import exit_code
+
+    def run(*arguments: str | Path) -> int:
+        return exit_code(lambda: predict.main([str(argument) for argument in arguments]))
+
+    return run

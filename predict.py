@@ -24,17 +24,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 from tqdm import tqdm
 from tqdm.contrib import DummyTqdmFile
 
 from car_damage import model_store
+from car_damage.batch import run
 from car_damage.batch.photo_list import PhotoList, listed
-from car_damage.batch.run import classify_into
 from car_damage.batch.sources import photo_names
-from car_damage.batch.worker import Done
 from car_damage.classify_files import (
     Row,
     check_csv,
@@ -94,20 +93,20 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     check_options(args)
     skipped: Counter[str] = Counter()
-    with photos_of(args, skipped) as photos:
-        record = model_store.load_record(args.models, args.model)
-        if record.manifest.sample:
-            text = f"{record.version} is a sample model, trained on drawn cars only"
-            print(text, file=sys.stderr)
-        if args.out:
-            done = classify_into(args.out, photos, record, args.embeddings, args.cluster)
-        else:
-            done = Done(photos.count, classify_to_csv(args, photos, record))
-        if done.unusable:
-            print(
-                f"{done.unusable} of {done.photos} photos could not be used; see the column error",
-                file=sys.stderr,
-            )
+    names = checked(photo_names(args.places, args.lists, skipped, args.csv))
+    record = model_store.load_record(args.models, args.model)
+    if record.manifest.sample:
+        print(f"{record.version} is a sample model, trained on drawn cars only", file=sys.stderr)
+    if args.out:
+        worker = run.prepare_worker(args.out, record, args.embeddings, args.cluster)
+        with shown_list(names) as photos:
+            count, unusable = run.classify_missing(photos, worker, args.cluster)
+    else:
+        with shown_list(names) as photos:
+            count, unusable = photos.count, classify_to_csv(args, photos, record)
+    if unusable:
+        text = f"{unusable} of {count} photos could not be used; see the column error"
+        print(text, file=sys.stderr)
     if passed_over := not_looked_at(skipped):
         print(passed_over, file=sys.stderr)
 
@@ -122,10 +121,14 @@ def check_options(args: argparse.Namespace) -> None:
         raise UserError("--cluster and --embeddings need --out FOLDER_OR_URL.")
 
 
+def checked(names: Iterator[str]) -> Iterator[str]:
+    """Find the first photo now, so that a wrong place is refused before anything is written."""
+    return chain(list(islice(names, 1)), names)
+
+
 @contextmanager
-def photos_of(args: argparse.Namespace, skipped: Counter[str]) -> Iterator[PhotoList]:
-    """Yield the list of all photos; count other files in `skipped`."""
-    names = photo_names(args.places, args.lists, skipped, args.csv)
+def shown_list(names: Iterator[str]) -> Iterator[PhotoList]:
+    """List all photos, and show the progress if that takes long."""
     disable = not can_draw()
     with listed(tqdm(names, "listing", unit="photo", delay=SLOW, disable=disable)) as photos:
         yield photos

@@ -10,6 +10,7 @@ from car_damage.errors import UserError
 
 CLIENTS = "requirements-buckets.txt"  # the packages for these; none is installed by default
 USUAL = ("s3", "gs", "gcs", "az", "abfs")
+NO_BUCKET = "NoSuchBucket"  # S3's code, which its client reports as a missing file
 
 
 def is_url(address: str) -> bool:
@@ -50,6 +51,12 @@ def unreachable(address: str, error: Exception) -> UserError:
         f"{address} cannot be used now: {reason}. Check the network and your access, then run this "
         "again."
     )
+
+
+def refusal(error: Exception) -> str:
+    """S3's code in an error of its client, such as `AccessDenied`; empty if there is none."""
+    response: dict[str, dict[str, str]] = getattr(error.__cause__, "response", None) or {}
+    return response.get("Error", {}).get("Code", "")
 
 
 @cache

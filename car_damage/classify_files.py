@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
+from functools import cache, partial
 from pathlib import Path
 from typing import TextIO
 
@@ -75,11 +76,12 @@ def classify_files(
 
 
 def _row(predictor: Predictor, name: str, target: Path | None) -> Row:
-    found = answer(predictor, name, lambda: read_photo(name))
+    read = cache(partial(read_photo, name))  # once, because the file may change or disappear
+    found = answer(predictor, name, read)
     if found.prediction is None:
         return Row(found.path, error=found.error)
     if target is not None:
-        _draw(read_photo(name), found.prediction, target)
+        _draw(read(), found.prediction, target)
     return Row(
         found.path,
         found.prediction.label,

@@ -12,7 +12,6 @@ import pytest
 import predict
 from car_damage import classify_files, model_store, paths
 from car_damage.decision import Decision
-from car_damage.errors import exit_code
 from car_damage.photo_warnings import WarningLimits
 from tests import tiny_model
 from tests.photo_files import jpeg
@@ -29,16 +28,6 @@ def cars(tmp_path) -> Path:
     (folder / "broken.jpg").write_bytes(b"no photo at all")
     (folder / "notes.txt").write_text("skipped")
     return folder
-
-
-@pytest.fixture
-def run(project, models):
-    """Run predict.py in a project with the tiny model; returns its exit code."""
-
-    def run(*arguments: str | Path) -> int:
-        return exit_code(lambda: predict.main([str(argument) for argument in arguments]))
-
-    return run
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -192,6 +181,23 @@ def test_heatmaps_are_drawn_over_the_photos_and_change_no_answer(run, tmp_path, 
     assert cv2.imread(str(tmp_path / "seen" / "large.png")).shape == (750, 1000, 3)  # over 640 px
     seen = cv2.imread(str(tmp_path / "seen" / "blue.png"))[:, :, ::-1]
     assert np.abs(seen.astype(int) - plain_photo(red=False)).max() < 10
+
+
+def test_a_photo_that_disappears_after_it_was_read_gets_its_answer_and_its_heatmap(
+    run, cars, tmp_path, capsys, monkeypatch
+):
+    read = Path.read_bytes
+
+    def read_and_delete(path: Path) -> bytes:
+        data = read(path)
+        if path.name == "b-red.JPG":
+            path.unlink()
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_delete)
+    assert run(cars / "b-red.JPG", "--heatmaps", tmp_path / "seen") == 0
+    assert rows(capsys.readouterr().out)[0]["prediction"] == "damaged"
+    assert (tmp_path / "seen" / "b-red.png").exists()
 
 
 def test_photos_of_one_name_get_heatmaps_of_their_own(tmp_path):

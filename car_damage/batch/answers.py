@@ -1,5 +1,6 @@
 """From a photo's path or URL to its answer, and from answers to a Parquet file."""
 
+import errno
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -8,13 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from car_damage import photos
-from car_damage.buckets import is_url, opened, unreachable
+from car_damage.buckets import NO_BUCKET, is_url, opened, refusal, unreachable
 from car_damage.errors import UserError
 from car_damage.predictor import Prediction, Predictor
 
-# S3's codes for a single object that may not be read: an archived one, or one with its own rights.
-# Other refusals, such as an expired token, concern all photos, so the run has to stop.
+# Errors that can concern a single photo: S3's codes for an archived object or one with its own
+# rights, and the system's numbers for a file. Others, such as those of an expired token or a lost
+# network drive, concern all photos, so the run has to stop.
 OF_ONE_OBJECT = ("AccessDenied", "InvalidObjectState")
+OF_ONE_FILE = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+)
+UNREADABLE = "unreadable"  # the `error` of a photo that `read_photo` could not read
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ def answer(predictor: Predictor, path: str, read: Callable[[], bytes]) -> Answer
     except photos.UnusablePhoto as error:
         return Answer(name, error=error.reason)
     except OSError:
-        return Answer(name, error="unreadable")
+        return Answer(name, error=UNREADABLE)
 
 
 def readable(path: str) -> str:
@@ -44,19 +55,37 @@ def readable(path: str) -> str:
 
 
 def read_photo(path: str) -> bytes:
-    """Read a photo. Raises `OSError` for this photo only, `UserError` if a bucket does not work."""
-    if not is_url(path):
-        return Path(path).read_bytes()
+    """Read a photo.
+
+    Raises `OSError` if only this photo cannot be read, `UserError` if its disk or bucket does not
+    work.
+    """
+    return _read_object(path) if is_url(path) else _read_file(path)
+
+
+def _read_file(path: str) -> bytes:
     try:
-        system, name = opened(path)
+        return Path(path).read_bytes()
+    except OSError as error:
+        if error.errno in OF_ONE_FILE:
+            raise
+        raise UserError(
+            f"{path} cannot be read now ({error.strerror or error}). Check its disk or network "
+            "drive, then run this again."
+        ) from error
+
+
+def _read_object(url: str) -> bytes:
+    try:
+        system, name = opened(url)
         content: bytes = system.cat_file(name)
-    except FileNotFoundError:
-        raise
     except Exception as error:  # each client has its own kinds
-        response: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
-        if response.get("Error", {}).get("Code") in OF_ONE_OBJECT:
-            raise PermissionError(f"{path} may not be read") from error
-        raise unreachable(path, error) from error
+        code = refusal(error)
+        if code in OF_ONE_OBJECT:
+            raise PermissionError(f"{url} may not be read") from error
+        if isinstance(error, FileNotFoundError) and code != NO_BUCKET:
+            raise
+        raise unreachable(url, error) from error
     return content
 
 

@@ -5,7 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,26 +17,35 @@ from car_damage.model_store import Record
 from car_damage.predictor import Predictor
 
 ROOT = Path(__file__).parents[2]  # the folder of the package
+READY = "ready"  # a child's first reply
+
+
+class ChildDiedError(Exception):
+    """A child died before its first photo, so no photo is the cause."""
 
 
 def answers(record: Record, photos: Sequence[str]) -> list[Answer]:
     """Classify photos one after the other. What kills the child is the error of that photo's row.
 
-    Raises `UserError` if a bucket or the model does not work.
+    A photo is blamed only if a second child dies of it too, because Linux also kills a child if
+    another program takes the memory. Raises `UserError` if a bucket or the model does not work,
+    `ChildDiedError` if a child dies before its first photo.
     """
     found: list[Answer] = []
+    suspect = -1
     while len(found) < len(photos):
-        rest = photos[len(found) :]
-        code = _classify(record, rest, found)
-        if len(found) < len(photos):
-            found.append(Answer(readable(photos[len(found)]), error=death(code)))
+        code = _classify(record, photos[len(found) :], found)
+        if len(found) == suspect:
+            found.append(Answer(readable(photos[suspect]), error=death(code)))
+        else:
+            suspect = len(found)
     return found
 
 
 def death(code: int) -> str:
     """The error for a photo whose process ended with this exit code."""
     if code == -getattr(signal, "SIGKILL", 9):
-        return "out_of_memory"  # nobody else kills a child with this signal
+        return "out_of_memory"  # if memory runs out, Linux sends this signal
     with suppress(ValueError):
         return f"crashed_{signal.Signals(-code).name}"
     return f"crashed_{code}"
@@ -44,6 +53,7 @@ def death(code: int) -> str:
 
 def _classify(record: Record, photos: Sequence[str], found: list[Answer]) -> int:
     """Append the answers of a child process to `found` until it ends; return its exit code."""
+    is_ready = False
     command = [sys.executable, "-m", "car_damage.batch.one_by_one"]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     pipe = subprocess.PIPE
@@ -58,31 +68,48 @@ def _classify(record: Record, photos: Sequence[str], found: list[Answer]) -> int
             child.stdin.close()
         with suppress(EOFError, pickle.UnpicklingError):  # the child has ended
             while True:
-                each = pickle.load(child.stdout)
-                if isinstance(each, UserError):
-                    raise each
-                found.append(each)
+                reply = pickle.load(child.stdout)
+                if isinstance(reply, UserError):
+                    raise reply
+                if reply == READY:
+                    is_ready = True
+                else:
+                    found.append(reply)
+    if not is_ready:
+        reason = death(child.returncode)
+        raise ChildDiedError(f"a child process ended before its first photo ({reason})")
     return child.returncode
 
 
 def _child(questions: BinaryIO, replies: BinaryIO) -> None:
-    """Answer the photos of `questions`, each as soon as it is classified."""
+    """Send the replies to `questions`, each as soon as it is there."""
     with suppress(OSError):  # if memory runs out, Linux ends this process and not its parent
         Path("/proc/self/oom_score_adj").write_text("1000")
-    record, photos = pickle.load(questions)
-    predictor = Predictor(record)
-    for photo in photos:
-        reply: Answer | UserError
-        try:
-            reply = answer(predictor, photo, partial(read_photo, photo))
-        except UserError as error:
-            reply = error
-        except MemoryError:
-            reply = Answer(readable(photo), error="out_of_memory")
-        except Exception as error:  # a library's bug on a strange file must not stop an archive
-            reply = Answer(readable(photo), error=f"crashed_{type(error).__name__}")
+    for reply in _replies(*pickle.load(questions)):
         pickle.dump(reply, replies)
         replies.flush()
+
+
+def _replies(record: Record, photos: Sequence[str]) -> Iterator[str | Answer | UserError]:
+    """Yield `READY` and the answers. A `UserError` is the last reply."""
+    try:
+        predictor = Predictor(record)
+        yield READY
+        for photo in photos:
+            yield _answer(predictor, photo)
+    except UserError as error:
+        yield error
+
+
+def _answer(predictor: Predictor, photo: str) -> Answer:
+    try:
+        return answer(predictor, photo, partial(read_photo, photo))
+    except UserError:
+        raise
+    except MemoryError:
+        return Answer(readable(photo), error="out_of_memory")
+    except Exception as error:  # a library's bug on a strange file must not stop an archive
+        return Answer(readable(photo), error=f"crashed_{type(error).__name__}")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from car_damage.buckets import check_protocol, is_local, is_url, opened, unreachable
+from car_damage.buckets import (
+    NO_BUCKET,
+    check_protocol,
+    is_local,
+    is_url,
+    opened,
+    refusal,
+    unreachable,
+)
 from car_damage.errors import UserError
 from car_damage.files import PARTIAL
 
@@ -33,35 +42,35 @@ class Output:
 
     def names(self) -> set[str]:
         """The names of the files."""
-        system, root = opened(self.address)
-        with self._errors():
+        with self._opened() as (system, root):
             try:
                 found = system.ls(root, detail=False)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if refusal(error) == NO_BUCKET:
+                    raise
                 return set()
-        return {path.rstrip("/").rpartition("/")[2] for path in found}
+        paths = {path.rstrip("/") for path in found}
+        # S3's console makes an object that stands for the folder.
+        return {path.rpartition("/")[2] for path in paths if path != root}
 
     def read(self, name: str) -> bytes:
-        system, root = opened(self.address)
-        with self._errors():
+        with self._opened() as (system, root):
             content: bytes = system.cat_file(f"{root}/{name}")
         return content
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file. Two processes may write the same one at the same time."""
-        system, root = opened(self.address)
-        with self._errors():
+        with self._opened() as (system, root):
             if is_local(self.address):
                 _write_file(Path(root), name, content)
             else:
                 system.pipe_file(f"{root}/{name}", content)  # it appears once it is complete
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _opened(self) -> Iterator[tuple[Any, str]]:
+        """Yield the file system and the path in it; turn errors into a `UserError`."""
         try:
-            yield
-        except FileNotFoundError:
-            raise
+            yield opened(self.address)
         except OSError as error:
             if not is_local(self.address):
                 raise unreachable(self.address, error) from error

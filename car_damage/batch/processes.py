@@ -1,8 +1,10 @@
 """Do blocks on all cores of this machine, in a process for each core."""
 
 import multiprocessing
+import os
 import signal
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -25,14 +27,13 @@ def do_blocks(blocks: Iterable[Block], worker: Worker) -> Iterator[Done]:
     pool = _new_pool(worker)
     try:
         while attempts or running:
-            while attempts and len(running) < cores():
-                attempt = attempts.pop()
-                running[pool.submit(_do, attempt)] = attempt
+            is_whole = _submit(pool, attempts, running)
             finished = wait(running, return_when=FIRST_COMPLETED).done
-            if any(isinstance(each.exception(), BrokenProcessPool) for each in finished):
+            if not is_whole or any(_is_lost(future) for future in finished):
                 finished = wait(running).done
                 pool = _new_pool(worker)
-            for future in finished:
+            _repeat([running.pop(future) for future in finished if _is_lost(future)], attempts)
+            for future in finished & running.keys():
                 attempt = running.pop(future)
                 if (error := future.exception()) is None:
                     yield future.result()
@@ -40,6 +41,38 @@ def do_blocks(blocks: Iterable[Block], worker: Worker) -> Iterator[Done]:
                     attempts.repeat(attempt, error)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, attempts: Attempts, running: dict[Future[Done], Attempt]
+) -> bool:
+    """Give each free process a block to do. Return False if the pool has lost a process."""
+    while attempts and len(running) < cores():
+        attempt = attempts.pop()
+        try:
+            running[pool.submit(_do, attempt)] = attempt
+        except BrokenProcessPool:
+            attempts.put_back(attempt)
+            return False
+    return True
+
+
+def _is_lost(future: Future[Done]) -> bool:
+    return isinstance(future.exception(), BrokenProcessPool)
+
+
+def _repeat(lost: Sequence[Attempt], attempts: Attempts) -> None:
+    """Put the blocks of a lost pool back.
+
+    Those that are done one by one have not failed if there are others, because their photos are in
+    child processes and cannot kill the pool.
+    """
+    suspects = [attempt for attempt in lost if not attempt.is_careful] or lost
+    for attempt in lost:
+        if attempt in suspects:
+            attempts.repeat(attempt, BrokenProcessPool("its process died"))
+        else:
+            attempts.put_back(attempt)
 
 
 def _new_pool(worker: Worker) -> ProcessPoolExecutor:
@@ -53,6 +86,15 @@ def _begin(worker: Worker) -> None:
     _worker = worker
     with suppress(ValueError):  # Ctrl-C stops the first process, which then stops these
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process if the first one is killed. It would wait for work for ever otherwise."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _do(attempt: Attempt) -> Done:

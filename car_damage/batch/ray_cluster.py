@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from car_damage import model_store
@@ -115,6 +115,7 @@ class _Actors:
     starting: dict[Any, Any] = field(default_factory=dict)  # Ray's reference: actor
     working: dict[Any, tuple[Any, Attempt]] = field(default_factory=dict)
     _looked: float = -EVERY
+    _has_said_that_it_waits: bool = False
 
     def follow_cluster(self) -> None:
         """Create actors for the cores of new nodes."""
@@ -134,7 +135,10 @@ class _Actors:
     def finished(self) -> Iterator[tuple[Attempt, Done | BaseException]]:
         """Wait a moment, and yield the attempts that ended, with their results or errors."""
         pending = [*self.working, *self.starting]
-        ready, _ = ray.wait(pending, num_returns=1, timeout=EVERY) if pending else ([], [])
+        if not pending:
+            self._wait_for_nodes()
+            return
+        ready, _ = ray.wait(pending, num_returns=1, timeout=EVERY)
         for reference in ready:
             if reference in self.starting:
                 self._started(reference)
@@ -150,6 +154,12 @@ class _Actors:
             else:
                 self.idle.append(actor)
                 yield attempt, result
+
+    def _wait_for_nodes(self) -> None:
+        if not self._has_said_that_it_waits:
+            print("The cluster has no cores. Waiting for nodes")
+            self._has_said_that_it_waits = True
+        sleep(EVERY)
 
     def _started(self, reference: Any) -> None:
         actor = self.starting.pop(reference)

@@ -29,9 +29,10 @@ def photo_names(
 ) -> Iterator[str]:
     """Yield the path or URL of each photo in `places` (photos, folders, URLs), then in `lists`.
 
-    A photo that is in two places is yielded once; `lists` are yielded as they are. Files that are
-    not photos are counted in `skipped` by reason, with the keys of `wording.not_looked_at`, except
-    `results`. Raises `UserError`, for local places before the first photo.
+    A file that is in two local places is yielded once; URLs and `lists` are yielded as they are.
+    Files that are not photos are counted in `skipped` by reason, with the keys of
+    `wording.not_looked_at`, except `results`. Raises `UserError`, for local places before the
+    first photo.
     """
     for place in places:
         _check(place)
@@ -122,8 +123,8 @@ def _open_list(file: str) -> Iterator[TextIO]:
 
 
 def _in_url(url: str, skipped: Counter[str]) -> Iterator[str]:
-    system, root = opened(url)
     try:
+        system, root = opened(url)
         if not url.endswith("/") and system.isfile(root):
             yield url
             return

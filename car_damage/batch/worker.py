@@ -1,7 +1,7 @@
 """What each process does with a block: read, classify, write. The same on one and many machines."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ import cv2
 
 from car_damage import model_store
 from car_damage.batch import one_by_one
-from car_damage.batch.answers import answer, parquet, read_photo
+from car_damage.batch.answers import UNREADABLE, Answer, answer, parquet, read_photo
 from car_damage.batch.output import Output
 from car_damage.batch.photo_list import Block
 from car_damage.errors import UserError
@@ -31,6 +31,11 @@ class Attempt:
     block: Block
     failures: int = 0
 
+    @property
+    def is_careful(self) -> bool:
+        """Whether each photo is classified in a child process."""
+        return self.failures >= CAREFUL_AFTER
+
     def again(self, error: BaseException) -> "Attempt":
         """The next attempt. Raises `UserError` if another one would not help."""
         failures = self.failures + 1
@@ -48,6 +53,7 @@ class Attempt:
 class Done:
     """A block whose file is written."""
 
+    name: str  # of the file
     photos: int
     unusable: int
 
@@ -69,6 +75,10 @@ class Attempts:
         assert self
         return self._next.popleft()
 
+    def put_back(self, attempt: Attempt) -> None:
+        """Put back an attempt that has not failed."""
+        self._next.append(attempt)
+
     def repeat(self, attempt: Attempt, error: BaseException) -> None:
         """Put a failed attempt back. Raises `UserError` if another one would not help."""
         self._next.append(attempt.again(error))
@@ -83,16 +93,34 @@ class Worker:
     embeddings: bool
 
     def do(self, attempt: Attempt) -> Done:
-        """Classify a block's photos and write their answers."""
+        """Classify a block's photos and write their answers.
+
+        Raises `UserError`, and writes nothing, if the photos' disk or bucket does not work.
+        """
         photos = attempt.block.photos
-        if attempt.failures >= CAREFUL_AFTER:
+        if attempt.is_careful:
             answers = one_by_one.answers(self.record, photos)
         else:
             predictor = _load(self.record.folder)
             answers = [answer(predictor, name, read) for name, read in _read_ahead(photos)]
+        _check_readable(attempt.block, answers)
         content = parquet(answers, self.record.version, self.embeddings)
         self.output.write(attempt.block.name, content)
-        return Done(len(answers), sum(bool(answer.error) for answer in answers))
+        return Done(attempt.block.name, len(answers), sum(bool(answer.error) for answer in answers))
+
+
+def _check_readable(block: Block, answers: Sequence[Answer]) -> None:
+    """Raise `UserError` if none of several photos could be read, so the cause is not a photo.
+
+    A wrong address, missing rights to a bucket, and a folder that this machine lacks each give the
+    same errors as a photo that is missing or has its own rights.
+    """
+    if len(answers) > 1 and all(answer.error == UNREADABLE for answer in answers):
+        raise UserError(
+            f"None of the {len(answers)} photos of block {block.number:,} could be read. Check "
+            f"that {block.photos[0]} exists, and that you may read it on each machine that does "
+            "the work. Then run this again."
+        )
 
 
 @cache

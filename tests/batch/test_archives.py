@@ -4,15 +4,19 @@ import csv
 import io
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 
 import predict
+from car_damage import batch
 from car_damage.batch import photo_list, processes
-from car_damage.batch.worker import Attempt
-from car_damage.errors import exit_code
+from car_damage.batch.worker import Attempt, Done, Worker
 from tests import tiny_model
 from tests.photo_files import jpeg
 from tests.tiny_model import plain_photo
@@ -30,14 +34,6 @@ def cars(tmp_path, monkeypatch) -> Path:
         (folder / f"{number}.jpg").write_bytes(jpeg(plain_photo(red=number % 3 == 0)))
     (folder / "5.jpg").write_bytes(b"no photo")
     return folder
-
-
-@pytest.fixture
-def run(project, models):
-    def run(*arguments: str | Path) -> int:
-        return exit_code(lambda: predict.main([str(argument) for argument in arguments]))
-
-    return run
 
 
 @pytest.fixture
@@ -131,6 +127,24 @@ def test_another_version_or_other_columns_are_refused(
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_a_block_without_any_readable_photo_is_not_finished_but_a_single_photo_may_be_missing(
+    run, cars, tmp_path, capsys
+):
+    names = [str(path) for path in sorted(cars.iterdir())]
+    names[0] = str(tmp_path / "gone.jpg")
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    moved = [path.rename(tmp_path / path.name) for path in map(Path, names[4:8])]
+    assert run("--list", tmp_path / "list.txt", "--out", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: None of the 4 photos of block 1 could be read.")
+    for path in moved:
+        path.rename(cars / path.name)
+    assert run("--list", tmp_path / "list.txt", "--out", tmp_path / "out") == 0
+    errors = [row["error"] for row in pq.read_table(tmp_path / "out").to_pylist()]
+    assert [error for error in errors if error] == ["unreadable", "not_a_photo"]
+
+
 KILLER = """
 import os, signal
 from pathlib import Path
@@ -186,14 +200,76 @@ def test_a_wrong_option_gets_one_sentence_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+class AwayFileSystem(fsspec.AbstractFileSystem):
+    """The client of a server that cannot be reached."""
+
+    protocol = "away"
+
+    def __init__(self, **options: object):
+        raise ConnectionError("no route to host")
+
+
+@pytest.mark.parametrize("arguments", [["{cars}", "--out", "away://a"], ["away://a"]])
+def test_a_server_that_cannot_be_reached_gets_one_sentence(run, cars, capsys, arguments):
+    fsspec.register_implementation("away", AwayFileSystem, clobber=True)
+    assert run(*(argument.format(cars=cars) for argument in arguments)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: away://a cannot be used now: no route to host.")
+
+
+@pytest.fixture
+def long_list(cars, monkeypatch) -> list[str]:
+    """The options for a list whose second photo must not be asked for."""
+
+    def lines() -> Iterator[str]:
+        yield f"{cars}/1.jpg"
+        pytest.fail("the list was read")
+
+    monkeypatch.setattr(sys, "stdin", lines())
+    return ["--list", "-"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "20990101-0000-0000", "--out", "{out}"], "There is no version"),
+        (["--out", "{cars}"], "has other files."),
+        (["--out", "{out}", "--embeddings"], "has no embeddings."),
+    ],
+)
+@pytest.mark.usefixtures("in_this_process")
+def test_a_mistake_is_reported_before_the_list_is_read(
+    run, cars, long_list, tmp_path, capsys, arguments, message
+):
+    assert run(cars, "--out", tmp_path / "out") == 0
+    capsys.readouterr()
+    places = {"cars": cars, "out": tmp_path / "out"}
+    assert run(*long_list, *(argument.format(**places) for argument in arguments)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_that_other_nodes_do_not_see_is_noticed_at_the_first_block(
+    run, cars, tmp_path, capsys, monkeypatch
+):
+    def do_blocks(blocks: object, worker: Worker) -> Iterator[Done]:
+        yield Done("00000000-0123456789abcdef.parquet", SIZE, 0)  # on another node
+        pytest.fail("a second block was done")
+
+    cluster = SimpleNamespace(connected=lambda address: nullcontext(), do_blocks=do_blocks)
+    monkeypatch.setattr(batch, "ray_cluster", cluster, raising=False)
+    assert run(cars, "--out", tmp_path / "out", "--cluster", "auto") == 2
+    assert "because other nodes do not see this folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("package", "options"), [("pyarrow", []), ("ray", ["--cluster", "local"])])
-def test_a_missing_package_gets_the_command_that_installs_it(
-    run, cars, tmp_path, capsys, monkeypatch, package, options
+def test_a_missing_package_gets_the_command_that_installs_it_before_the_list_is_read(
+    run, long_list, tmp_path, capsys, monkeypatch, package, options
 ):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
     monkeypatch.delitem(sys.modules, "car_damage.batch.ray_cluster", raising=False)
-    assert run(cars, "--out", tmp_path / "out", *options) == 2
+    monkeypatch.delattr(batch, "ray_cluster", raising=False)
+    assert run(*long_list, "--out", tmp_path / "out", *options) == 2
     assert "Run: pip install -r requirements-cluster.txt" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -33,14 +33,6 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _log_records() -> Iterator[None]:
-    """Take back what Ray adds to every log record of a process that imports it."""
-    factory = logging.getLogRecordFactory()
-    yield
-    logging.setLogRecordFactory(factory)
-
-
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """moto's server on this machine, with photos in a bucket and an empty bucket for answers."""

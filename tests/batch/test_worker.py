@@ -1,5 +1,8 @@
 """What happens to a block that fails, and to a photo that cannot be read."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from car_damage.batch import answers
@@ -48,18 +51,44 @@ class RefusalError(Exception):
 
 
 class Bucket:
-    def __init__(self, code: str):
-        self.code = code
+    def __init__(self, code: str, kind: type[OSError]):
+        self.code, self.kind = code, kind
 
     def cat_file(self, name: str) -> bytes:
-        raise PermissionError(self.code) from RefusalError(self.code)
+        raise self.kind(self.code) from RefusalError(self.code)
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"),
-    [("AccessDenied", OSError), ("InvalidObjectState", OSError), ("ExpiredToken", UserError)],
+    ("code", "kind", "expected"),
+    [
+        ("AccessDenied", PermissionError, OSError),
+        ("InvalidObjectState", PermissionError, OSError),
+        ("NoSuchKey", FileNotFoundError, OSError),
+        ("NoSuchBucket", FileNotFoundError, UserError),
+        ("ExpiredToken", PermissionError, UserError),
+    ],
 )
-def test_an_archived_photo_gets_an_error_but_an_expired_key_stops_the_run(code, kind, monkeypatch):
-    monkeypatch.setattr(answers, "opened", lambda path: (Bucket(code), path))
-    with pytest.raises(kind):
+def test_an_archived_photo_gets_an_error_but_an_expired_key_or_a_missing_bucket_stops_the_run(
+    code, kind, expected, monkeypatch
+):
+    monkeypatch.setattr(answers, "opened", lambda path: (Bucket(code, kind), path))
+    with pytest.raises(expected):
         read_photo("s3://photos/1.jpg")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN])
+def test_a_network_drive_that_is_lost_stops_the_run(number, monkeypatch):
+    def fail(path: Path) -> bytes:
+        raise OSError(number, "No answer")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    message = r"cars/1.jpg cannot be read now \(No answer\). Check its disk or network drive"
+    with pytest.raises(UserError, match=message):
+        read_photo("cars/1.jpg")
+
+
+def test_a_file_that_is_missing_or_a_folder_concerns_this_photo_only(tmp_path):
+    (tmp_path / "file.jpg").touch()
+    for path in (tmp_path / "gone.jpg", tmp_path, tmp_path / "file.jpg" / "1.jpg"):
+        with pytest.raises(OSError, match=r"\[Errno"):
+            read_photo(str(path))
