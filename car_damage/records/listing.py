@@ -1,4 +1,7 @@
-"""List predictions as CSV, page by page, so that any number of them takes little memory."""
+"""List predictions as CSV, page by page, so that any number of them takes little room.
+
+A page is read only when the client has taken the one before (`service/http_server.py`).
+"""
 
 import csv
 import io

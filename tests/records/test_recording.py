@@ -117,6 +117,8 @@ def test_a_long_list_comes_page_by_page_and_loses_no_row(client, monkeypatch):
     whole = listed(client)
     monkeypatch.setattr(listing, "PAGE", 2)
     assert listed(client) == whole
+    # Without a length, so the server sends block by block.
+    assert "Content-Length" not in client.get("/predictions").headers
 
 
 def test_a_deleted_prediction_is_gone_and_a_request_for_it_says_so(client):
