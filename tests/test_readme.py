@@ -175,6 +175,8 @@ def test_readme_has_only_commands_that_work(words):
             PARSERS[script]().parse_args(options)
         case ["python", "predict.py", place, *options] if place.startswith("s3://"):
             predict.check_options(predict.build_parser().parse_args([place, *options]))
+        case ["curl", "-H", "Authorization: Bearer $KEY", *options]:
+            assert ["curl", *options] in [command for command, _ in SHOWN]
         case ["python", "predict.py" | "app.py", *_] | ["curl", *_]:
             assert words in [command for command, _ in SHOWN] or words == ["python", "app.py"]
         case [database, photos_kept, "python", "app.py"] if database.startswith("DATABASE_URL="):

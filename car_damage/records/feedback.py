@@ -5,11 +5,11 @@ from typing import Literal
 
 from flask import Response, g, jsonify
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, or_, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, or_, update
 
 from car_damage.records import database
 from car_damage.records.api import KEYED, REFUSALS, number_of, number_soon, records_api, writing
-from car_damage.records.tables import feedback, predictions
+from car_damage.records.tables import feedback, leases, predictions
 from car_damage.service.openapi import refusals
 
 EXAMPLE_ID = "0e0f6dd54c0a4bd9a6b6f7ab2a3f51c4"
@@ -66,8 +66,9 @@ def send_feedback(body: Feedback) -> Response:
         number = number_of(connection, body.prediction_id, lock=True)
         store(connection, number, body.label, now, in_review=False)
         # A random audit stays open, because it would be biased if clients could answer it.
-        unsure = predictions.c.number == number, predictions.c.audit.is_(False)
-        connection.execute(update(predictions).where(*unsure).values(awaits_review=False))
+        unsure = (predictions.c.number == number) & predictions.c.audit.is_(False)
+        _end_undo(connection, number, unsure)
+        connection.execute(update(predictions).where(unsure).values(awaits_review=False))
     stored = StoredFeedback(prediction_id=body.prediction_id, label=body.label, time=now)
     return jsonify(stored.model_dump(mode="json"))
 
@@ -81,3 +82,9 @@ def store(connection: Connection, number: int, label: str, time: datetime, in_re
     insert = database.insert_into(connection, feedback).values(prediction=number, **row)
     changes = row | {"in_review": or_(feedback.c.in_review, insert.excluded.in_review)}
     connection.execute(insert.on_conflict_do_update(index_elements=["prediction"], set_=changes))
+
+
+def _end_undo(connection: Connection, number: int, unsure: ColumnElement[bool]) -> None:
+    """If a reviewer has just answered, end the time for an undo, which would delete this word."""
+    answered = exists().where(unsure, predictions.c.awaits_review.is_(False))
+    connection.execute(delete(leases).where(leases.c.prediction == number, answered))

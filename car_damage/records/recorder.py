@@ -17,7 +17,7 @@ from car_damage.records.metrics import RecordMetrics
 from car_damage.records.outages import outage_in
 from car_damage.records.seen_before import SeenBefore, find_seen_before
 from car_damage.records.writer import Writer
-from car_damage.service.access import Caller
+from car_damage.service.access import Caller, may_see_records
 from car_damage.service.classify import Job, Result
 from car_damage.service.settings import Settings
 
@@ -32,7 +32,7 @@ class Hashed(NamedTuple):
     """What is known of a photo before the model has answered."""
 
     file: PhotoFile
-    lookup: Lookup | None
+    lookup: Lookup | None  # None if there is none
 
 
 class Recorder:
@@ -47,21 +47,30 @@ class Recorder:
         self._free = BoundedSemaphore(MOST_LOOKUPS)
 
     def watch(self, job: Job, caller: Caller) -> Callable[[Result], Result]:
-        """Hash and look up the job's photo as soon as it is decoded. See `service.recording`."""
+        """Hash and look up the job's photo as soon as it is decoded. See `service.recording`.
+
+        Strangers would learn from a lookup what others have sent, so their photos get none.
+        """
         begun: list[Future[Hashed]] = []
+        known = may_see_records(caller, self._settings)
 
         def begin(data: bytes, photo: Photo) -> None:
             sha256 = job.log_fields["photo_sha256"]
-            begun.append(self._hashing.submit(self._hash, caller, sha256, data, photo))
+            begun.append(self._hashing.submit(self._hash, caller, known, sha256, data, photo))
+
+        def record(result: Result) -> Result:
+            hashed = begun[0].result()
+            seen = self._seen(hashed.lookup) if known else {}
+            return self._record(job, caller, replace(result, recorded=seen), hashed.file)
 
         job.on_decoded = begin
-        return lambda result: self._record(job, caller, result, begun[0].result())
+        return record
 
-    def _hash(self, caller: Caller, sha256: str, data: bytes, photo: Photo) -> Hashed:
-        """Hash a photo, and begin its lookup if there is room for one."""
+    def _hash(self, caller: Caller, known: bool, sha256: str, data: bytes, photo: Photo) -> Hashed:
+        """Hash a photo, and begin its lookup if the caller may know and there is room for one."""
         found = waves(photo)
         lookup = None
-        if self._free.acquire(blocking=False):
+        if known and self._free.acquire(blocking=False):
             lookup = self._lookups.submit(self._look_up, caller, sha256, found)
             lookup.add_done_callback(lambda _: self._free.release())
         kept = data if self._settings.keep_photos else None
@@ -72,12 +81,11 @@ class Recorder:
         with self._engine.connect() as connection:
             return find_seen_before(connection, owner, sha256, found)
 
-    def _record(self, job: Job, caller: Caller, result: Result, hashed: Hashed) -> Result:
-        seen = self._seen(hashed.lookup)
-        entry = entry_of(result, caller.name, hashed.file, self._settings.audit_share)
+    def _record(self, job: Job, caller: Caller, result: Result, file: PhotoFile) -> Result:
+        entry = entry_of(result, caller.name, file, self._settings.audit_share)
         prediction_id = entry.row["id"] if self.writer.put(entry) else None
         job.log_fields["prediction_id"] = prediction_id
-        return replace(result, recorded={"prediction_id": prediction_id} | seen)
+        return replace(result, recorded={"prediction_id": prediction_id} | result.recorded)
 
     def _seen(self, lookup: Lookup | None) -> dict[str, Any]:
         """Return `seen_before` for the answer; without it if the database is too slow or gone."""

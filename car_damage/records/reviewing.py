@@ -79,15 +79,17 @@ def answer(connection: Connection, prediction_id: str, reviewer: str, label: str
 def take_back(connection: Connection, prediction_id: str, reviewer: str) -> None:
     """Delete a reviewer's last answer and open the photo's review again.
 
-    Raises `Problem` "taken" in an audit, and if the lease is over.
+    Raises `Problem` "taken" in an audit, if the lease is over, and if a client has sent feedback.
     """
     now = datetime.now(UTC)
     number = number_of(connection, prediction_id, lock=True)
     if connection.scalar(select(predictions.c.audit).where(predictions.c.number == number)):
         raise Problem("taken", "In a random check, the first answer counts.")
-    if _holder_of(connection, number, now) != reviewer:
-        raise Problem("taken", "This answer is too old to undo. Go on with the next photo.")
-    connection.execute(delete(feedback).where(feedback.c.prediction == number))
+    mine = feedback.c.prediction == number
+    in_review = connection.scalar(select(feedback.c.in_review).where(mine))  # None if undone before
+    if _holder_of(connection, number, now) != reviewer or in_review is False:
+        raise Problem("taken", "This answer can no longer be undone. Go on with the next photo.")
+    connection.execute(delete(feedback).where(mine))
     _set_waiting(connection, number, True)
     _lease(connection, number, reviewer, now)
 

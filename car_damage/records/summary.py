@@ -8,7 +8,7 @@ are known only after the sample was taken):
 
 - sure answers, of which a random part was audited;
 - unsure answers, by how unsure the model was, because the review takes the most unsure first;
-- unsure answers on which a client sent its word: all have a label, and speak only for themselves.
+- unsure answers on which a client sent its word: all have a label, and say nothing about others.
 """
 
 import math

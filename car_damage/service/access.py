@@ -97,6 +97,11 @@ def person(settings: Settings) -> Caller:
     return found._replace(is_admin=True)
 
 
+def may_see_records(found: Caller, settings: Settings) -> bool:
+    """Return whether this caller may learn what the service has recorded, as in `person`."""
+    return bool(found.name) or way_to_records(settings) == "open"
+
+
 def way_to_records(settings: Settings) -> Literal["", "key", "open"]:
     """Return whether the client can use records with a key, without one, or not at all."""
     if settings.database_url is None:

@@ -4,16 +4,21 @@ One thread reads and writes all connections. A request gets a thread only when i
 gives it back once its answer is ready. So clients that are slow or silent do not delay others. They
 can only occupy descriptors and disk space, which have limits too. At a limit, the server closes the
 connection with the lowest priority.
+
+An answer without a Content-Length, such as a long list, is streamed. It gets a thread for each of
+its blocks, and the next one only after the system has taken all of the last one for the client.
+So however long it is and however slowly it is read, it occupies no more than a short one.
 """
 
 import logging
 import select
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -24,6 +29,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import WSGITask
 from waitress.utilities import RequestEntityTooLarge
+from werkzeug.wsgi import ClosingIterator
 
 from car_damage.service.problems import REFUSED
 
@@ -34,9 +40,11 @@ SLOWEST = 8_000  # bytes per second that a client must reach after `STALLED` sec
 IN_MEMORY = 65_536  # bytes of a request or an answer; larger ones are stored on disk
 YOUNG = 1  # seconds; a connection younger than this is not closed to make room
 ACCEPTED_AT_ONCE = 64  # new connections before the others get their turn
+ANSWER = "car_damage.answer"  # the key of the `Answer` in WSGI's environment
 
 poll = wasyncore.poll2 if hasattr(select, "poll") else wasyncore.poll  # Windows has no poll()
 logger = logging.getLogger(__name__)
+Application = Callable[..., Iterable[bytes]]  # WSGI's
 
 
 @dataclass(frozen=True)
@@ -98,14 +106,37 @@ class Request(HTTPRequestParser):
         self.body_rcv = None
 
 
+def in_blocks(application: Application) -> Application:
+    """Wrap a WSGI application so that each `Answer` can take a streamed body block by block.
+
+    The application must call `start_response` before it returns.
+    """
+
+    def begin(environment: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        answer: Answer = environment.pop(ANSWER)
+        return answer.first_of(application(environment, start_response))
+
+    return begin
+
+
+def _closed_after(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a body's blocks. Close it at the end, or when the client has left."""
+    with closing(ClosingIterator(body)) as blocks:
+        yield from blocks
+
+
 class Answer(WSGITask):
-    """Passes a request to the application, even a refused one, which must be logged and counted."""
+    """Passes a request to the application, even a refused one, which must be logged and counted.
+
+    If its body is streamed, each call of `service` writes one block.
+    """
 
     channel: "Channel"
     request: Request
 
     def __init__(self, channel: "Channel", request: Request):
         super().__init__(channel, request)
+        self._blocks: Iterator[bytes] | None = None  # of a streamed body, from the next one on
         if request.refused:
             self.version = "1.1"
 
@@ -118,9 +149,34 @@ class Answer(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         """Return WSGI's environment, with the kind of problem of a refused request."""
         environment: dict[str, Any] = super().get_environment()
+        environment[ANSWER] = self
         if self.request.refused:
             environment[REFUSED] = self.request.refused
         return environment
+
+    def first_of(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the part of the application's body to write now: the first block of a stream."""
+        if self.content_length is not None or not self.has_body:
+            return body
+        self._blocks = _closed_after(body)
+        return islice(self._blocks, 1)
+
+    def execute(self) -> None:
+        """Write the answer, or only one block of a streamed one."""
+        if self._blocks is None:
+            super().execute()
+            self.write(b"")  # the head, even if there is no block
+        elif (block := next(self._blocks, None)) is not None:
+            self.write(block)
+        else:
+            self._blocks = None
+        # Not after an exception: an answer that lacks a block must not go on.
+        self.channel.unfinished = self if self._blocks else None
+
+    def finish(self) -> None:
+        """Write the end of the answer, unless there may be more blocks."""
+        if self.channel.unfinished is None:
+            super().finish()
 
 
 class Channel(HTTPChannel):
@@ -130,7 +186,6 @@ class Channel(HTTPChannel):
     the answer, which would be lost in a closed connection (RFC 9112, 9.6).
     """
 
-    task_class = Answer
     error_task_class = Answer
     parser_class = Request
     server: "Server"
@@ -141,6 +196,7 @@ class Channel(HTTPChannel):
         self.is_leaving = False  # its client must reconnect, to reach another process
         self.is_lingering = False
         self.answered_at: float | None = None
+        self.unfinished: Answer | None = None  # a streamed answer that may have more blocks
         self._upload = 0  # bytes of its request on disk
         self._restart()
         super().__init__(server, connection, *rest, **options)
@@ -204,9 +260,16 @@ class Channel(HTTPChannel):
         self._hold(0)
         self.server.add_task(self)
 
+    def task_class(self, _: "Channel", request: Request) -> Answer:
+        """Return the answer to begin, or to go on with."""
+        answer, self.unfinished = self.unfinished, None
+        return answer or Answer(self, request)
+
     def service(self) -> None:
-        """Answer a request, in its own thread."""
+        """Answer a request, or write the next block of its answer, in its own thread."""
         super().service()
+        if not self.connected:
+            self.unfinished = None
         self.answered_at = monotonic()
         self._restart()
         self.server.call_soon(lambda: self._hold(0))
@@ -226,12 +289,26 @@ class Channel(HTTPChannel):
             self.handle_close()
         elif self.close_when_flushed and not self.total_outbufs_len:
             self.close_when_flushed = False
-            self.is_lingering = True
-            self._restart()
-            try:
-                self.socket.shutdown(socket.SHUT_WR)
-            except OSError:  # the client has left
-                self.handle_close()
+            if self.unfinished is None:
+                self._linger()
+            else:
+                self._continue(self.unfinished.request)
+
+    def _linger(self) -> None:
+        self.is_lingering = True
+        self._restart()
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:  # the client has left
+            self.handle_close()
+
+    def _continue(self, request: Request) -> None:
+        """Write the next block of a streamed answer to this request."""
+        # A new buffer, because waitress deletes what it has sent only with the whole buffer.
+        self.current_outbuf_count = self.adj.outbuf_high_watermark
+        with self.requests_lock:  # the thread of the last block may still be removing the request
+            self.requests = [request]
+        self.server.add_task(self)
 
     def handle_close(self) -> None:
         """Close the connection and delete its incomplete request."""
@@ -239,11 +316,16 @@ class Channel(HTTPChannel):
         if self.request is not None:
             self.request.drop_body()
         super().handle_close()
+        self.unfinished = None
 
     @property
     def is_at_work(self) -> bool:
         """Whether it has a request or an answer that closing would lose."""
-        return bool(self.requests or self.request or self.total_outbufs_len)
+        return bool(self.requests or self.request or self._is_sending)
+
+    @property
+    def _is_sending(self) -> bool:
+        return bool(self.total_outbufs_len or self.unfinished)
 
     @property
     def state(self) -> State:
@@ -252,7 +334,7 @@ class Channel(HTTPChannel):
             return State.AT_WORK
         if self.is_lingering:
             return State.LINGERING
-        if self.total_outbufs_len:
+        if self._is_sending:
             return State.SENDING
         if self.request is not None:
             return State.IN_BODY if self.request.headers_finished else State.IN_HEAD
@@ -306,7 +388,7 @@ class Server(TcpWSGIServer):
 
     def __init__(
         self,
-        application: Callable[..., Iterable[bytes]],
+        application: Application,
         listener: socket.socket,
         limits: Limits,
         threads: Threads,
@@ -330,7 +412,7 @@ class Server(TcpWSGIServer):
         )
         where = listener.family, listener.type, listener.proto, listener.getsockname()
         super().__init__(
-            application,
+            in_blocks(application),
             sockets,
             _sock=listener,
             dispatcher=threads,

@@ -109,8 +109,8 @@ class PhotoPrediction(BaseModel):
     )
     seen_before: SeenBefore | None = Field(
         None,
-        description="whether the photo came before; only if the service records, and missing if it "
-        "could not look in time",
+        description="whether the photo came before under the same key; only if the service records "
+        "and the client may see records, and missing if the service could not look in time",
     )
     heatmap: str | None = Field(
         None, description="with ?heatmap=true: the photo with its heatmap, a PNG as a data URI"

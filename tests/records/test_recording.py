@@ -117,6 +117,8 @@ def test_a_long_list_comes_page_by_page_and_loses_no_row(client, monkeypatch):
     whole = listed(client)
     monkeypatch.setattr(listing, "PAGE", 2)
     assert listed(client) == whole
+    # Without a length, so the server sends block by block.
+    assert "Content-Length" not in client.get("/predictions").headers
 
 
 def test_a_deleted_prediction_is_gone_and_a_request_for_it_says_so(client):
@@ -174,12 +176,16 @@ def test_with_administrators_only_everybody_may_send_photos_but_not_see_records(
     models, database_url
 ):
     client = recording_client(models, database_url, admin_keys=(BOSS,))
-    ask(client)
+    answers = [ask(client), ask(client)]
+    assert all(answer["prediction_id"] for answer in answers)
+    assert not any("seen_before" in answer for answer in answers)  # others may have sent it
+    assert "car_damage_lookups_missed_total 0.0" in client.get("/metrics").text
     assert problem(client.get("/predictions")) == (401, "unauthorized")
-    assert len(listed(client, BOSS)) == 1
+    assert len(listed(client, BOSS)) == 2
+    assert ask(client, key=BOSS)["seen_before"]["times"] == 2
 
 
-@pytest.mark.parametrize(
+FROM_ELSEWHERE = pytest.mark.parametrize(
     "request_of",
     [
         {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}},
@@ -189,6 +195,20 @@ def test_with_administrators_only_everybody_may_send_photos_but_not_see_records(
         {"headers": {"Origin": "https://example.org"}},  # a website in this computer's browser
     ],
 )
+
+
+@FROM_ELSEWHERE
+def test_without_any_key_others_do_not_learn_whether_a_photo_came_before(
+    models, tmp_path, request_of
+):
+    client = recording_client(models, f"sqlite:///{tmp_path / 'records.db'}")
+    ask(client)
+    answer = client.post("/predict", data=form(RED), **request_of).json
+    assert answer["prediction_id"]
+    assert "seen_before" not in answer
+
+
+@FROM_ELSEWHERE
 def test_without_any_key_records_are_only_for_the_services_own_computer(
     models, tmp_path, request_of
 ):

@@ -190,6 +190,32 @@ def test_the_last_answer_can_be_undone_by_the_same_person_only(client, engine):
     assert answer(client, this, "damaged").status_code == 200
 
 
+def test_an_undo_does_not_delete_what_a_client_said_after_the_review(client, engine):
+    this = add_unsure(engine)
+    following(client)
+    answer(client, this, "not_damaged")
+    client.post("/feedback", json={"prediction_id": this, "label": "damaged"})
+    assert problem(undo(client, this)) == (409, "taken")
+    assert labels(engine) == {this: ("damaged", True)}
+    assert waiting(engine) == set()
+
+
+def test_an_undo_does_not_delete_what_a_client_said_while_the_reviewer_only_looked(client, engine):
+    this = add_unsure(engine)
+    following(client)
+    client.post("/feedback", json={"prediction_id": this, "label": "damaged"})
+    assert problem(undo(client, this)) == (409, "taken")
+    assert labels(engine) == {this: ("damaged", False)}
+
+
+def test_an_undo_whose_response_was_lost_can_be_sent_again(client, engine):
+    this = add_unsure(engine)
+    following(client)
+    answer(client, this, "not_damaged")
+    assert [undo(client, this).status_code for _ in range(2)] == [204, 204]
+    assert waiting(engine) == {this}
+
+
 def test_reviewers_at_once_never_get_the_same_photo(engine, folder):
     keep(engine, folder)
     photos = {add_unsure(engine, 0.5 + number / 100) for number in range(12)}

@@ -1,5 +1,6 @@
 """The limits on what a client can occupy in the service, and for how long."""
 
+import os
 import socket
 import sys
 import threading
@@ -7,8 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -19,12 +21,36 @@ from car_damage.service.problems import REFUSED
 from car_damage.service.settings import Settings
 
 LARGE = 20_000_000  # bytes; more than the system buffers of an answer that nobody reads
+BLOCK = 200_000  # bytes of each block of a streamed answer
+STREAM = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
+class Stream:
+    """The body of a long answer; the last ones that were begun are in `begun`."""
+
+    begun: ClassVar[list["Stream"]] = []
+
+    def __init__(self):
+        self.written = 0  # bytes
+        self.is_closed = False
+        self.begun.append(self)
+
+    def __iter__(self):
+        for number in range(LARGE // BLOCK):
+            self.written += BLOCK
+            yield b"%c" % number * BLOCK
+
+    def close(self):
+        self.is_closed = True
+
+
 def application(environment, start_response):
-    """Return the number of received bytes, the kind of problem or, for /large, many bytes."""
+    """Return the number of received bytes, the kind of problem or, on two paths, many bytes."""
+    if environment["PATH_INFO"] == "/stream":
+        start_response("200 OK", [])
+        return Stream()
     body = environment.get(REFUSED, "") or str(len(environment["wsgi.input"].read()))
     answer = bytes(LARGE) if environment["PATH_INFO"] == "/large" else body.encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])
@@ -56,6 +82,11 @@ def served(**limits: int) -> Iterator[Server]:
         server.end()
 
 
+@pytest.fixture(autouse=True)
+def _no_streams():
+    Stream.begun.clear()
+
+
 @pytest.fixture
 def server():
     with served() as server:
@@ -84,6 +115,14 @@ def body_of(client: socket.socket) -> bytes:
 
 def all_from(client: socket.socket) -> bytes:
     return b"".join(iter(lambda: client.recv(1_000_000), b""))
+
+
+def file_size(buffer) -> int:
+    """The bytes that a buffer of waitress has on disk."""
+    try:
+        return os.fstat(buffer.getfile().fileno()).st_size
+    except (OSError, ValueError):  # it is in memory, or was just closed
+        return 0
 
 
 def wait_for(condition) -> None:
@@ -137,6 +176,72 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(monkeypatch, ser
     wait_for(lambda: [c.state for c in server.active_channels.values()] == [State.SENDING])
     wait_for(lambda: not server.active_channels)
     assert len(all_from(client)) < LARGE
+
+
+def test_a_long_list_waits_for_a_slow_client_and_reaches_it_whole(server, clients):
+    client = connect(server, clients, STREAM)
+    response = HTTPResponse(client)
+    response.begin()
+    wait_for(lambda: [c.state for c in server.active_channels.values()] == [State.SENDING])
+    (stream,), (channel,) = Stream.begun, server.active_channels.values()
+    read, ahead, on_disk = b"", [], []
+    while part := response.read(500_000):
+        read += part
+        time.sleep(0.01)
+        ahead.append(stream.written - len(read))
+        on_disk.append(sum(file_size(buffer) for buffer in list(channel.outbufs)))
+    assert read == b"".join(b"%c" % number * BLOCK for number in range(LARGE // BLOCK))
+    assert max(ahead) < LARGE / 2  # the system buffers a few MB
+    assert max(on_disk) <= 2 * BLOCK + 1000
+    assert stream.is_closed
+
+
+def test_clients_that_do_not_read_their_long_lists_keep_no_thread_and_little_disk(server, clients):
+    for _ in range(9):
+        connect(server, clients, STREAM)
+    assert body_of(connect(server, clients, GET)) == b"0"
+    wait_for(lambda: len(Stream.begun) == 9)
+    assert body_of(connect(server, clients, GET)) == b"0"
+    assert sum(c.total_outbufs_len for c in server.active_channels.values()) < 9 * 2 * BLOCK
+
+
+def test_a_client_that_stops_reading_a_long_list_is_disconnected_and_its_list_ends(
+    monkeypatch, server, clients
+):
+    monkeypatch.setattr(http_server, "STALLED", 0.2)
+    client = connect(server, clients, STREAM)
+    wait_for(lambda: Stream.begun and not server.active_channels)
+    (stream,) = Stream.begun
+    assert stream.is_closed
+    assert stream.written < LARGE / 2
+    assert not all_from(client).endswith(b"0\r\n\r\n")
+
+
+def test_a_client_that_leaves_during_a_long_list_ends_it(server, clients):
+    client = connect(server, clients, STREAM)
+    client.recv(1000)
+    client.close()
+    wait_for(lambda: Stream.begun[0].is_closed)
+    assert Stream.begun[0].written < LARGE / 2
+
+
+def test_a_list_that_fails_in_the_middle_is_not_taken_for_a_whole_one(monkeypatch, server, clients):
+    def failing(_):
+        yield b"x" * BLOCK
+        raise RuntimeError("the database is gone")
+
+    monkeypatch.setattr(Stream, "__iter__", failing)
+    with pytest.raises(IncompleteRead):
+        body_of(connect(server, clients, STREAM))
+    assert Stream.begun[0].is_closed
+
+
+@pytest.mark.parametrize(("version", "end"), [(b"1.1", b"0\r\n\r\n"), (b"1.0", b"")])
+def test_an_empty_list_has_a_head_and_an_end(monkeypatch, server, clients, version, end):
+    monkeypatch.setattr(Stream, "__iter__", lambda _: iter(()))
+    answer = all_from(connect(server, clients, STREAM.replace(b"1.1", version)))
+    assert answer.startswith(b"HTTP/%s 200 OK\r\n" % version)
+    assert answer.endswith(b"\r\n\r\n" + end)
 
 
 @pytest.mark.parametrize("sent", [GET[:10], POST % 9000, POST % 9000 + b"x"])
