@@ -20,7 +20,6 @@ BATCH = 100  # entries
 GATHERING = 0.2  # seconds that the first entry of a batch waits for others
 AGAIN_AFTER = 1.0  # seconds between tries while the database is gone
 REPORT_EVERY = 60.0  # seconds between log lines about what is not written
-UPKEEP_EVERY = 3600.0  # seconds between deletions of old records
 AT_THE_END = 5.0  # seconds that a process waits for its last entries
 
 logger = logging.getLogger(__name__)
@@ -29,19 +28,18 @@ logger = logging.getLogger(__name__)
 class Writer:
     """A queue of entries and the thread that writes them.
 
-    `write` stores a batch, without the entries that are stored already. `upkeep` deletes old
-    records. `outage_in` returns the reason if an exception of them means that the database or the
-    bucket is gone. Other exceptions mean entries that can never be stored.
+    `write` stores a batch, without the entries that are stored already. `outage_in` returns the
+    reason if an exception of it means that the database or the bucket is gone. Other exceptions
+    mean entries that can never be stored.
     """
 
     def __init__(
         self,
         write: Callable[[Sequence[Entry]], None],
-        upkeep: Callable[[], None],
         outage_in: Callable[[Exception], str | None],
         metrics: RecordMetrics,
     ):
-        self._write, self._upkeep, self._outage_in = write, upkeep, outage_in
+        self._write, self._outage_in = write, outage_in
         self._metrics = metrics
         self._entries: deque[Entry] = deque()
         self._size = 0  # bytes of `_entries`
@@ -72,17 +70,11 @@ class Writer:
             return self._changed.wait_for(lambda: not self._entries, seconds)
 
     def _run(self) -> None:
-        upkeep_at = monotonic()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._entries, upkeep_at - monotonic())
-                begun = bool(self._entries)
-            if monotonic() >= upkeep_at:
-                self._keep_up()
-                upkeep_at = monotonic() + UPKEEP_EVERY
-            if begun:
-                sleep(GATHERING)
-                self._write_batch()
+                self._changed.wait_for(lambda: self._entries)
+            sleep(GATHERING)
+            self._write_batch()
             self._report()
 
     def _write_batch(self) -> None:
@@ -132,15 +124,6 @@ class Writer:
                 self._lose()
             return False
         return True
-
-    def _keep_up(self) -> None:
-        try:
-            self._upkeep()
-        except Exception as error:
-            reason = self._outage_in(error)
-            logger.error(
-                "old records cannot be deleted: %s", reason, exc_info=None if reason else error
-            )
 
     def _lose(self) -> None:
         self._metrics.lost.inc()

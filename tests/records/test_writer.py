@@ -1,7 +1,6 @@
 """The writer: batches, a database that goes away and comes back, and entries that find no room."""
 
 import logging
-import threading
 import time
 
 import prometheus_client
@@ -43,11 +42,11 @@ def base(monkeypatch):
     return Database()
 
 
-def writer_of(base, upkeep=lambda: None):
+def writer_of(base):
     def reason(error):
         return "it is gone" if isinstance(error, Gone) else None
 
-    return Writer(base.write, upkeep, reason, RecordMetrics(base.registry))
+    return Writer(base.write, reason, RecordMetrics(base.registry))
 
 
 def test_entries_that_come_soon_after_each_other_are_written_together(base):
@@ -109,19 +108,3 @@ def test_an_entry_that_can_never_be_stored_does_not_hold_up_the_others(base, cap
     assert base.batches == [[entries[0].row["id"]], [entries[2].row["id"]]]
     assert base.count("lost_total") == 1
     assert "an answer cannot be recorded" in caplog.text
-
-
-def test_old_records_are_deleted_at_the_start_even_if_no_photo_comes(base):
-    done = threading.Event()
-    writer_of(base, upkeep=done.set)
-    assert done.wait(5)
-
-
-def test_an_error_while_old_records_are_deleted_does_not_end_the_writing(base, caplog):
-    def upkeep():
-        raise Gone
-
-    made = writer_of(base, upkeep)
-    made.put(entry())
-    assert made.flush(5)
-    assert "old records cannot be deleted: it is gone" in caplog.text
