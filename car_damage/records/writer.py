@@ -43,12 +43,12 @@ class Writer:
         self._metrics = metrics
         self._entries: deque[Entry] = deque()
         self._size = 0  # bytes of `_entries`
-        self._unsaid = 0  # entries lost since the last log line
+        self._unsaid = 0  # entries that found no room since the last log line
         self._failing: str | None = None  # why the last batch could not be written
         self._report_at = 0.0
         self._changed = Condition()
         Thread(target=self._run, name="records", daemon=True).start()
-        atexit.register(self.flush, AT_THE_END)
+        atexit.register(self.close)
 
     def put(self, entry: Entry) -> bool:
         """Add an entry to the queue. Return False, and count the entry as lost, if it is full."""
@@ -56,10 +56,12 @@ class Writer:
             too_large = self._entries and self._size + entry.size > MOST_BYTES
             full = too_large or len(self._entries) >= MOST_WAITING
             if full:
-                self._lose()
+                self._metrics.lost.inc()
+                self._unsaid += 1
             else:
                 self._entries.append(entry)
                 self._size += entry.size
+                self._show_waiting()
                 if len(self._entries) == 1:  # otherwise the thread is awake
                     self._changed.notify_all()
         return not full
@@ -68,6 +70,17 @@ class Writer:
         """Wait until nothing waits any more. Return whether that was in time."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._entries, seconds)
+
+    def close(self) -> None:
+        """Wait for the last entries as the process ends. Count and log those that are lost."""
+        if self.flush(AT_THE_END):
+            return
+        with self._changed:
+            lost = len(self._entries)
+        self._metrics.lost.inc(lost)
+        logger.error(
+            "answers are not recorded, and this process ends: %s (%d lost)", self._why(), lost
+        )
 
     def _run(self) -> None:
         while True:
@@ -80,7 +93,6 @@ class Writer:
     def _write_batch(self) -> None:
         with self._changed:
             batch = [self._entries[at] for at in range(min(BATCH, len(self._entries)))]
-            self._metrics.waiting.set(len(self._entries))
         try:
             written = self._written(batch)
         except Exception as error:
@@ -96,7 +108,7 @@ class Writer:
             for entry in batch:
                 self._entries.popleft()
                 self._size -= entry.size
-            self._metrics.waiting.set(len(self._entries))
+            self._show_waiting()
             self._changed.notify_all()
 
     def _written(self, batch: Sequence[Entry]) -> int:
@@ -120,14 +132,17 @@ class Writer:
             if self._outage_in(error):
                 raise
             logger.exception("an answer cannot be recorded")
-            with self._changed:
-                self._lose()
+            self._metrics.lost.inc()
             return False
         return True
 
-    def _lose(self) -> None:
-        self._metrics.lost.inc()
-        self._unsaid += 1
+    def _show_waiting(self) -> None:
+        self._metrics.waiting.set(len(self._entries))
+        oldest = self._entries[0].row["time"].timestamp() if self._entries else 0
+        self._metrics.waiting_since.set(oldest)
+
+    def _why(self) -> str:
+        return self._failing or "the database is too slow"
 
     def _report(self) -> None:
         """Log what is not written, at most once a minute."""
@@ -137,5 +152,4 @@ class Writer:
             lost, self._unsaid = self._unsaid, 0
             waiting = len(self._entries)
         self._report_at = monotonic() + REPORT_EVERY
-        why = self._failing or "the database is too slow"
-        logger.error("answers are not recorded: %s (%d wait, %d lost)", why, waiting, lost)
+        logger.error("answers are not recorded: %s (%d wait, %d lost)", self._why(), waiting, lost)
