@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, exists, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from car_damage.records import database, listing, store
-from car_damage.records.kept_photos import KeptPhotos
+from car_damage.records.kept_photos import UNSET, KeptPhotos, PhotosUnavailable
 from car_damage.records.metrics import waits_since_before
 from car_damage.records.outages import outage_in
 from car_damage.records.tables import forgotten, predictions
@@ -166,5 +166,7 @@ def problem_of(error: Exception) -> Problem:
     if reason is None:
         return from_exception(error)
     logger.error("the records are unavailable: %s", reason)
+    if isinstance(error, PhotosUnavailable) and photos() is None:  # waiting would not help
+        return Problem("records_unavailable", UNSET)
     what = "database" if isinstance(error, SQLAlchemyError) else "store of kept photos"
     return Problem("records_unavailable", f"The {what} does not work now. Try again later.")

@@ -15,6 +15,7 @@ from car_damage.buckets import check_protocol, is_local
 from car_damage.errors import UserError
 
 ABANDONED = 60.0  # seconds after which nobody writes a partial file any more
+UNSET = "Photos were kept, but KEEP_PHOTOS is unset. Set it to their place until they are deleted."
 
 
 def check(address: str) -> None:

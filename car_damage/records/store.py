@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Row, and_, delete, exists, insert, or
 
 from car_damage.records import database, similarity
 from car_damage.records.entry import Entry
-from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
+from car_damage.records.kept_photos import UNSET, KeptPhotos, PhotosUnavailable
 from car_damage.records.tables import (
     embeddings,
     forgotten,
@@ -91,7 +91,7 @@ def delete_unused_file(connection: Connection, photos: KeptPhotos | None, sha256
     if connection.scalar(select(exists().where(predictions.c.sha256 == sha256))):
         return
     if photos is None:
-        raise PhotosUnavailable("the photo was kept, but KEEP_PHOTOS is not set any more")
+        raise PhotosUnavailable(UNSET)
     photos.delete(sha256)
     connection.execute(delete(kept_photos).where(this))
 

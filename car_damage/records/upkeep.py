@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from sqlalchemy import Connection, Engine, exists, select
 
 from car_damage.records import database, store
-from car_damage.records.kept_photos import KeptPhotos
+from car_damage.records.kept_photos import UNSET, KeptPhotos
 from car_damage.records.outages import outage_in
 from car_damage.records.tables import kept_photos, predictions
 
@@ -32,11 +32,16 @@ def start(engine: Engine, photos: KeptPhotos | None, days: int | None) -> None:
 
 
 def keep_up(engine: Engine, photos: KeptPhotos | None, days: int | None) -> None:
-    """Delete what is older than `days`, and files that no prediction needs."""
+    """Delete what is older than `days`, and files that no prediction needs.
+
+    Warns if there are files, but their place is unknown.
+    """
     if days is not None:
         _delete_old(engine, days)
     if photos is not None:
         _delete_unused_files(engine, photos)
+    elif _were_kept(engine):
+        logger.warning(UNSET)
 
 
 def _run(engine: Engine, photos: KeptPhotos | None, days: int | None) -> None:
@@ -87,6 +92,11 @@ def _unused(engine: Engine, until: datetime, after: str) -> Sequence[str]:
     )
     with engine.connect() as connection:
         return connection.scalars(unused.order_by(column.sha256).limit(LISTED)).all()
+
+
+def _were_kept(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return bool(connection.scalar(select(exists().select_from(kept_photos))))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import io
 import pytest
 
 from car_damage.records import database, listing, recorder
+from car_damage.records.kept_photos import UNSET
 from car_damage.service.settings import Key
 from tests.clients import BLUE, RED, client_of, form, problem
 from tests.photo_files import jpeg
@@ -178,6 +179,18 @@ def test_photos_are_kept_only_if_there_is_a_place_for_them(models, database_url,
     assert kept.read_bytes() == RED
     delete(client, answer["prediction_id"])
     assert not kept.exists()
+
+
+def test_a_photo_whose_place_is_not_set_any_more_cannot_be_deleted_and_the_error_says_why(
+    models, database_url, tmp_path
+):
+    folder = tmp_path / "photos"
+    keeping = recording_client(models, database_url, keep_photos=str(folder))
+    answer = ask(keeping)
+    response = delete(recording_client(models, database_url), answer["prediction_id"])
+    assert problem(response) == (503, "records_unavailable")
+    assert response.json["detail"] == UNSET
+    assert delete(keeping, answer["prediction_id"]).status_code == 204
 
 
 def test_a_key_sees_recognises_and_deletes_only_what_came_under_it(models, database_url):

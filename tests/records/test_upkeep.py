@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from car_damage.records import store, upkeep
-from car_damage.records.kept_photos import PhotosUnavailable
+from car_damage.records.kept_photos import UNSET, PhotosUnavailable
 from car_damage.records.tables import forgotten, kept_photos, predictions
 from tests.gunicorn_process import wait_until
 from tests.records.entries import entry
@@ -68,6 +68,17 @@ def test_a_bucket_that_is_gone_keeps_old_photos_until_it_is_back(engine, photos,
     photos.works = True
     upkeep.keep_up(engine, photos, days=30)
     assert photos.names() == []
+
+
+def test_old_records_go_also_when_keep_photos_is_not_set_any_more(engine, photos, at_once, caplog):
+    store.write(engine, photos, [old(sha256=ONE, photo=b"a photo"), old(sha256=TWO)])
+    upkeep.keep_up(engine, None, days=30)
+    assert count(engine, predictions) == 0
+    assert caplog.messages == [UNSET]
+    upkeep.keep_up(engine, photos, days=30)  # it is set again
+    assert photos.names() == []
+    upkeep.keep_up(engine, None, days=30)
+    assert caplog.messages == [UNSET]
 
 
 def test_all_unused_files_are_found_list_by_list(engine, photos, at_once, monkeypatch):
