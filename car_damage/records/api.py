@@ -3,7 +3,7 @@
 import logging
 import re
 from datetime import UTC, datetime
-from time import sleep
+from time import sleep, time
 
 from flask import Response, current_app, g
 from flask_openapi3 import APIBlueprint, Tag
@@ -12,10 +12,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, exists, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from car_damage.records import database, listing, store
-from car_damage.records.kept_photos import KeptPhotos
+from car_damage.records.kept_photos import UNSET, KeptPhotos, PhotosUnavailable
+from car_damage.records.metrics import waits_since_before
 from car_damage.records.outages import outage_in
 from car_damage.records.tables import forgotten, predictions
 from car_damage.service.access import Caller
+from car_damage.service.metrics import current_metrics
 from car_damage.service.openapi import refusals
 from car_damage.service.problems import Problem, from_exception
 
@@ -23,6 +25,7 @@ ENGINE = "car_damage_records"  # the engine's key among the application's extens
 PHOTOS = "car_damage_photos"  # the key of the kept photos there, None without KEEP_PHOTOS
 ID = "[0-9a-f]{32}"  # a prediction_id
 WRITTEN_BY = 0.5  # seconds after an answer by which its row is written
+NOT_YET = "Some predictions are not stored yet. This may be one of them. Try again later."
 UNAVAILABLE = ("records_unavailable",)
 OF_ONE = ("unknown_prediction", "forgotten", *UNAVAILABLE)  # problems with one prediction
 KEYED = [{"key": list[str]()}]  # the security of each route here
@@ -130,14 +133,29 @@ def number_of(connection: Connection, prediction_id: str, lock: bool = False) ->
 
 
 def number_soon(prediction_id: str) -> int:
-    """Like `number_of`. Waits for the row if the answer is so new that it may not be written."""
+    """Like `number_of`. Waits for the row if the answer is so new that it may not be written.
+
+    Raises `Problem` "records_unavailable" if answers from before the request still wait, because
+    this one may be among them.
+    """
+    begun = time()
     try:
-        with engine().connect() as connection:
-            return number_of(connection, prediction_id)
+        return _number_now(prediction_id)
     except Problem as problem:
         if problem.kind != "unknown_prediction" or not re.fullmatch(ID, prediction_id):
             raise
     sleep(WRITTEN_BY)
+    # Asked first, because the row may be written between the two.
+    waits = waits_since_before(current_metrics().of_all_workers(), begun)
+    try:
+        return _number_now(prediction_id)
+    except Problem as problem:
+        if problem.kind == "unknown_prediction" and waits:
+            raise Problem("records_unavailable", NOT_YET) from None
+        raise
+
+
+def _number_now(prediction_id: str) -> int:
     with engine().connect() as connection:
         return number_of(connection, prediction_id)
 
@@ -148,5 +166,7 @@ def problem_of(error: Exception) -> Problem:
     if reason is None:
         return from_exception(error)
     logger.error("the records are unavailable: %s", reason)
+    if isinstance(error, PhotosUnavailable) and photos() is None:  # waiting would not help
+        return Problem("records_unavailable", UNSET)
     what = "database" if isinstance(error, SQLAlchemyError) else "store of kept photos"
     return Problem("records_unavailable", f"The {what} does not work now. Try again later.")

@@ -13,6 +13,7 @@ from car_damage.records import (  # some only have routes
     review,  # noqa: F401
     store,
     summary,  # noqa: F401
+    upkeep,
 )
 from car_damage.records.api import ENGINE, PHOTOS, problem_of, records_api
 from car_damage.records.drift import DriftMetrics
@@ -48,12 +49,8 @@ def add_records(app: OpenAPI, settings: Settings) -> None:
     photos = None if settings.keep_photos is None else KeptPhotos(settings.keep_photos)
     registry = app.extensions[EXTENSION].registry
     metrics = RecordMetrics(registry)
-    writer = Writer(
-        partial(store.write, engine, photos),
-        partial(store.keep_up, engine, photos, settings.retention_days),
-        outage_in,
-        metrics,
-    )
+    writer = Writer(partial(store.write, engine, photos), outage_in, metrics)
+    upkeep.start(engine, photos, settings.retention_days)
     DriftMetrics(registry).keep_reading(engine)
     app.extensions[ENGINE] = engine
     app.extensions[PHOTOS] = photos

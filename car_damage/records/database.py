@@ -22,8 +22,12 @@ CONNECTING = 5  # seconds until PostgreSQL counts as gone
 STATEMENT = 10  # seconds that PostgreSQL may work on one statement
 PSYCOPG = {
     "connect_timeout": CONNECTING,
-    # TCP itself would wait for a quarter of an hour for a server that is gone.
+    # TCP itself would wait for a quarter of an hour for a server that is gone, and for two hours
+    # if the server owes a reply.
     "tcp_user_timeout": 1000 * STATEMENT,
+    "keepalives_idle": STATEMENT,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
     # A pooler may give each transaction another connection, so no statement is prepared.
     "prepare_threshold": None,
 }

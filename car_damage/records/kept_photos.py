@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import time
 from typing import Any
 
 import fsspec
@@ -12,6 +13,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from car_damage.buckets import check_protocol, is_local
 from car_damage.errors import UserError
+
+ABANDONED = 60.0  # seconds after which nobody writes a partial file any more
+UNSET = "Photos were kept, but KEEP_PHOTOS is unset. Set it to their place until they are deleted."
 
 
 def check(address: str) -> None:
@@ -37,13 +41,10 @@ class KeptPhotos:
         """Keep a photo. A bucket shows a file once it is whole; a folder gets it by a rename."""
         path = self._path(sha256)
         with _errors():
-            if not self._is_local:
+            if self._is_local:
+                self._write_and_rename(path, photo)
+            else:
                 self._system.pipe_file(path, photo)
-                return
-            partial = f"{path}.{secrets.token_hex(4)}.partial"
-            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self._system.pipe_file(partial, photo)
-            self._system.mv(partial, path)
 
     def has(self, sha256: str) -> bool:
         """Whether the photo is kept."""
@@ -52,17 +53,32 @@ class KeptPhotos:
 
     def read(self, sha256: str) -> bytes | None:
         """Return a photo's bytes, None if it is not kept or its file is not whole."""
-        try:
-            with _errors():
+        with _errors():
+            try:
                 photo: Any = self._system.cat_file(self._path(sha256))
-        except FileNotFoundError:
-            return None
+            except FileNotFoundError:
+                return None
         return photo if hashlib.sha256(photo).hexdigest() == sha256 else None
 
     def delete(self, sha256: str) -> None:
-        """Delete a photo's file, if there is one."""
-        with suppress(FileNotFoundError), _errors():
-            self._system.rm_file(self._path(sha256))
+        """Delete a photo's file, if there is one, and what killed processes wrote of it."""
+        path = self._path(sha256)
+        with _errors():
+            with suppress(FileNotFoundError):
+                self._system.rm_file(path)
+            if self._is_local:
+                _delete_abandoned(Path(path))
+
+    def _write_and_rename(self, path: str, photo: bytes) -> None:
+        partial = f"{path}.{secrets.token_hex(4)}.partial"
+        try:
+            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._system.pipe_file(partial, photo)
+            self._system.mv(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                Path(partial).unlink()
+            raise
 
     def _path(self, sha256: str) -> str:
         # Folders of at most a few thousand files, even for a million photos.
@@ -71,13 +87,22 @@ class KeptPhotos:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turn the errors of a folder or a bucket's client, of many kinds, into one."""
+    """Turn the errors of a folder or a bucket's client, of many kinds, into one.
+
+    A bucket that does not exist is an outage too, although s3fs raises `FileNotFoundError`.
+    """
     try:
         yield
-    except FileNotFoundError:
-        raise
     except Exception as error:
         raise PhotosUnavailable(f"KEEP_PHOTOS cannot be reached: {error}") from error
+
+
+def _delete_abandoned(file: Path) -> None:
+    """Delete the partial files of a photo, except new ones, which may belong to a writer."""
+    for partial in file.parent.glob(f"{file.name}.*.partial"):
+        with suppress(FileNotFoundError):
+            if partial.stat().st_mtime < time() - ABANDONED:
+                partial.unlink()
 
 
 def _check_folder(folder: Path) -> None:

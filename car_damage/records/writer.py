@@ -20,7 +20,6 @@ BATCH = 100  # entries
 GATHERING = 0.2  # seconds that the first entry of a batch waits for others
 AGAIN_AFTER = 1.0  # seconds between tries while the database is gone
 REPORT_EVERY = 60.0  # seconds between log lines about what is not written
-UPKEEP_EVERY = 3600.0  # seconds between deletions of old records
 AT_THE_END = 5.0  # seconds that a process waits for its last entries
 
 logger = logging.getLogger(__name__)
@@ -29,28 +28,27 @@ logger = logging.getLogger(__name__)
 class Writer:
     """A queue of entries and the thread that writes them.
 
-    `write` stores a batch, without the entries that are stored already. `upkeep` deletes old
-    records. `outage_in` returns the reason if an exception of them means that the database or the
-    bucket is gone. Other exceptions mean entries that can never be stored.
+    `write` stores a batch, without the entries that are stored already. `outage_in` returns the
+    reason if an exception of it means that the database or the bucket is gone. Other exceptions
+    mean entries that can never be stored.
     """
 
     def __init__(
         self,
         write: Callable[[Sequence[Entry]], None],
-        upkeep: Callable[[], None],
         outage_in: Callable[[Exception], str | None],
         metrics: RecordMetrics,
     ):
-        self._write, self._upkeep, self._outage_in = write, upkeep, outage_in
+        self._write, self._outage_in = write, outage_in
         self._metrics = metrics
         self._entries: deque[Entry] = deque()
         self._size = 0  # bytes of `_entries`
-        self._unsaid = 0  # entries lost since the last log line
+        self._unsaid = 0  # entries that found no room since the last log line
         self._failing: str | None = None  # why the last batch could not be written
         self._report_at = 0.0
         self._changed = Condition()
         Thread(target=self._run, name="records", daemon=True).start()
-        atexit.register(self.flush, AT_THE_END)
+        atexit.register(self.close)
 
     def put(self, entry: Entry) -> bool:
         """Add an entry to the queue. Return False, and count the entry as lost, if it is full."""
@@ -58,10 +56,12 @@ class Writer:
             too_large = self._entries and self._size + entry.size > MOST_BYTES
             full = too_large or len(self._entries) >= MOST_WAITING
             if full:
-                self._lose()
+                self._metrics.lost.inc()
+                self._unsaid += 1
             else:
                 self._entries.append(entry)
                 self._size += entry.size
+                self._show_waiting()
                 if len(self._entries) == 1:  # otherwise the thread is awake
                     self._changed.notify_all()
         return not full
@@ -71,24 +71,28 @@ class Writer:
         with self._changed:
             return self._changed.wait_for(lambda: not self._entries, seconds)
 
+    def close(self) -> None:
+        """Wait for the last entries as the process ends. Count and log those that are lost."""
+        if self.flush(AT_THE_END):
+            return
+        with self._changed:
+            lost = len(self._entries)
+        self._metrics.lost.inc(lost)
+        logger.error(
+            "answers are not recorded, and this process ends: %s (%d lost)", self._why(), lost
+        )
+
     def _run(self) -> None:
-        upkeep_at = monotonic()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._entries, upkeep_at - monotonic())
-                begun = bool(self._entries)
-            if monotonic() >= upkeep_at:
-                self._keep_up()
-                upkeep_at = monotonic() + UPKEEP_EVERY
-            if begun:
-                sleep(GATHERING)
-                self._write_batch()
+                self._changed.wait_for(lambda: self._entries)
+            sleep(GATHERING)
+            self._write_batch()
             self._report()
 
     def _write_batch(self) -> None:
         with self._changed:
             batch = [self._entries[at] for at in range(min(BATCH, len(self._entries)))]
-            self._metrics.waiting.set(len(self._entries))
         try:
             written = self._written(batch)
         except Exception as error:
@@ -104,7 +108,7 @@ class Writer:
             for entry in batch:
                 self._entries.popleft()
                 self._size -= entry.size
-            self._metrics.waiting.set(len(self._entries))
+            self._show_waiting()
             self._changed.notify_all()
 
     def _written(self, batch: Sequence[Entry]) -> int:
@@ -128,23 +132,17 @@ class Writer:
             if self._outage_in(error):
                 raise
             logger.exception("an answer cannot be recorded")
-            with self._changed:
-                self._lose()
+            self._metrics.lost.inc()
             return False
         return True
 
-    def _keep_up(self) -> None:
-        try:
-            self._upkeep()
-        except Exception as error:
-            reason = self._outage_in(error)
-            logger.error(
-                "old records cannot be deleted: %s", reason, exc_info=None if reason else error
-            )
+    def _show_waiting(self) -> None:
+        self._metrics.waiting.set(len(self._entries))
+        oldest = self._entries[0].row["time"].timestamp() if self._entries else 0
+        self._metrics.waiting_since.set(oldest)
 
-    def _lose(self) -> None:
-        self._metrics.lost.inc()
-        self._unsaid += 1
+    def _why(self) -> str:
+        return self._failing or "the database is too slow"
 
     def _report(self) -> None:
         """Log what is not written, at most once a minute."""
@@ -154,5 +152,4 @@ class Writer:
             lost, self._unsaid = self._unsaid, 0
             waiting = len(self._entries)
         self._report_at = monotonic() + REPORT_EVERY
-        why = self._failing or "the database is too slow"
-        logger.error("answers are not recorded: %s (%d wait, %d lost)", why, waiting, lost)
+        logger.error("answers are not recorded: %s (%d wait, %d lost)", self._why(), waiting, lost)

@@ -109,13 +109,17 @@ class Metrics:
         self._log_lines_lost.inc(max(0, lost - self._lost_before))
         self._lost_before = lost
 
+    def of_all_workers(self) -> prometheus.CollectorRegistry:
+        """Return the metrics of all workers on this machine."""
+        if shared is None:
+            return self.registry
+        registry = prometheus.CollectorRegistry()
+        registry.register(shared)
+        return registry
+
     def exposition(self) -> tuple[bytes, str]:
         """Return all metrics in Prometheus's text format, and the content type."""
-        registry = self.registry
-        if shared is not None:
-            registry = prometheus.CollectorRegistry()
-            registry.register(shared)
-        return prometheus.generate_latest(registry), prometheus.CONTENT_TYPE_LATEST
+        return prometheus.generate_latest(self.of_all_workers()), prometheus.CONTENT_TYPE_LATEST
 
 
 def current_metrics() -> Metrics:

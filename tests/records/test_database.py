@@ -1,8 +1,13 @@
 """The tables: migrations up and down, SQLite files that a restart loses, wrong addresses."""
 
+import os
+import socket
+import struct
 import subprocess
 import sys
+import threading
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -48,6 +53,37 @@ def test_a_database_that_is_not_reachable_does_not_keep_the_service_from_startin
     (record,) = caplog.records
     assert record.message.startswith("the database is not reachable, so nothing is recorded")
     assert "hunter2" not in caplog.text
+
+
+def welcome(server):
+    """Let one client in, as PostgreSQL does."""
+    client = server.accept()[0]
+    with client, client.makefile("rwb") as file:
+        length, version = struct.unpack("!ii", file.read(8))
+        while length == 8:  # the client asks for encryption
+            client.sendall(b"N")
+            length, version = struct.unpack("!ii", file.read(8))
+        assert version == 3 << 16
+        file.read(length - 8)
+        client.sendall(struct.pack("!cii", b"R", 8, 0) + struct.pack("!cic", b"Z", 5, b"I"))
+        file.read(1)  # until the client leaves
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="other names on this system")
+def test_a_postgresql_server_that_loses_its_power_during_a_statement_is_noticed():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=welcome, args=(server,), daemon=True).start()
+        where = {"host": "127.0.0.1", "port": server.getsockname()[1], "user": "service"}
+        with (
+            psycopg.connect(**where, **database.PSYCOPG) as connection,
+            socket.socket(fileno=os.dup(connection.fileno())) as its,
+        ):
+            names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+            idle, interval, probes = (
+                its.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names
+            )
+            assert its.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert idle + interval * probes <= 30  # seconds
 
 
 def test_tables_of_a_newer_version_are_used_as_they_are(engine, database_url):

@@ -1,6 +1,8 @@
 """Kept photos: a folder or a bucket, whole files only, and errors that say what to do."""
 
 import hashlib
+import os
+import time
 
 import fsspec
 import pytest
@@ -46,6 +48,45 @@ def test_a_folder_that_is_gone_is_an_outage(tmp_path):
     file.write_text("a file in the folder's place")
     with pytest.raises(PhotosUnavailable, match="KEEP_PHOTOS cannot be reached"):
         photos.write(SHA256, PHOTO)
+
+
+def test_a_bucket_that_does_not_exist_is_an_outage(monkeypatch):
+    def missing(*_):
+        raise FileNotFoundError("The specified bucket does not exist")  # as s3fs does
+
+    photos = KeptPhotos("memory://claims/photos")
+    monkeypatch.setattr(type(photos._system), "pipe_file", missing)
+    with pytest.raises(PhotosUnavailable, match="bucket does not exist"):
+        photos.write(SHA256, PHOTO)
+
+
+@pytest.mark.parametrize("step", ["pipe_file", "mv"])
+def test_a_photo_that_cannot_be_written_leaves_no_partial_file(tmp_path, monkeypatch, step):
+    def full_disk(_, file, *__):
+        with open(file, "wb") as partial:
+            partial.write(PHOTO[:5])
+        raise OSError("No space left on device")
+
+    photos = KeptPhotos(str(tmp_path))
+    monkeypatch.setattr(type(photos._system), step, full_disk)
+    with pytest.raises(PhotosUnavailable, match="No space left"):
+        photos.write(SHA256, PHOTO)
+    assert list((tmp_path / SHA256[:2]).iterdir()) == []
+
+
+def test_what_a_killed_process_wrote_of_a_photo_is_deleted_with_it(tmp_path):
+    photos = KeptPhotos(str(tmp_path))
+    photos.write(SHA256, PHOTO)
+    folder = tmp_path / SHA256[:2]
+    of_killed, of_writer = (folder / f"{SHA256}.{name}.partial" for name in ("00ff", "11ff"))
+    of_other = folder / f"{'f' * 64}.22ff.partial"
+    for file in (of_killed, of_writer, of_other):
+        file.write_bytes(PHOTO[:5])
+    long_ago = time.time() - 2 * kept_photos.ABANDONED
+    for file in (of_killed, of_other):
+        os.utime(file, (long_ago, long_ago))
+    photos.delete(SHA256)
+    assert {*folder.iterdir()} == {of_writer, of_other}
 
 
 def test_a_folder_is_made_and_tried_at_the_start(tmp_path):

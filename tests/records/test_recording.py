@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from car_damage.records import listing, recorder
+from car_damage.records import database, listing, recorder
+from car_damage.records.kept_photos import UNSET
 from car_damage.service.settings import Key
 from tests.clients import BLUE, RED, client_of, form, problem
 from tests.photo_files import jpeg
@@ -135,6 +136,37 @@ def test_a_prediction_can_be_deleted_before_it_is_written(client):
     assert delete(client, answer["prediction_id"]).status_code == 204
 
 
+def test_a_prediction_whose_photo_waits_for_the_bucket_is_not_unknown(
+    models, database_url, tmp_path
+):
+    folder = tmp_path / "photos"
+    client = recording_client(models, database_url, keep_photos=str(folder))
+    folder.write_text("a file in the folder's place")
+    answer = client.post("/predict", data=form(RED)).json
+    response = delete(client, answer["prediction_id"])
+    assert problem(response) == (503, "records_unavailable")
+    assert "not stored yet" in response.json["detail"]
+    folder.unlink()
+    wait_until_written(client)
+    assert delete(client, answer["prediction_id"]).status_code == 204
+    assert problem(delete(client, "f" * 32)) == (404, "unknown_prediction")
+
+
+def test_a_database_that_is_locked_while_rows_are_written_costs_no_answer(
+    models, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(database, "BUSY", 0.1)
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    client = recording_client(models, url)
+    with database.writing(database.connect(url)).begin():  # another process holds the lock
+        answers = [client.post("/predict", data=form(photo)).json for photo in (RED, BLUE)]
+        ids = [answer["prediction_id"] for answer in answers]
+        assert problem(delete(client, ids[0])) == (503, "records_unavailable")
+    wait_until_written(client)
+    assert [row["prediction_id"] for row in listed(client)] == ids
+    assert delete(client, ids[0]).status_code == 204
+
+
 def test_an_unknown_id_is_404(client):
     assert problem(delete(client, "f" * 32)) == (404, "unknown_prediction")
     assert problem(delete(client, "no id")) == (404, "unknown_prediction")
@@ -149,6 +181,18 @@ def test_photos_are_kept_only_if_there_is_a_place_for_them(models, database_url,
     assert kept.read_bytes() == RED
     delete(client, answer["prediction_id"])
     assert not kept.exists()
+
+
+def test_a_photo_whose_place_is_not_set_any_more_cannot_be_deleted_and_the_error_says_why(
+    models, database_url, tmp_path
+):
+    folder = tmp_path / "photos"
+    keeping = recording_client(models, database_url, keep_photos=str(folder))
+    answer = ask(keeping)
+    response = delete(recording_client(models, database_url), answer["prediction_id"])
+    assert problem(response) == (503, "records_unavailable")
+    assert response.json["detail"] == UNSET
+    assert delete(keeping, answer["prediction_id"]).status_code == 204
 
 
 def test_a_key_sees_recognises_and_deletes_only_what_came_under_it(models, database_url):

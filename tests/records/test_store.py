@@ -1,14 +1,12 @@
 """What is written, and what is left after something is deleted: rows, index and files."""
 
-import os
 import threading
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import insert, select
 
-from car_damage.records import database, store
-from car_damage.records.kept_photos import KeptPhotos, PhotosUnavailable
+from car_damage.records import store
+from car_damage.records.kept_photos import PhotosUnavailable
 from car_damage.records.tables import (
     embeddings,
     forgotten,
@@ -17,40 +15,14 @@ from car_damage.records.tables import (
     similarity_keys,
 )
 from tests.records.entries import entry
+from tests.records.stored import Photos, count, forget
 
 ONE, TWO = "a1" * 32, "b2" * 32
-LONG_AGO = datetime.now(UTC) - timedelta(days=40)
-
-
-class Photos(KeptPhotos):
-    """Kept photos that take any bytes for any name, and can be out of order."""
-
-    works = True
-
-    def delete(self, sha256):
-        if not self.works:
-            raise PhotosUnavailable("KEEP_PHOTOS cannot be reached: no network")
-        super().delete(sha256)
-
-    def names(self):
-        return sorted(name for _, _, names in os.walk(self._root) for name in names)
 
 
 @pytest.fixture
 def photos(tmp_path):
     return Photos(str(tmp_path / "photos"))
-
-
-def count(engine, table):
-    with engine.connect() as connection:
-        return connection.scalar(select(func.count()).select_from(table))
-
-
-def forget(engine, photos, one):
-    with database.writing(engine).begin() as connection:
-        wanted = predictions.c.id == one.row["id"]
-        number = connection.scalar(select(predictions.c.number).where(wanted))
-        store.forget(connection, photos, number)
 
 
 def test_a_row_comes_back_as_it_was_written(engine):
@@ -111,7 +83,7 @@ def test_a_deletion_that_cannot_be_done_leaves_everything(engine, photos):
     photos.works = False
     with pytest.raises(PhotosUnavailable):
         forget(engine, photos, one)
-    with pytest.raises(PhotosUnavailable, match="KEEP_PHOTOS is not set any more"):
+    with pytest.raises(PhotosUnavailable, match="KEEP_PHOTOS is unset"):
         forget(engine, None, one)
     assert count(engine, predictions) == 1
     assert count(engine, forgotten) == 0
@@ -120,31 +92,28 @@ def test_a_deletion_that_cannot_be_done_leaves_everything(engine, photos):
     assert photos.names() == []
 
 
-def test_old_rows_go_with_their_photos_and_leave_nothing(engine, photos):
-    old = [entry(sha256=ONE, photo=b"a photo", time=LONG_AGO) for _ in range(store.AT_ONCE + 1)]
-    store.write(engine, photos, [*old, entry(sha256=TWO, photo=b"another")])
-    store.keep_up(engine, photos, days=30)
+def test_the_database_is_not_locked_while_photos_are_written(engine, tmp_path, monkeypatch):
+    class Slow(Photos):
+        def write(self, sha256, photo):
+            with engine.begin() as connection:  # waits for locks until the test is over
+                connection.execute(insert(forgotten).values(id=sha256[:32]))
+            super().write(sha256, photo)
+
+        has = None  # would be asked under a lock
+
+    store.write(engine, Slow(str(tmp_path)), [entry(sha256=ONE, photo=b"a photo")])
+    assert count(engine, forgotten) == 1
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_was_forgotten_is_not_stored_again(engine, photos, keeps):
+    kept = photos if keeps else None
+    one, two = entry(sha256=ONE, photo=b"a photo"), entry(sha256=TWO, photo=b"another")
+    store.write(engine, kept, [one])
+    forget(engine, kept, one)
+    store.write(engine, kept, [one, two])  # the confirmation of the first time was lost
     assert count(engine, predictions) == 1
-    assert count(engine, forgotten) == 0
-    assert photos.names() == [TWO]
-
-
-def test_without_a_limit_nothing_is_too_old(engine, photos):
-    store.write(engine, photos, [entry(sha256=ONE, photo=b"a photo", time=LONG_AGO)])
-    store.keep_up(engine, photos, days=None)
-    assert count(engine, predictions) == 1
-
-
-def test_a_file_whose_row_was_never_written_is_deleted_later(engine, photos, monkeypatch):
-    monkeypatch.setattr(store, "_insert", lambda *_: 1 / 0)  # the process ends here
-    with pytest.raises(ZeroDivisionError):
-        store.write(engine, photos, [entry(sha256=ONE, photo=b"a photo")])
-    assert photos.names() == [ONE]
-    store.keep_up(engine, photos, days=None)
-    assert photos.names() == [ONE]  # another process may be about to write its row
-    monkeypatch.setattr(store, "UNUSED", timedelta(0))
-    store.keep_up(engine, photos, days=None)
-    assert photos.names() == []
+    assert photos.names() == ([TWO] if keeps else [])
 
 
 def test_a_photo_that_comes_again_while_its_last_row_is_deleted_is_kept(engine, photos):
