@@ -21,7 +21,7 @@ from car_damage.records.tables import kept_photos, predictions
 EVERY = 3600.0  # seconds
 AT_ONCE = 50  # old predictions that one transaction deletes
 LISTED = 1000  # unused files that one query finds
-UNUSED = timedelta(hours=1)  # after it, a kept photo without a prediction is nobody's work any more
+UNUSED = timedelta(hours=1)  # after it, no process is still writing a photo's prediction
 
 logger = logging.getLogger(__name__)
 
