@@ -33,7 +33,8 @@ def add_labelled(
     fetched = photo_files.present(waiting)
     photos = present | fetched
     old = [row for row in find_photos(raw_dirs) if not is_feedback(row.path)]
-    against = reasons_against(record, old, photo_files.rows_of(photos))
+    sure = {each.sha256 for each in labelled if each.sure}
+    against = reasons_against(record, old, photo_files.rows_of(photos), sure)
     outcomes = {key: against.get(paths.stored(path), USED) for key, path in photos.items()}
     outcomes |= {(each.sha256, each.label): MISSING for each in missing}
     for key, path in present.items():

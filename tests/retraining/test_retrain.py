@@ -35,7 +35,7 @@ class Records:
         self.engine, self.kept = create_engine(url), kept
         self.time = datetime(2026, 11, 1, tzinfo=UTC)
 
-    def label(self, photo: bytes, word: str = "damaged") -> str:
+    def label(self, photo: bytes, word: str = "damaged", in_review: bool = True) -> str:
         """Answer a photo, keep it, and store what a person said. Return its SHA-256."""
         sha256 = hashlib.sha256(photo).hexdigest()
         with self.engine.connect() as connection:
@@ -43,7 +43,7 @@ class Records:
                 keep(self.engine, self.kept, photo)
         prediction = add(self.engine, sha256=sha256)
         self.time += timedelta(minutes=1)
-        row = {"label": word, "time": self.time, "given_by": "clerk", "in_review": True}
+        row = {"label": word, "time": self.time, "given_by": "clerk", "in_review": in_review}
         with self.engine.begin() as connection:
             of = select(predictions.c.number).where(predictions.c.id == prediction)
             number = connection.scalar(of)
@@ -100,7 +100,7 @@ def runs(records, project, tiny_graph, monkeypatch) -> list[list[str]]:
 @pytest.fixture
 def trusting(monkeypatch):
     """No label looks wrong. Textures show nothing, so any label may look wrong otherwise."""
-    monkeypatch.setattr(adding, "reasons_against", lambda record, old, new: {})
+    monkeypatch.setattr(adding, "reasons_against", lambda *_: {})
 
 
 def in_raw() -> dict[str, set[str]]:
@@ -192,22 +192,26 @@ def test_nothing_is_trained_without_enough_new_labels(records, runs, capsys):
     assert forgotten not in str(in_raw())  # deleted all the same
 
 
-def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, capsys):
-    rng = np.random.default_rng(0)
+def car(seed: int, red: bool = True) -> bytes:
+    """A photo of one colour with noise, so that none is a copy of another."""
+    noise = np.random.default_rng([red, seed]).integers(-25, 25, (8, 12, 3))
+    pixels = tiny_model.plain_photo(red) + noise.repeat(10, 0).repeat(10, 1)
+    return jpeg(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def red_is_damaged(records):
+    """Training photos from which one learns that red cars are damaged, and no others."""
     for label, red in (("damaged", True), ("not-damaged", False)):
-        for number in range(60):  # plain colours with noise, so that none is a copy of another
-            noise = rng.integers(-25, 25, (8, 12, 3)).repeat(10, 0).repeat(10, 1)
-            car = (tiny_model.plain_photo(red) + noise).clip(0, 255).astype(np.uint8)
-            (paths.RAW / label / f"{number}_car.jpg").write_bytes(jpeg(car))
+        for number in range(60):
+            (paths.RAW / label / f"{number}_car.jpg").write_bytes(car(number, red))
 
-    def reddish(seed: int) -> bytes:
-        noise = np.random.default_rng([1, seed]).integers(-25, 25, (8, 12, 3))
-        car = tiny_model.plain_photo(True) + noise.repeat(10, 0).repeat(10, 1)
-        return jpeg(car.clip(0, 255).astype(np.uint8))
 
-    right, wrong = records.label(reddish(1)), records.label(reddish(2), "not_damaged")
-    contradicts = (paths.RAW / "damaged" / "3_car.jpg").read_bytes()
-    copy = records.label(contradicts, "not_damaged")
+@pytest.mark.usefixtures("red_is_damaged")
+def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, capsys):
+    right = records.label(car(101), in_review=False)
+    wrong = records.label(car(102), "not_damaged", in_review=False)
+    copy = records.label(car(3), "not_damaged")
     retrain.main(["--min-photos", "1"])
     assert in_raw() == {"damaged": {f"{right}.jpg"}, "not-damaged": set()}
     assert outcomes(paths.RETRAINING) == outcomes(paths.MODELS / "20260401-0900-ffff")
@@ -219,6 +223,27 @@ def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, c
     said = capsys.readouterr().out
     assert "left out: 1 label_looks_wrong" in said
     assert "retraining/feedback.csv lists them all" in said
+
+
+@pytest.mark.usefixtures("red_is_damaged")
+def test_a_label_of_a_reviewer_or_one_given_twice_may_contradict_the_version(records, runs):
+    reviewed = records.label(car(101), "not_damaged")
+    twice = records.label(car(102), "not_damaged", in_review=False)
+    records.label(car(102), "not_damaged", in_review=False)
+    once = records.label(car(103), "not_damaged", in_review=False)
+    retrain.main(["--min-photos", "1"])
+    expected = {reviewed: "used", twice: "used", once: "label_looks_wrong"}
+    assert outcomes(paths.RETRAINING) == expected
+
+
+@pytest.mark.usefixtures("red_is_damaged")
+def test_a_wrong_label_that_a_version_has_learnt_can_be_corrected(records, runs):
+    sha256 = records.label(car(101), "not_damaged", in_review=False)
+    record = model_store.load_record(paths.MODELS)
+    learnt = {*model_store.trained_on(record.folder), sha256}
+    model_store.add_file(record, model_store.TRAINED_ON, "\n".join(learnt).encode())
+    retrain.main(["--min-photos", "1"])
+    assert outcomes(paths.RETRAINING) == {sha256: "used"}
 
 
 @pytest.mark.usefixtures("trusting")
