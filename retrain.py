@@ -12,6 +12,7 @@ is as good on the test photos, and on the labelled photos that were held out.
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,11 +86,13 @@ def retrain(args: argparse.Namespace, for_steps: Sequence[str], database: str, k
     from car_damage.retraining.adding import add_labelled, lines_about  # loads scikit-learn
 
     models, raw = paths.shown(paths.MODELS), paths.shown(paths.RAW)
-    record, raw_dirs = model_store.load_record(models), [raw, *args.raw_dir]
-    check_training_photos(record, raw_dirs)
     labelled = labels.read(database)
+    # First of all, because what follows may end the run.
+    shutil.rmtree(paths.RETRAINING / WAITING, ignore_errors=True)  # of a killed run
     if gone := photo_files.delete_others(raw, labelled):
         print(f"deleted {counted(gone, 'photo')} in {raw} that somebody deleted or relabelled")
+    record, raw_dirs = model_store.load_record(models), [raw, *args.raw_dir]
+    check_training_photos(record, raw_dirs)
     new = new_labels(models, labelled)
     print(f"{counted(len(new), 'new label')} since the last retraining, {len(labelled):,} in all")
     if len(new) < args.min_photos:

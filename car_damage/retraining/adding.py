@@ -23,8 +23,8 @@ def add_labelled(
     """Add the photos to the first of `raw_dirs`; return what became of each.
 
     The other photos in `raw_dirs` show which labels look wrong. `kept` is KEEP_PHOTOS. New photos
-    are in the folder `waiting` until they are checked, so no doubtful one gets into a raw folder.
-    Raises `UserError` like `fetch` and `find_photos`.
+    are in the folder `waiting`, which must not exist before, until they are checked. So no doubtful
+    one gets into a raw folder. Raises `UserError` like `fetch` and `find_photos`.
     """
     raw = raw_dirs[0]
     present = photo_files.present(raw)

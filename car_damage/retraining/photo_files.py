@@ -1,6 +1,5 @@
 """The files in `<class>/feedback/` of the raw folder, each named by its SHA-256."""
 
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -50,9 +49,8 @@ def delete_others(folder: Path, labelled: Iterable[Labelled]) -> int:
 def fetch(address: str, folder: Path, labelled: Iterable[Labelled]) -> list[Labelled]:
     """Copy kept photos into a raw folder, and return those whose file is missing or not a photo.
 
-    `folder` is replaced. `address` is KEEP_PHOTOS. Raises `UserError` if it cannot be read.
+    `address` is KEEP_PHOTOS. Raises `UserError` if it cannot be read.
     """
-    shutil.rmtree(folder, ignore_errors=True)
     kept = KeptPhotos(address)
     missing = []
     for each in labelled:

@@ -267,6 +267,21 @@ def test_a_machine_without_the_training_photos_says_so_and_trains_nothing(record
 
 
 @pytest.mark.usefixtures("trusting")
+def test_deleted_photos_go_even_if_the_training_photos_are_missing(records, runs, ends):
+    sha256 = records.label(photo(1))
+    retrain.main(["--min-photos", "1"])
+    of_a_killed_run = paths.RETRAINING / "waiting" / "damaged" / "feedback" / f"{sha256}.jpg"
+    of_a_killed_run.parent.mkdir(parents=True)
+    of_a_killed_run.write_bytes(photo(1))
+    records.forget(sha256)
+    for path in paths.RAW.glob("*/*.jpg"):
+        path.unlink()
+    assert ends()[0] == 2
+    assert in_raw() == {"damaged": set(), "not-damaged": set()}
+    assert not of_a_killed_run.exists()
+
+
+@pytest.mark.usefixtures("trusting")
 def test_the_training_photos_may_be_in_another_folder(records, runs, tmp_path):
     records.label(photo(1))
     paths.RAW.rename(tmp_path / "cars")
