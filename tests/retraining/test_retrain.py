@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, delete, insert, select
 
 import retrain
 from car_damage import model_store, paths
-from car_damage.errors import exit_code
+from car_damage.errors import UserError, exit_code
 from car_damage.files import sha256_of
 from car_damage.records import database
 from car_damage.records.tables import feedback, kept_photos, predictions
@@ -207,6 +207,40 @@ def red_is_damaged(records):
             (paths.RAW / label / f"{number}_car.jpg").write_bytes(car(number, red))
 
 
+@pytest.mark.usefixtures("trusting")
+def test_the_same_labels_are_not_trained_on_again_if_the_new_version_was_deleted(
+    records, runs, capsys
+):
+    records.label(photo(1))
+    retrain.main(["--min-photos", "1"])
+    model_store.back(paths.MODELS)
+    model_store.remove(paths.MODELS, "20260401-0900-ffff")
+    retrain.main(["--min-photos", "1"])
+    assert "0 new labels since the last retraining" in capsys.readouterr().out
+    assert len(runs) == 1
+
+
+@pytest.mark.usefixtures("trusting")
+def test_a_version_whose_report_failed_has_seen_its_labels_but_a_failed_training_has_not(
+    records, runs, ends, monkeypatch
+):
+    def full(words) -> Path:
+        raise UserError("The disk is full.")
+
+    def report_fails(words) -> Path:
+        train(words)
+        return full(words)
+
+    train = pipeline.run
+    records.label(photo(1))
+    monkeypatch.setattr(pipeline, "run", full)
+    assert "1 new label since" in ends("--min-photos", "1")[1]
+    monkeypatch.setattr(pipeline, "run", report_fails)
+    assert "1 new label since" in ends("--min-photos", "1")[1]
+    assert "0 new labels since" in ends("--min-photos", "1")[1]
+    assert len(runs) == 1
+
+
 @pytest.mark.usefixtures("red_is_damaged")
 def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, capsys):
     right = records.label(car(101), in_review=False)
@@ -222,7 +256,7 @@ def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, c
     }
     said = capsys.readouterr().out
     assert "left out: 1 label_looks_wrong" in said
-    assert "retraining/feedback.csv lists them all" in said
+    assert "retraining/feedback.csv lists all labelled photos" in said
 
 
 @pytest.mark.usefixtures("red_is_damaged")
@@ -312,6 +346,14 @@ def test_a_missing_address_gets_one_sentence(records, ends, monkeypatch, variabl
 def test_an_unknown_option_is_refused_before_anything_is_read(records, ends):
     code, said = ends("--epoch-s", "3")
     assert (code, said) == (2, "error: Unknown option --epoch-s 3. See run_pipeline.sh --help.\n")
+
+
+def test_another_folder_for_versions_is_refused(records, runs, ends):
+    records.label(photo(1))
+    code, said = ends("--min-photos", "1", "--models", "elsewhere")
+    assert code == 2
+    assert "cannot use --models elsewhere. Remove the option." in said
+    assert runs == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
