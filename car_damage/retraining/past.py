@@ -24,7 +24,7 @@ class FeedbackRow:
     sha256: str
     label: str
     outcome: str  # `used`, or the reason why the photo was left out
-    contradicted: str  # `yes` if people disagreed; the last word counts
+    contradicted: str  # `yes` if two answers about the file got different labels; the last counts
 
 
 def check_training_photos(record: Record, raw_dirs: Sequence[Path]) -> None:
