@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from car_damage.dataset.sources import RUN_LENGTH
 from car_damage.errors import UserError
 from car_damage.records import database
 from car_damage.records.outages import cause
@@ -21,6 +22,7 @@ class Labelled(NamedTuple):
     label: str  # of a data set: `damaged` or `not-damaged`
     contradicted: bool  # whether another answer about the same file got the other label
     sure: bool  # whether a reviewer gave the label, or two answers about the file got it
+    run: int  # the same for neighbours, which are likely to be views of one car
 
 
 def read(address: str) -> list[Labelled]:
@@ -37,24 +39,30 @@ def read(address: str) -> list[Labelled]:
         raise UserError(f"DATABASE_URL cannot be used: {cause(error)}") from None
     finally:
         engine.dispose()
-    said: dict[str, list[tuple[str, bool]]] = {}
-    for sha256, label, in_review in answers:
-        said.setdefault(sha256, []).append((CLASSES[label], in_review))
-    return [_labelled(sha256, each) for sha256, each in said.items()]
+    about: dict[str, list[Row[str, str, bool, int]]] = {}
+    for answer in answers:
+        about.setdefault(answer.sha256, []).append(answer)
+    return [_labelled(sha256, each) for sha256, each in about.items()]
 
 
-def _labelled(sha256: str, said: Sequence[tuple[str, bool]]) -> Labelled:
-    """Decide on a file's label. `said` has each label and whether a review gave it."""
-    label = said[-1][0]
-    agreeing = [in_review for other, in_review in said if other == label]
-    sure = any(agreeing) or len(agreeing) > 1
-    return Labelled(sha256, label, contradicted=len(agreeing) < len(said), sure=sure)
+def _labelled(sha256: str, answers: Sequence[Row[str, str, bool, int]]) -> Labelled:
+    """Decide on a file's label. `answers` are the labelled ones about it, oldest label first."""
+    label = answers[-1].label
+    agreeing = [answer for answer in answers if answer.label == label]
+    return Labelled(
+        sha256,
+        CLASSES[label],
+        contradicted=len(agreeing) < len(answers),
+        sure=len(agreeing) > 1 or agreeing[0].in_review,
+        run=min(answer.number for answer in answers) // RUN_LENGTH,
+    )
 
 
-def _query() -> Select[str, str, bool]:
-    """Select file and label of each labelled prediction whose photo is kept, oldest label first."""
+def _query() -> Select[str, str, bool, int]:
+    """Select the labelled predictions whose photo is kept, oldest label first."""
+    columns = predictions.c
     return (
-        select(predictions.c.sha256, feedback.c.label, feedback.c.in_review)
+        select(columns.sha256, feedback.c.label, feedback.c.in_review, columns.number)
         .join(feedback, feedback.c.prediction == predictions.c.number)
         .join(kept_photos, kept_photos.c.sha256 == predictions.c.sha256)
         .where(feedback.c.label.in_(CLASSES))

@@ -1,4 +1,7 @@
-"""The files in `<class>/feedback/` of the raw folder, each named by its SHA-256."""
+"""The files in `<class>/feedback/` of the raw folder, named by their run and SHA-256.
+
+A photo keeps the name that it got first, so its split stays the same.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,7 +31,7 @@ Photos = dict[tuple[str, str], Path]  # the file of each SHA-256 and class
 
 def present(folder: Path) -> Photos:
     """Find the files that retraining has put into a raw folder."""
-    return {(path.stem, label): path for label, path in _own_files(folder)}
+    return {(path.stem.split("-")[1], label): path for label, path in _own_files(folder)}
 
 
 def delete_others(folder: Path, labelled: Iterable[Labelled]) -> int:
@@ -62,7 +65,7 @@ def fetch(address: str, folder: Path, labelled: Iterable[Labelled]) -> list[Labe
         if not (photo and ending):
             missing.append(each)
             continue
-        path = folder / each.label / FEEDBACK / (each.sha256 + ending)
+        path = folder / each.label / FEEDBACK / f"{each.run}-{each.sha256}{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, photo)
     return missing

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, delete, insert, select
 
 import retrain
 from car_damage import model_store, paths
+from car_damage.dataset.sources import run_of
 from car_damage.errors import UserError, exit_code
 from car_damage.files import sha256_of
 from car_damage.records import database
@@ -104,9 +105,9 @@ def trusting(monkeypatch):
 
 
 def in_raw() -> dict[str, set[str]]:
-    """The names of the labelled photos in data/raw, by class."""
+    """The names of the labelled photos in data/raw without their run, by class."""
     return {
-        label: {path.name for path in (paths.RAW / label / "feedback").glob("*")}
+        label: {path.name.split("-")[-1] for path in (paths.RAW / label / "feedback").glob("*")}
         for label in ("damaged", "not-damaged")
     }
 
@@ -160,6 +161,25 @@ def test_the_last_word_counts_and_a_contradiction_is_listed(records, runs, capsy
     assert in_raw() == {"damaged": set(), "not-damaged": {f"{sha256}.jpg"}}
     assert "people disagreed on 1; the last label counts" in capsys.readouterr().out
     assert f"{sha256},not-damaged,used,yes" in (paths.RETRAINING / "feedback.csv").read_text()
+
+
+@pytest.mark.usefixtures("trusting")
+def test_views_of_one_car_stay_in_one_split_also_in_later_retrainings(records, runs):
+    first, *others = [records.label(photo(seed)) for seed in range(50)]
+    retrain.main(["--min-photos", "1"])
+    run = runs_in_raw()
+    assert len({*run.values()}) == 3  # neighbours come in runs of 24
+    records.forget(first)
+    records.label(photo(2))  # answers with other numbers, about the same files
+    records.label(photo(3), "not_damaged")
+    retrain.main(["--min-photos", "1"])
+    assert runs_in_raw() == {sha256: run[sha256] for sha256 in others}
+
+
+def runs_in_raw() -> dict[str, str | None]:
+    """The run of each labelled photo in data/raw, by SHA-256."""
+    files = paths.RAW.glob("*/feedback/*")
+    return {path.stem.split("-")[1]: run_of("feedback", str(path)) for path in files}
 
 
 @pytest.mark.usefixtures("trusting")
