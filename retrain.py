@@ -12,6 +12,7 @@ is as good on the test photos, and on the labelled photos that were held out.
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,11 +63,21 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse the options, then retrain unless another retraining is running."""
     args, for_steps = build_parser().parse_known_args(argv)
-    pipeline.options_of_both(for_steps)  # refuse unknown ones now
+    check_options(for_steps)
     database, kept = addresses()
     paths.RETRAINING.mkdir(parents=True, exist_ok=True)
     with only_one(paths.RETRAINING, BUSY):
         retrain(args, for_steps, database, kept)
+
+
+def check_options(for_steps: Sequence[str]) -> None:
+    """Raise `UserError` if the two steps do not know an option, or if it is `--models`."""
+    models = pipeline.options_of_both(for_steps)[1].models
+    if models:
+        raise UserError(
+            f"retrain.py trains the version in use in {paths.shown(paths.MODELS)} and cannot use "
+            f"--models {models}. Remove the option."
+        )
 
 
 def addresses() -> tuple[str, str]:
@@ -85,20 +96,20 @@ def retrain(args: argparse.Namespace, for_steps: Sequence[str], database: str, k
     from car_damage.retraining.adding import add_labelled, lines_about  # loads scikit-learn
 
     models, raw = paths.shown(paths.MODELS), paths.shown(paths.RAW)
-    record, raw_dirs = model_store.load_record(models), [raw, *args.raw_dir]
-    check_training_photos(record, raw_dirs)
     labelled = labels.read(database)
+    # First of all, because what follows may end the run.
+    shutil.rmtree(paths.RETRAINING / WAITING, ignore_errors=True)  # of a killed run
     if gone := photo_files.delete_others(raw, labelled):
         print(f"deleted {counted(gone, 'photo')} in {raw} that somebody deleted or relabelled")
-    new = new_labels(models, labelled)
+    record, raw_dirs = model_store.load_record(models), [raw, *args.raw_dir]
+    check_training_photos(record, raw_dirs)
+    new = new_labels(models, paths.RETRAINING, labelled)
     print(f"{counted(len(new), 'new label')} since the last retraining, {len(labelled):,} in all")
     if len(new) < args.min_photos:
         print(f"Nothing was trained: it takes {counted(args.min_photos, 'new label')}.")
         return
     rows = add_labelled(record, raw_dirs, labelled, kept, paths.RETRAINING / WAITING)
-    write_list(paths.RETRAINING, rows)
     print("\n".join(lines_about(rows)))
-    print(f"{paths.shown(paths.RETRAINING / FEEDBACK_LIST)} lists them all")
     train(record, [*options_from(record, raw_dirs), *for_steps], rows)
 
 
@@ -122,12 +133,20 @@ def options_from(record: Record, raw_dirs: Sequence[Path]) -> list[str]:
 
 
 def train(record: Record, words: Sequence[str], rows: Sequence[FeedbackRow]) -> None:
-    """Run both steps, list the labelled photos in the new version, and print how to go back."""
+    """Run both steps, list the labelled photos, and print how to go back.
+
+    The list is in the new version's folder, and also in data/retraining, in case the version is
+    deleted because it was not better.
+    """
     models = paths.shown(paths.MODELS)
     before = set(model_store.versions(models))
-    pipeline.run(words)
-    for version in set(model_store.versions(models)) - before:
-        write_list(models / version, rows)
+    try:
+        pipeline.run(words)
+    finally:  # a version may be complete although its report failed
+        for version in set(model_store.versions(models)) - before:
+            write_list(models / version, rows)
+            write_list(paths.RETRAINING, rows)
+    print(f"{paths.shown(paths.RETRAINING / FEEDBACK_LIST)} lists all labelled photos")
     if model_store.current(models) != record.version:
         print(f"\nTo return to {record.version}: {model_store.command(models, 'back')}")
 

@@ -97,6 +97,24 @@ def test_retraining_ends_green_without_the_store_s_address_and_says_so(tmp_path)
     assert all("steps." in step["if"] for step in others)
 
 
+def test_only_the_steps_that_need_a_secret_get_it():
+    for job in JOBS.values():
+        assert "secrets." not in str(job.get("env"))
+    needy = [step["name"] for step in STEPS if "DATABASE_URL" in step.get("env", {})]
+    assert needy == ["Look for the store's address", "Retrain"]
+
+
+def test_a_run_on_github_knows_the_labels_that_the_last_one_trained_with():
+    steps = JOBS["retrain"]["steps"]
+    names = [step.get("uses", step.get("name")).split("@")[0] for step in steps]
+    restore, save = names.index("actions/cache/restore"), names.index("actions/cache/save")
+    assert restore < names.index("Retrain") < save
+    fetched, kept = steps[restore]["with"], steps[save]["with"]
+    assert fetched["path"] == kept["path"] == "data/retraining/feedback.csv"
+    assert kept["key"].startswith(fetched["restore-keys"])
+    assert steps[save]["if"].startswith("always()")
+
+
 # Replaces python: retraining makes a version and uses it, unless $KEEPS.
 PYTHON = """python() {
   [ "$1" = retrain.py ] && [ -z "${KEEPS:-}" ] || return 0

@@ -14,6 +14,7 @@ from car_damage.errors import UserError
 
 SOURCES = "sources.csv"  # in a raw folder; columns `folder`, relative to it, and `source`
 FEEDBACK = "feedback"  # in a class folder; photos that people have labelled, see retrain.py
+FEEDBACK_NAME = re.compile(r"(\d+)-([0-9a-f]{64})", re.ASCII)  # the number of a run, and a SHA-256
 RUN_LENGTH = 24  # photos with numbers this close are likely to be views of one car
 
 
@@ -60,19 +61,20 @@ def source_of(path: Path, class_folder: Path, raw_dir: Path, named: Mapping[Path
 
 
 def is_feedback(path: str | Path) -> bool:
-    """Whether retraining put this file into a data set: `feedback/<SHA-256>.<ending>`."""
+    """Whether retraining put this file into a data set: `feedback/<run>-<SHA-256>.<ending>`."""
     file = Path(path)
-    return file.parent.name == FEEDBACK and bool(re.fullmatch(r"[0-9a-f]{64}", file.stem))
+    return file.parent.name == FEEDBACK and bool(FEEDBACK_NAME.fullmatch(file.stem))
 
 
 def run_of(source: str, path: str) -> str | None:
     """The run of numbered photos that a photo belongs to; None if its name ends in no number.
 
     A run contains photos of one source whose names differ only in the number at their end, and
-    whose numbers divided by `RUN_LENGTH` have the same whole part.
+    whose numbers divided by `RUN_LENGTH` have the same whole part. The names of labelled photos
+    from the service begin with their run.
     """
     if is_feedback(path):
-        return None  # the digits belong to a hash
+        return f"{source}/{Path(path).stem.split('-')[0]}"
     numbered = re.fullmatch(r"(.*?)(\d+)", Path(path).stem, re.ASCII | re.DOTALL)
     if not numbered:
         return None

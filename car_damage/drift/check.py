@@ -122,8 +122,9 @@ def _baseline(engine: Engine, version: str) -> tuple[Stored | None, str]:
         first = rows.first_photos(connection, version, PHOTOS)
     if len(first) < PHOTOS:
         return None, (
-            f"The baseline is the first {PHOTOS:,} photos of a version. {version} has answered "
-            f"{len(first):,}. Embeddings of other versions cannot be compared."
+            f"The baseline is the first {PHOTOS:,} photos of a version. {version} has "
+            f"{len(first):,} in the records. Embeddings of other versions cannot be compared. "
+            f"With {FEWEST_ACCEPTED:,} photos, --accept makes a baseline now."
         )
     return write_baseline(engine, version, first), ""
 

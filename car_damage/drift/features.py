@@ -17,7 +17,7 @@ MEASURED = ("log_odds", "brightness", "sharpness", "megapixels", "shape", "bits_
 class Photos:
     """What is known of n photos, in the order in which they came."""
 
-    measured: np.ndarray  # float64 (n, len(MEASURED)); NaN where something was not recorded
+    measured: np.ndarray  # float64 (n, len(MEASURED))
     answers: np.ndarray  # float64 (n, len(ANSWERS)): 1 for yes, 0 for no
     embeddings: np.ndarray  # float32 (n, d)
 

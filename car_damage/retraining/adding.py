@@ -23,8 +23,8 @@ def add_labelled(
     """Add the photos to the first of `raw_dirs`; return what became of each.
 
     The other photos in `raw_dirs` show which labels look wrong. `kept` is KEEP_PHOTOS. New photos
-    are in the folder `waiting` until they are checked, so no doubtful one gets into a raw folder.
-    Raises `UserError` like `fetch` and `find_photos`.
+    are in the folder `waiting`, which must not exist before, until they are checked. So no doubtful
+    one gets into a raw folder. Raises `UserError` like `fetch` and `find_photos`.
     """
     raw = raw_dirs[0]
     present = photo_files.present(raw)
@@ -33,7 +33,8 @@ def add_labelled(
     fetched = photo_files.present(waiting)
     photos = present | fetched
     old = [row for row in find_photos(raw_dirs) if not is_feedback(row.path)]
-    against = reasons_against(record, old, photo_files.rows_of(photos))
+    sure = {each.sha256 for each in labelled if each.sure}
+    against = reasons_against(record, old, photo_files.rows_of(photos), sure)
     outcomes = {key: against.get(paths.stored(path), USED) for key, path in photos.items()}
     outcomes |= {(each.sha256, each.label): MISSING for each in missing}
     for key, path in present.items():

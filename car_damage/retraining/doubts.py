@@ -1,6 +1,6 @@
 """Decide which labelled photos may enter the data set, before any of them does."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from car_damage import model_store
 from car_damage.dataset.arrays import RejectedRow, Row
 from car_damage.dataset.find import LABELS
 from car_damage.dataset.prepare import groups_of_copies
@@ -37,13 +38,18 @@ class Looked:
     rejected: list[RejectedRow]
 
 
-def reasons_against(record: Record, old: Sequence[Row], new: Sequence[Row]) -> dict[str, str]:
+def reasons_against(
+    record: Record, old: Sequence[Row], new: Sequence[Row], sure: Collection[str]
+) -> dict[str, str]:
     """Why some photos in `new` must not be trained on: a reason for the path of each.
 
     `old` are the other photos of the data set. A photo is left out if it cannot be used, if a copy
     of it is in the other class, or if its label looks wrong by confident learning
-    (`label_issues.py`): the others give it a probability below `MOST_DOUBTED`. The features are the
-    embeddings of a version that has not learnt the new photos.
+    (`label_issues.py`): the others give it a probability below `MOST_DOUBTED`.
+
+    The features are the embeddings of the version in use, which tend to agree with its answers. So
+    they do not judge the photos in `sure` (SHA-256), whose label may correct a mistake, nor photos
+    that the version has learnt, perhaps with the other label.
     """
     looked = _look(record, [*old, *new])
     groups, in_both = groups_of_copies(looked.rows)
@@ -51,7 +57,9 @@ def reasons_against(record: Record, old: Sequence[Row], new: Sequence[Row]) -> d
     group_of = {row.path: number for number, group in enumerate(groups) for row in group}
     at = [number for number, row in enumerate(looked.rows) if row.path in group_of]
     rows = [looked.rows[number] for number in at]
-    found |= dict.fromkeys(_doubtful(rows, looked.embeddings[at], group_of), LOOKS_WRONG)
+    doubtful = _doubtful(rows, looked.embeddings[at], group_of)
+    believed = {*sure, *(model_store.trained_on(record.folder) or ())}
+    found |= {row.path: LOOKS_WRONG for row in doubtful if row.sha256 not in believed}
     return {row.path: found[row.path] for row in new if row.path in found}
 
 
@@ -73,8 +81,8 @@ def _look(record: Record, photos: Sequence[Row]) -> Looked:
     )
 
 
-def _doubtful(rows: Sequence[Row], embeddings: np.ndarray, group_of: dict[str, int]) -> list[str]:
-    """The paths of the photos whose label looks wrong."""
+def _doubtful(rows: Sequence[Row], embeddings: np.ndarray, group_of: dict[str, int]) -> list[Row]:
+    """The photos whose label looks wrong."""
     labels = np.array([LABELS.index(row.label) for row in rows])
     groups = np.array([group_of[row.path] for row in rows])
     if min(len(np.unique(groups[labels == label])) for label in range(len(LABELS))) < FEWEST:
@@ -83,4 +91,4 @@ def _doubtful(rows: Sequence[Row], embeddings: np.ndarray, group_of: dict[str, i
         VarianceThreshold(), StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000)
     )
     found = suspicious(embeddings, labels, groups, probe, seed=0)
-    return [rows[at].path for at, quality in found.items() if quality < MOST_DOUBTED]
+    return [rows[at] for at, quality in found.items() if quality < MOST_DOUBTED]

@@ -24,7 +24,7 @@ class FeedbackRow:
     sha256: str
     label: str
     outcome: str  # `used`, or the reason why the photo was left out
-    contradicted: str  # `yes` if people disagreed; the last word counts
+    contradicted: str  # `yes` if two answers about the file got different labels; the last counts
 
 
 def check_training_photos(record: Record, raw_dirs: Sequence[Path]) -> None:
@@ -51,9 +51,13 @@ def check_training_photos(record: Record, raw_dirs: Sequence[Path]) -> None:
         )
 
 
-def new_labels(models: Path, labelled: Iterable[Labelled]) -> list[Labelled]:
-    """The photos whose label no finished retraining has seen."""
-    seen = {(row.sha256, row.label) for row in _last_list(models)}
+def new_labels(models: Path, retraining: Path, labelled: Iterable[Labelled]) -> list[Labelled]:
+    """The photos whose label no finished retraining has seen.
+
+    `retraining` is the folder with the list of the last one on this machine. If there is none, the
+    list of the newest version in `models` counts.
+    """
+    seen = {(row.sha256, row.label) for row in _last_list(models, retraining)}
     return [each for each in labelled if (each.sha256, each.label) not in seen]
 
 
@@ -62,8 +66,8 @@ def write_list(folder: Path, rows: Sequence[FeedbackRow]) -> None:
     write_table(folder / FEEDBACK_LIST, rows, FeedbackRow)
 
 
-def _last_list(models: Path) -> list[FeedbackRow]:
-    """Read the list of the newest version that was made by retraining."""
+def _last_list(models: Path, retraining: Path) -> list[FeedbackRow]:
     folders = [model_store.folder_of(models, version) for version in model_store.versions(models)]
+    folders.append(retraining)
     lists = [folder / FEEDBACK_LIST for folder in folders if (folder / FEEDBACK_LIST).exists()]
     return read_table(lists[-1], FeedbackRow) if lists else []

@@ -1,6 +1,8 @@
-"""The files in `<class>/feedback/` of the raw folder, each named by its SHA-256."""
+"""The files in `<class>/feedback/` of the raw folder, named by their run and SHA-256.
 
-import shutil
+A photo keeps the name that it got first, so its split stays the same.
+"""
+
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,7 +31,7 @@ Photos = dict[tuple[str, str], Path]  # the file of each SHA-256 and class
 
 def present(folder: Path) -> Photos:
     """Find the files that retraining has put into a raw folder."""
-    return {(path.stem, label): path for label, path in _own_files(folder)}
+    return {(path.stem.split("-")[1], label): path for label, path in _own_files(folder)}
 
 
 def delete_others(folder: Path, labelled: Iterable[Labelled]) -> int:
@@ -50,9 +52,8 @@ def delete_others(folder: Path, labelled: Iterable[Labelled]) -> int:
 def fetch(address: str, folder: Path, labelled: Iterable[Labelled]) -> list[Labelled]:
     """Copy kept photos into a raw folder, and return those whose file is missing or not a photo.
 
-    `folder` is replaced. `address` is KEEP_PHOTOS. Raises `UserError` if it cannot be read.
+    `address` is KEEP_PHOTOS. Raises `UserError` if it cannot be read.
     """
-    shutil.rmtree(folder, ignore_errors=True)
     kept = KeptPhotos(address)
     missing = []
     for each in labelled:
@@ -64,7 +65,7 @@ def fetch(address: str, folder: Path, labelled: Iterable[Labelled]) -> list[Labe
         if not (photo and ending):
             missing.append(each)
             continue
-        path = folder / each.label / FEEDBACK / (each.sha256 + ending)
+        path = folder / each.label / FEEDBACK / f"{each.run}-{each.sha256}{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, photo)
     return missing

@@ -1,5 +1,7 @@
 """Which differences count as drift."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,24 @@ def test_a_change_in_a_direction_with_little_variance_is_noticed(baseline):
     found = moved(compare(baseline, random_photos(200, 1, moved=4)))
     assert {"component_4", "kernel"} & found
     assert found <= {"kernel", *(f"component_{number}" for number in range(1, 7))}
+
+
+@pytest.mark.parametrize("count", [200, 400])  # 27 and 54 comparisons
+def test_contents_that_only_come_in_other_combinations_are_noticed(count):
+    # Each number alone is distributed as before, so only the kernel can notice the change.
+    baseline = Baseline.of(combined(2000, 0))
+    assert moved(compare(baseline, combined(count, 1))) == set()
+    assert moved(compare(baseline, combined(count, 1, always_the_same=True))) == {"kernel"}
+
+
+def combined(count, seed, always_the_same=False):
+    """Photos with 16 contents that are independent of each other, or always come together."""
+    random = np.random.default_rng(seed)
+    contents = random.standard_normal((count, 17))  # the last one is outside the components
+    if always_the_same:
+        contents[:, :16] = contents[:, :1]
+    embedded = (contents * np.geomspace(9, 1, 17)).astype(np.float32)
+    return replace(random_photos(count, seed), embeddings=embedded)
 
 
 def test_a_small_change_stays_quiet_even_if_it_is_certain(baseline):

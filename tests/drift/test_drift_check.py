@@ -82,7 +82,8 @@ def test_too_few_photos_are_no_drift_and_it_says_how_many_are_needed(engine, run
     code, printed = run()
     assert code == 0
     assert "first 2,000 photos" in printed
-    assert "has answered 1,500" in printed
+    assert "has 1,500 in the records" in printed
+    assert "With 1,000 photos, --accept makes a baseline now." in printed
     record(engine, random_photos(500, 1), days_ago=30)
     record(engine, random_photos(199, 2, brighter=-70))
     code, printed = run()
@@ -127,7 +128,7 @@ def test_another_version_gets_a_baseline_of_its_own(engine, run):
     record(engine, random_photos(500, 1, brighter=-70), version=newer)
     code, printed = run()
     assert code == 0
-    assert f"{newer} has answered 500" in printed
+    assert f"{newer} has 500 in the records" in printed
     record(engine, random_photos(1500, 2, brighter=-70), version=newer)
     record(engine, random_photos(300, 3, brighter=-70), version=newer)
     assert run()[1].startswith(f"no drift: 300 photos of {newer}")

@@ -128,7 +128,7 @@ def with_feedback(dataset: Dataset, photos: int) -> Dataset:
     test = dataset.test
     split_at = len(test.rows) - photos
     rows = [
-        each if at < split_at else replace(each, path=f"/raw/{each.label}/feedback/{at:064x}.jpg")
+        each if at < split_at else replace(each, path=f"/raw/{each.label}/feedback/7-{at:064x}.jpg")
         for at, each in enumerate(test.rows)
     ]
     labelled = split_of(rows, test.X)

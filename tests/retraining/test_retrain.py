@@ -13,7 +13,8 @@ from sqlalchemy import create_engine, delete, insert, select
 
 import retrain
 from car_damage import model_store, paths
-from car_damage.errors import exit_code
+from car_damage.dataset.sources import run_of
+from car_damage.errors import UserError, exit_code
 from car_damage.files import sha256_of
 from car_damage.records import database
 from car_damage.records.tables import feedback, kept_photos, predictions
@@ -35,7 +36,7 @@ class Records:
         self.engine, self.kept = create_engine(url), kept
         self.time = datetime(2026, 11, 1, tzinfo=UTC)
 
-    def label(self, photo: bytes, word: str = "damaged") -> str:
+    def label(self, photo: bytes, word: str = "damaged", in_review: bool = True) -> str:
         """Answer a photo, keep it, and store what a person said. Return its SHA-256."""
         sha256 = hashlib.sha256(photo).hexdigest()
         with self.engine.connect() as connection:
@@ -43,7 +44,7 @@ class Records:
                 keep(self.engine, self.kept, photo)
         prediction = add(self.engine, sha256=sha256)
         self.time += timedelta(minutes=1)
-        row = {"label": word, "time": self.time, "given_by": "clerk", "in_review": True}
+        row = {"label": word, "time": self.time, "given_by": "clerk", "in_review": in_review}
         with self.engine.begin() as connection:
             of = select(predictions.c.number).where(predictions.c.id == prediction)
             number = connection.scalar(of)
@@ -100,13 +101,13 @@ def runs(records, project, tiny_graph, monkeypatch) -> list[list[str]]:
 @pytest.fixture
 def trusting(monkeypatch):
     """No label looks wrong. Textures show nothing, so any label may look wrong otherwise."""
-    monkeypatch.setattr(adding, "reasons_against", lambda record, old, new: {})
+    monkeypatch.setattr(adding, "reasons_against", lambda *_: {})
 
 
 def in_raw() -> dict[str, set[str]]:
-    """The names of the labelled photos in data/raw, by class."""
+    """The names of the labelled photos in data/raw without their run, by class."""
     return {
-        label: {path.name for path in (paths.RAW / label / "feedback").glob("*")}
+        label: {path.name.split("-")[-1] for path in (paths.RAW / label / "feedback").glob("*")}
         for label in ("damaged", "not-damaged")
     }
 
@@ -163,6 +164,25 @@ def test_the_last_word_counts_and_a_contradiction_is_listed(records, runs, capsy
 
 
 @pytest.mark.usefixtures("trusting")
+def test_views_of_one_car_stay_in_one_split_also_in_later_retrainings(records, runs):
+    first, *others = [records.label(photo(seed)) for seed in range(50)]
+    retrain.main(["--min-photos", "1"])
+    run = runs_in_raw()
+    assert len({*run.values()}) == 3  # neighbours come in runs of 24
+    records.forget(first)
+    records.label(photo(2))  # answers with other numbers, about the same files
+    records.label(photo(3), "not_damaged")
+    retrain.main(["--min-photos", "1"])
+    assert runs_in_raw() == {sha256: run[sha256] for sha256 in others}
+
+
+def runs_in_raw() -> dict[str, str | None]:
+    """The run of each labelled photo in data/raw, by SHA-256."""
+    files = paths.RAW.glob("*/feedback/*")
+    return {path.stem.split("-")[1]: run_of("feedback", str(path)) for path in files}
+
+
+@pytest.mark.usefixtures("trusting")
 def test_a_new_label_moves_the_photo_and_a_forgotten_photo_is_deleted(records, runs, capsys):
     moves, stays, forgotten = (records.label(photo(seed)) for seed in (1, 2, 3))
     retrain.main(["--min-photos", "1"])
@@ -192,22 +212,60 @@ def test_nothing_is_trained_without_enough_new_labels(records, runs, capsys):
     assert forgotten not in str(in_raw())  # deleted all the same
 
 
-def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, capsys):
-    rng = np.random.default_rng(0)
+def car(seed: int, red: bool = True) -> bytes:
+    """A photo of one colour with noise, so that none is a copy of another."""
+    noise = np.random.default_rng([red, seed]).integers(-25, 25, (8, 12, 3))
+    pixels = tiny_model.plain_photo(red) + noise.repeat(10, 0).repeat(10, 1)
+    return jpeg(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def red_is_damaged(records):
+    """Training photos from which one learns that red cars are damaged, and no others."""
     for label, red in (("damaged", True), ("not-damaged", False)):
-        for number in range(60):  # plain colours with noise, so that none is a copy of another
-            noise = rng.integers(-25, 25, (8, 12, 3)).repeat(10, 0).repeat(10, 1)
-            car = (tiny_model.plain_photo(red) + noise).clip(0, 255).astype(np.uint8)
-            (paths.RAW / label / f"{number}_car.jpg").write_bytes(jpeg(car))
+        for number in range(60):
+            (paths.RAW / label / f"{number}_car.jpg").write_bytes(car(number, red))
 
-    def reddish(seed: int) -> bytes:
-        noise = np.random.default_rng([1, seed]).integers(-25, 25, (8, 12, 3))
-        car = tiny_model.plain_photo(True) + noise.repeat(10, 0).repeat(10, 1)
-        return jpeg(car.clip(0, 255).astype(np.uint8))
 
-    right, wrong = records.label(reddish(1)), records.label(reddish(2), "not_damaged")
-    contradicts = (paths.RAW / "damaged" / "3_car.jpg").read_bytes()
-    copy = records.label(contradicts, "not_damaged")
+@pytest.mark.usefixtures("trusting")
+def test_the_same_labels_are_not_trained_on_again_if_the_new_version_was_deleted(
+    records, runs, capsys
+):
+    records.label(photo(1))
+    retrain.main(["--min-photos", "1"])
+    model_store.back(paths.MODELS)
+    model_store.remove(paths.MODELS, "20260401-0900-ffff")
+    retrain.main(["--min-photos", "1"])
+    assert "0 new labels since the last retraining" in capsys.readouterr().out
+    assert len(runs) == 1
+
+
+@pytest.mark.usefixtures("trusting")
+def test_a_version_whose_report_failed_has_seen_its_labels_but_a_failed_training_has_not(
+    records, runs, ends, monkeypatch
+):
+    def full(words) -> Path:
+        raise UserError("The disk is full.")
+
+    def report_fails(words) -> Path:
+        train(words)
+        return full(words)
+
+    train = pipeline.run
+    records.label(photo(1))
+    monkeypatch.setattr(pipeline, "run", full)
+    assert "1 new label since" in ends("--min-photos", "1")[1]
+    monkeypatch.setattr(pipeline, "run", report_fails)
+    assert "1 new label since" in ends("--min-photos", "1")[1]
+    assert "0 new labels since" in ends("--min-photos", "1")[1]
+    assert len(runs) == 1
+
+
+@pytest.mark.usefixtures("red_is_damaged")
+def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, capsys):
+    right = records.label(car(101), in_review=False)
+    wrong = records.label(car(102), "not_damaged", in_review=False)
+    copy = records.label(car(3), "not_damaged")
     retrain.main(["--min-photos", "1"])
     assert in_raw() == {"damaged": {f"{right}.jpg"}, "not-damaged": set()}
     assert outcomes(paths.RETRAINING) == outcomes(paths.MODELS / "20260401-0900-ffff")
@@ -218,7 +276,28 @@ def test_photos_whose_label_looks_wrong_are_left_out_and_listed(records, runs, c
     }
     said = capsys.readouterr().out
     assert "left out: 1 label_looks_wrong" in said
-    assert "retraining/feedback.csv lists them all" in said
+    assert "retraining/feedback.csv lists all labelled photos" in said
+
+
+@pytest.mark.usefixtures("red_is_damaged")
+def test_a_label_of_a_reviewer_or_one_given_twice_may_contradict_the_version(records, runs):
+    reviewed = records.label(car(101), "not_damaged")
+    twice = records.label(car(102), "not_damaged", in_review=False)
+    records.label(car(102), "not_damaged", in_review=False)
+    once = records.label(car(103), "not_damaged", in_review=False)
+    retrain.main(["--min-photos", "1"])
+    expected = {reviewed: "used", twice: "used", once: "label_looks_wrong"}
+    assert outcomes(paths.RETRAINING) == expected
+
+
+@pytest.mark.usefixtures("red_is_damaged")
+def test_a_wrong_label_that_a_version_has_learnt_can_be_corrected(records, runs):
+    sha256 = records.label(car(101), "not_damaged", in_review=False)
+    record = model_store.load_record(paths.MODELS)
+    learnt = {*model_store.trained_on(record.folder), sha256}
+    model_store.add_file(record, model_store.TRAINED_ON, "\n".join(learnt).encode())
+    retrain.main(["--min-photos", "1"])
+    assert outcomes(paths.RETRAINING) == {sha256: "used"}
 
 
 @pytest.mark.usefixtures("trusting")
@@ -239,6 +318,21 @@ def test_a_machine_without_the_training_photos_says_so_and_trains_nothing(record
     assert f"of the 8 photos that {tiny_model.VERSION} was trained on are in" in said
     assert "so nothing was trained" in said
     assert in_raw() == {"damaged": set(), "not-damaged": set()}
+
+
+@pytest.mark.usefixtures("trusting")
+def test_deleted_photos_go_even_if_the_training_photos_are_missing(records, runs, ends):
+    sha256 = records.label(photo(1))
+    retrain.main(["--min-photos", "1"])
+    of_a_killed_run = paths.RETRAINING / "waiting" / "damaged" / "feedback" / f"{sha256}.jpg"
+    of_a_killed_run.parent.mkdir(parents=True)
+    of_a_killed_run.write_bytes(photo(1))
+    records.forget(sha256)
+    for path in paths.RAW.glob("*/*.jpg"):
+        path.unlink()
+    assert ends()[0] == 2
+    assert in_raw() == {"damaged": set(), "not-damaged": set()}
+    assert not of_a_killed_run.exists()
 
 
 @pytest.mark.usefixtures("trusting")
@@ -272,6 +366,14 @@ def test_a_missing_address_gets_one_sentence(records, ends, monkeypatch, variabl
 def test_an_unknown_option_is_refused_before_anything_is_read(records, ends):
     code, said = ends("--epoch-s", "3")
     assert (code, said) == (2, "error: Unknown option --epoch-s 3. See run_pipeline.sh --help.\n")
+
+
+def test_another_folder_for_versions_is_refused(records, runs, ends):
+    records.label(photo(1))
+    code, said = ends("--min-photos", "1", "--models", "elsewhere")
+    assert code == 2
+    assert "cannot use --models elsewhere. Remove the option." in said
+    assert runs == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
