@@ -15,7 +15,9 @@ from tests.programs import program
 
 DEBIAN = "/usr/lib/postgresql/*/bin"  # where its packages keep the server's programs
 # Nobody needs the data after a crash. Only TCP, because Debian's folder for sockets is not ours.
-SETTINGS = "-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+# Applications keep their connections until the tests' process ends.
+SETTINGS = "-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
+SETTINGS += "-c max_connections=1000"
 
 
 @dataclass
