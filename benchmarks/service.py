@@ -164,10 +164,17 @@ def many_starts(data: list[bytes], starts: int) -> None:
 
 
 def memory(pid: int) -> float:
-    """Return the memory of the process and its descendants in MB. Shared memory counts once."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    """Return the memory of the process and its descendants in MB. Shared memory counts once.
+
+    A process that ends at this moment counts as 0.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        children = _children(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     own = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return own / 1000 + sum(memory(child) for child in _children(pid))
+    return own / 1000 + sum(map(memory, children))
 
 
 def processor_seconds(pid: int) -> float:
