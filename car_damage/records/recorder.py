@@ -61,7 +61,7 @@ class Recorder:
         def record(result: Result) -> Result:
             hashed = begun[0].result()
             seen = self._seen(hashed.lookup) if known else {}
-            return self._record(job, caller, replace(result, recorded=seen), hashed.file)
+            return self._record(job, caller, result, hashed.file, seen)
 
         job.on_decoded = begin
         return record
@@ -81,11 +81,13 @@ class Recorder:
         with self._engine.connect() as connection:
             return find_seen_before(connection, owner, sha256, found)
 
-    def _record(self, job: Job, caller: Caller, result: Result, file: PhotoFile) -> Result:
+    def _record(
+        self, job: Job, caller: Caller, result: Result, file: PhotoFile, seen: dict[str, Any]
+    ) -> Result:
         entry = entry_of(result, caller.name, file, self._settings.audit_share)
         prediction_id = entry.row["id"] if self.writer.put(entry) else None
         job.log_fields["prediction_id"] = prediction_id
-        return replace(result, recorded={"prediction_id": prediction_id} | result.recorded)
+        return replace(result, recorded={"prediction_id": prediction_id} | seen)
 
     def _seen(self, lookup: Lookup | None) -> dict[str, Any]:
         """Return `seen_before` for the answer; without it if the database is too slow or gone."""
